@@ -1,0 +1,144 @@
+import { ProtocolError, quote } from './error'
+import { type EntityEvent, MAX_BATCH_IDS, type NamedEvent, type ProjectEvent } from './event'
+import {
+  assertChannel,
+  assertEntity,
+  assertEntityId,
+  assertEventType,
+  assertProjectId,
+  assertTimestamp,
+  assertUserId,
+  assertVersion,
+  isEntityType,
+} from './name'
+
+/** Deepest nesting that `data` may have. */
+export const MAX_DATA_DEPTH = 500
+
+/** An event as a publisher may write it: without `timestamp`, which is then the time of the call. */
+export type EventInput<Event extends ProjectEvent = ProjectEvent> = Event extends ProjectEvent
+  ? Omit<Event, 'timestamp' | 'data'> & { timestamp?: string } & (Event extends { data: infer Data } ? { data: Data } : { data?: Event['data'] })
+  : never
+
+/** An event on its way into the log: the `event:` line, and the text of the `data:` line. */
+export interface EncodedEvent {
+  readonly type: string
+  readonly data: string
+}
+
+/**
+ * Checks an event and writes it as the wire carries it. The result is text: what the caller does to the object afterwards changes nothing.
+ * Fields that the protocol does not know are left out.
+ *
+ * @throws ProtocolError for whatever is wrong first; see {@link ProtocolErrorCode}
+ */
+export function encodeEvent(event: EventInput, now: () => string): EncodedEvent {
+  if (typeof event !== 'object' || event === null) throw invalid(`event is ${quote(event)}; it must be an object`)
+  const { type, projectId, channel, timestamp, userId } = event
+  assertEventType(type)
+  assertProjectId(projectId)
+  if (channel !== undefined) assertChannel(channel)
+  if (timestamp !== undefined) assertTimestamp(timestamp)
+  if (userId !== undefined) assertUserId(userId)
+  const common = { channel, timestamp: timestamp ?? now(), userId }
+  if (!isEntityType(type)) {
+    return { type, data: stringify({ data: event.data ?? null, ...common }) }
+  }
+  const { entity, id, ids, version, data } = event as EntityEvent
+  assertEntity(entity)
+  if (type === 'entity.batch') {
+    if (id !== null && id !== undefined) throw invalid(`id is ${quote(id)}; a batch names its entities in ids and has the id null`)
+    if (!Array.isArray(ids) || ids.length === 0 || ids.length > MAX_BATCH_IDS) {
+      throw invalid(`ids is ${quote(ids)}; a batch must name 1 to ${MAX_BATCH_IDS} ids`)
+    }
+    for (const one of ids) assertEntityId(one)
+    if (version !== undefined) throw invalid(`version is ${quote(version)}; a batch has none, because each of its entities has its own`)
+    return { type, data: stringify({ entity, id: null, ids, data, ...common }) }
+  }
+  assertEntityId(id)
+  if (ids !== undefined) throw invalid(`ids is ${quote(ids)}; only entity.batch may have it`)
+  if (version !== undefined) assertVersion(version)
+  return { type, data: stringify({ entity, id, data, ...common, version }) }
+}
+
+/**
+ * Reads an event that `encodeEvent` wrote. What comes from a server is checked too: a field of the wrong shape throws,
+ * a field that is not known is left out, and nothing is merged into a prototype.
+ *
+ * @throws ProtocolError
+ */
+export function decodeEvent(type: string, text: string, projectId: string): ProjectEvent {
+  assertEventType(type)
+  let wire: Record<string, unknown>
+  try {
+    wire = JSON.parse(text)
+  } catch (cause) {
+    throw new ProtocolError('INVALID_DATA', `data of ${type} is not JSON: ${quote(text)}`, { cause })
+  }
+  if (typeof wire !== 'object' || wire === null || Array.isArray(wire)) throw invalid(`data of ${type} is ${quote(wire)}; it must be an object`)
+  const { channel, timestamp, userId, entity, id, ids, version } = wire
+  assertTimestamp(timestamp)
+  const common: { projectId: string; timestamp: string; channel?: string; userId?: string } = { projectId, timestamp }
+  if (channel !== undefined) {
+    assertChannel(channel)
+    common.channel = channel
+  }
+  if (userId !== undefined) {
+    assertUserId(userId)
+    common.userId = userId
+  }
+  if (!isEntityType(type)) return { type, ...common, data: wire.data ?? null } as NamedEvent
+  assertEntity(entity)
+  if (type === 'entity.batch') {
+    if (!Array.isArray(ids) || ids.length === 0 || ids.length > MAX_BATCH_IDS) throw invalid(`ids is ${quote(ids)}; a batch must name 1 to ${MAX_BATCH_IDS} ids`)
+    for (const one of ids) assertEntityId(one)
+    const event: EntityEvent = { type, entity, id: null, ids, ...common }
+    if ('data' in wire) event.data = wire.data
+    return event
+  }
+  assertEntityId(id)
+  const event: EntityEvent = { type, entity, id, ...common }
+  if ('data' in wire) event.data = wire.data
+  if (version !== undefined) {
+    assertVersion(version)
+    event.version = version
+  }
+  return event
+}
+
+function stringify(wire: { data?: unknown; [field: string]: unknown }): string {
+  let text: string
+  try {
+    text = JSON.stringify(wire)
+  } catch (cause) {
+    throw new ProtocolError('INVALID_DATA', `data cannot be written as JSON (${quote((cause as Error)?.message)}); publish plain values: no BigInt, no cycle`, { cause })
+  }
+  if (typeof wire.data === 'function' || typeof wire.data === 'symbol') {
+    throw new ProtocolError('INVALID_DATA', `data is a ${typeof wire.data}; it must be a JSON value`)
+  }
+  // Two characters a level: a shorter text cannot be too deep, and is not walked.
+  if (text.length > MAX_DATA_DEPTH * 2 && depth(text) > MAX_DATA_DEPTH) {
+    throw new ProtocolError('INVALID_DATA', `data is nested deeper than ${MAX_DATA_DEPTH} levels; publish a flatter value`)
+  }
+  return text
+}
+
+function depth(json: string): number {
+  let level = 0
+  let deepest = 0
+  let inString = false
+  for (let i = 0; i < json.length; i++) {
+    const unit = json.charCodeAt(i)
+    if (inString) {
+      if (unit === 0x5c) i++
+      else if (unit === 0x22) inString = false
+    } else if (unit === 0x22) inString = true
+    else if (unit === 0x7b || unit === 0x5b) deepest = Math.max(deepest, ++level)
+    else if (unit === 0x7d || unit === 0x5d) level--
+  }
+  return deepest
+}
+
+function invalid(message: string): ProtocolError {
+  return new ProtocolError('INVALID_EVENT', message)
+}

@@ -1,0 +1,73 @@
+/**
+ * What is wrong with a value, as a code that stays the same from release to release.
+ *
+ * - `INVALID_TYPE`: not one of the entity types and not `<subject>:<verb>`
+ * - `INVALID_ENTITY`, `INVALID_ENTITY_ID`, `INVALID_PROJECT_ID`, `INVALID_CHANNEL`, `INVALID_USER_ID`: a name outside its alphabet or length
+ * - `INVALID_VERSION`: not a whole number from 0 to 2^53 - 1
+ * - `INVALID_TIMESTAMP`: not an ISO 8601 date-time
+ * - `INVALID_EVENT`: not an object, or a field that must (not) be there
+ * - `INVALID_DATA`: `data` is not JSON, too deep, or not what its schema says
+ * - `EVENT_TOO_LARGE`: the encoded event is over the limit
+ * - `UNKNOWN_EVENT`: `defineEvents` was used and does not list this entity or type
+ * - `INVALID_PATTERN`, `INVALID_CURSOR`, `INVALID_FRAME`: text that the protocol does not allow there
+ */
+export type ProtocolErrorCode =
+  | 'INVALID_TYPE'
+  | 'INVALID_ENTITY'
+  | 'INVALID_ENTITY_ID'
+  | 'INVALID_PROJECT_ID'
+  | 'INVALID_CHANNEL'
+  | 'INVALID_USER_ID'
+  | 'INVALID_VERSION'
+  | 'INVALID_TIMESTAMP'
+  | 'INVALID_EVENT'
+  | 'INVALID_DATA'
+  | 'EVENT_TOO_LARGE'
+  | 'UNKNOWN_EVENT'
+  | 'INVALID_PATTERN'
+  | 'INVALID_CURSOR'
+  | 'INVALID_FRAME'
+
+/**
+ * A value that the protocol does not allow. Check `code`, never `instanceof` or the message:
+ * two copies of a package in one process are normal.
+ *
+ * @example
+ * try {
+ *   await hub.publish(event)
+ * } catch (error) {
+ *   if ((error as { code?: string }).code === 'INVALID_ENTITY_ID') skip(event)
+ *   else throw error
+ * }
+ */
+export class ProtocolError extends Error {
+  override readonly name = 'ProtocolError'
+
+  constructor(
+    readonly code: ProtocolErrorCode,
+    message: string,
+    options?: { cause?: unknown },
+  ) {
+    super(message, options)
+  }
+}
+
+/** A value as an error message may show it: JSON-like, on one line, cut at 100 characters. Never throws. */
+export function quote(value: unknown): string {
+  let text: string
+  try {
+    text =
+      typeof value === 'string'
+        ? JSON.stringify(value.length > 100 ? value.slice(0, 101) : value)
+        : typeof value === 'bigint'
+          ? `${value}n`
+          : typeof value === 'object' && value !== null
+            ? Array.isArray(value)
+              ? `an array of ${value.length}`
+              : 'an object'
+            : String(value)
+  } catch {
+    text = `a ${typeof value}`
+  }
+  return text.length > 100 ? `${text.slice(0, 99)}…` : text
+}

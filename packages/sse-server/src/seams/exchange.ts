@@ -1,0 +1,25 @@
+import type { Sink } from './sink'
+
+/*
+ * One HTTP request and its answer, in the least that the hub needs to know of them. A mount turns its framework's objects into these two;
+ * everything else (methods, negotiation, authorization, limits, CORS) is decided in one place, `hub/serve.ts`.
+ */
+
+export interface StreamRequest {
+  readonly method: string
+  /** Path and query, as in the request line; or a whole URL. */
+  readonly url: string
+  /** A header by its lower-case name; repeated ones joined with `, `. */
+  header(name: string): string | undefined
+  /** The address that connection limits count by; absent: not counted. */
+  readonly ip?: string | undefined
+}
+
+export interface StreamResponse {
+  /** Whether the peer has gone. The mount listens for that from the start, before anything is awaited. */
+  readonly gone: boolean
+  /** Sends a whole answer. Does nothing where the peer is gone. */
+  answer(status: number, headers: Readonly<Record<string, string>>, body: string): void
+  /** Sends status 200 and these headers now, and returns where to write. */
+  open(headers: Readonly<Record<string, string>>): Sink
+}

@@ -1,0 +1,19 @@
+import { defineConfig } from 'tsup'
+
+export default defineConfig({
+  entry: {
+    index: 'src/index.ts',
+    node: 'src/mounts/node.ts',
+    express: 'src/mounts/express.ts',
+    fastify: 'src/mounts/fastify.ts',
+    fetch: 'src/mounts/fetch.ts',
+    nest: 'src/mounts/nest.ts',
+  },
+  format: ['esm', 'cjs'],
+  dts: { compilerOptions: { ignoreDeprecations: '6.0' } },
+  // Leaves import the package by its published name: one copy of EventHub in every process, ESM and CommonJS alike.
+  external: [/^@entitycast\//],
+  target: 'es2022',
+  clean: true,
+  treeshake: true,
+})
