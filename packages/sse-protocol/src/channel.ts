@@ -44,7 +44,11 @@ export function parseChannelName(name: string): { projectId: string; channel?: s
 export function parseChannelList(list: string): string[] {
   const names = [...new Set(list.split(',', 102).map((name) => name.trim()))]
   for (const name of names) assertChannel(name)
-  if (names.length > 100) throw new ProtocolError('INVALID_CHANNEL', `channels names more than 100 channels: ${quote(list)}; ask for all by leaving it out`)
+  if (names.length > 100)
+    throw new ProtocolError(
+      'INVALID_CHANNEL',
+      `channels names more than 100 channels: ${quote(list)}; ask for all by leaving it out`,
+    )
   return names
 }
 

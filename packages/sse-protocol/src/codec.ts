@@ -17,7 +17,9 @@ export const MAX_DATA_DEPTH = 500
 
 /** An event as a publisher may write it: without `timestamp`, which is then the time of the call. */
 export type EventInput<Event extends ProjectEvent = ProjectEvent> = Event extends ProjectEvent
-  ? Omit<Event, 'timestamp' | 'data'> & { timestamp?: string } & (Event extends { data: infer Data } ? { data: Data } : { data?: Event['data'] })
+  ? Omit<Event, 'timestamp' | 'data'> & { timestamp?: string } & (Event extends { data: infer Data }
+        ? { data: Data }
+        : { data?: Event['data'] })
   : never
 
 /** An event on its way into the log: the `event:` line, and the text of the `data:` line. */
@@ -47,12 +49,14 @@ export function encodeEvent(event: EventInput, now: () => string): EncodedEvent 
   const { entity, id, ids, version, data } = event as EntityEvent
   assertEntity(entity)
   if (type === 'entity.batch') {
-    if (id !== null && id !== undefined) throw invalid(`id is ${quote(id)}; a batch names its entities in ids and has the id null`)
+    if (id !== null && id !== undefined)
+      throw invalid(`id is ${quote(id)}; a batch names its entities in ids and has the id null`)
     if (!Array.isArray(ids) || ids.length === 0 || ids.length > MAX_BATCH_IDS) {
       throw invalid(`ids is ${quote(ids)}; a batch must name 1 to ${MAX_BATCH_IDS} ids`)
     }
     for (const one of ids) assertEntityId(one)
-    if (version !== undefined) throw invalid(`version is ${quote(version)}; a batch has none, because each of its entities has its own`)
+    if (version !== undefined)
+      throw invalid(`version is ${quote(version)}; a batch has none, because each of its entities has its own`)
     return { type, data: stringify({ entity, id: null, ids, data, ...common }) }
   }
   assertEntityId(id)
@@ -75,7 +79,8 @@ export function decodeEvent(type: string, text: string, projectId: string): Proj
   } catch (cause) {
     throw new ProtocolError('INVALID_DATA', `data of ${type} is not JSON: ${quote(text)}`, { cause })
   }
-  if (typeof wire !== 'object' || wire === null || Array.isArray(wire)) throw invalid(`data of ${type} is ${quote(wire)}; it must be an object`)
+  if (typeof wire !== 'object' || wire === null || Array.isArray(wire))
+    throw invalid(`data of ${type} is ${quote(wire)}; it must be an object`)
   const { channel, timestamp, userId, entity, id, ids, version } = wire
   assertTimestamp(timestamp)
   const common: { projectId: string; timestamp: string; channel?: string; userId?: string } = { projectId, timestamp }
@@ -90,7 +95,8 @@ export function decodeEvent(type: string, text: string, projectId: string): Proj
   if (!isEntityType(type)) return { type, ...common, data: wire.data ?? null } as NamedEvent
   assertEntity(entity)
   if (type === 'entity.batch') {
-    if (!Array.isArray(ids) || ids.length === 0 || ids.length > MAX_BATCH_IDS) throw invalid(`ids is ${quote(ids)}; a batch must name 1 to ${MAX_BATCH_IDS} ids`)
+    if (!Array.isArray(ids) || ids.length === 0 || ids.length > MAX_BATCH_IDS)
+      throw invalid(`ids is ${quote(ids)}; a batch must name 1 to ${MAX_BATCH_IDS} ids`)
     for (const one of ids) assertEntityId(one)
     const event: EntityEvent = { type, entity, id: null, ids, ...common }
     if ('data' in wire) event.data = wire.data
@@ -111,14 +117,21 @@ function stringify(wire: { data?: unknown; [field: string]: unknown }): string {
   try {
     text = JSON.stringify(wire)
   } catch (cause) {
-    throw new ProtocolError('INVALID_DATA', `data cannot be written as JSON (${quote((cause as Error)?.message)}); publish plain values: no BigInt, no cycle`, { cause })
+    throw new ProtocolError(
+      'INVALID_DATA',
+      `data cannot be written as JSON (${quote((cause as Error)?.message)}); publish plain values: no BigInt, no cycle`,
+      { cause },
+    )
   }
   if (typeof wire.data === 'function' || typeof wire.data === 'symbol') {
     throw new ProtocolError('INVALID_DATA', `data is a ${typeof wire.data}; it must be a JSON value`)
   }
   // Two characters a level: a shorter text cannot be too deep, and is not walked.
   if (text.length > MAX_DATA_DEPTH * 2 && depth(text) > MAX_DATA_DEPTH) {
-    throw new ProtocolError('INVALID_DATA', `data is nested deeper than ${MAX_DATA_DEPTH} levels; publish a flatter value`)
+    throw new ProtocolError(
+      'INVALID_DATA',
+      `data is nested deeper than ${MAX_DATA_DEPTH} levels; publish a flatter value`,
+    )
   }
   return text
 }

@@ -1,6 +1,6 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec'
 import { ProtocolError, quote } from './error'
-import type { EntityEvent, NamedEvent, ProjectEvent, SingleEntityEvent, BatchEntityEvent } from './event'
+import type { BatchEntityEvent, EntityEvent, NamedEvent, ProjectEvent, SingleEntityEvent } from './event'
 import { assertEntity, assertEventType, isEntityType } from './name'
 
 type Schema = StandardSchemaV1<unknown, unknown>
@@ -39,7 +39,8 @@ export function defineEvents<
   }
   for (const [type, schema] of Object.entries(named)) {
     assertEventType(type)
-    if (isEntityType(type)) throw new ProtocolError('INVALID_TYPE', `named.${type} is an entity type; list the entity in entities instead`)
+    if (isEntityType(type))
+      throw new ProtocolError('INVALID_TYPE', `named.${type} is an entity type; list the entity in entities instead`)
     assertSchema(type, schema)
   }
   return { entities, named }
@@ -50,33 +51,49 @@ export function defineEvents<
  *
  * @throws ProtocolError `UNKNOWN_EVENT` where no schema is defined, `INVALID_DATA` with the schema's issues as `cause`
  */
-export function checkDefinedData(definitions: EventDefinitions, event: { type: string; entity?: string; data?: unknown }): unknown {
+export function checkDefinedData(
+  definitions: EventDefinitions,
+  event: { type: string; entity?: string; data?: unknown },
+): unknown {
   const name = isEntityType(event.type) ? event.entity : event.type
   const schemas = isEntityType(event.type) ? definitions.entities : definitions.named
   const schema = typeof name === 'string' && Object.hasOwn(schemas, name) ? schemas[name] : undefined
   if (!schema) {
     const known = Object.keys(schemas).slice(0, 5).join(', ')
-    throw new ProtocolError('UNKNOWN_EVENT', `${quote(name)} is not defined (defined: ${known || 'none'}); add it to defineEvents`)
+    throw new ProtocolError(
+      'UNKNOWN_EVENT',
+      `${quote(name)} is not defined (defined: ${known || 'none'}); add it to defineEvents`,
+    )
   }
   // A deletion or an "it changed, load it again" needs no data; a named event always carries what its schema says.
   if (event.data === undefined && isEntityType(event.type)) return undefined
   const result = schema['~standard'].validate(event.data)
   if (result instanceof Promise) {
-    throw new ProtocolError('INVALID_DATA', `the schema of ${quote(name)} is asynchronous; use one that answers at once`)
+    throw new ProtocolError(
+      'INVALID_DATA',
+      `the schema of ${quote(name)} is asynchronous; use one that answers at once`,
+    )
   }
   if (result.issues) {
     const first = result.issues[0]
     const path = first?.path?.map((part) => String(typeof part === 'object' ? part.key : part)).join('.')
-    throw new ProtocolError('INVALID_DATA', `data of ${quote(name)} does not fit its schema${path ? ` at ${quote(path)}` : ''}: ${first?.message}`, {
-      cause: result.issues,
-    })
+    throw new ProtocolError(
+      'INVALID_DATA',
+      `data of ${quote(name)} does not fit its schema${path ? ` at ${quote(path)}` : ''}: ${first?.message}`,
+      {
+        cause: result.issues,
+      },
+    )
   }
   return result.value
 }
 
 function assertSchema(name: string, schema: unknown): void {
   if (typeof (schema as Schema | undefined)?.['~standard']?.validate !== 'function') {
-    throw new ProtocolError('INVALID_EVENT', `the schema of ${quote(name)} is ${quote(schema)}; it must be a Standard Schema (zod, valibot, arktype …)`)
+    throw new ProtocolError(
+      'INVALID_EVENT',
+      `the schema of ${quote(name)} is ${quote(schema)}; it must be a Standard Schema (zod, valibot, arktype …)`,
+    )
   }
 }
 
@@ -93,19 +110,29 @@ export type NamedType<Definitions extends EventDefinitions> =
   Untyped<Definitions> extends true ? `${string}:${string}` : keyof Definitions['named'] & `${string}:${string}`
 
 /** `data` of an entity's events. */
-export type EntityData<Definitions extends EventDefinitions, Entity extends string> = DataOf<Definitions['entities'][Entity]>
+export type EntityData<Definitions extends EventDefinitions, Entity extends string> = DataOf<
+  Definitions['entities'][Entity]
+>
 
 /** `data` of a named type's events. */
 export type NamedData<Definitions extends EventDefinitions, Type extends string> = DataOf<Definitions['named'][Type]>
 
 /** The event of one entity, with its data. */
-export type EntityEventOf<Definitions extends EventDefinitions, Entity extends EntityName<Definitions> = EntityName<Definitions>> =
-  Untyped<Definitions> extends true ? EntityEvent : Entity extends string ? EntityEvent<EntityData<Definitions, Entity>, Entity> : never
+export type EntityEventOf<
+  Definitions extends EventDefinitions,
+  Entity extends EntityName<Definitions> = EntityName<Definitions>,
+> =
+  Untyped<Definitions> extends true
+    ? EntityEvent
+    : Entity extends string
+      ? EntityEvent<EntityData<Definitions, Entity>, Entity>
+      : never
 
 /** The event of one named type, with its data. */
-export type NamedEventOf<Definitions extends EventDefinitions, Type extends string = NamedType<Definitions>> = Type extends string
-  ? NamedEvent<Type, NamedData<Definitions, Type>>
-  : never
+export type NamedEventOf<
+  Definitions extends EventDefinitions,
+  Type extends string = NamedType<Definitions>,
+> = Type extends string ? NamedEvent<Type, NamedData<Definitions, Type>> : never
 
 /** Whatever these definitions can publish. */
 export type EventOf<Definitions extends EventDefinitions> =

@@ -32,7 +32,10 @@ export function encodeFrame(frame: Frame): string {
   if (frame.id !== undefined) text += `id: ${single('id', frame.id)}\n`
   if (frame.retry !== undefined) {
     if (!Number.isSafeInteger(frame.retry) || frame.retry < 0) {
-      throw new ProtocolError('INVALID_FRAME', `retry is ${quote(frame.retry)}; it must be a whole number of milliseconds`)
+      throw new ProtocolError(
+        'INVALID_FRAME',
+        `retry is ${quote(frame.retry)}; it must be a whole number of milliseconds`,
+      )
     }
     text += `retry: ${frame.retry}\n`
   }
@@ -41,6 +44,7 @@ export function encodeFrame(frame: Frame): string {
 }
 
 function single(field: string, value: string): string {
-  if (FORBIDDEN.test(value)) throw new ProtocolError('INVALID_FRAME', `${field} is ${quote(value)}; it must not hold CR, LF or NUL`)
+  if (FORBIDDEN.test(value))
+    throw new ProtocolError('INVALID_FRAME', `${field} is ${quote(value)}; it must not hold CR, LF or NUL`)
   return value
 }

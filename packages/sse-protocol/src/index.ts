@@ -1,11 +1,11 @@
 export { channelName, parseChannelList, parseChannelName } from './channel'
-export { type EncodedEvent, decodeEvent, type EventInput, encodeEvent, MAX_DATA_DEPTH } from './codec'
+export { decodeEvent, type EncodedEvent, type EventInput, encodeEvent, MAX_DATA_DEPTH } from './codec'
 export {
   CLOSING_REASONS,
   type ClosingData,
   type ClosingReason,
-  type ConnectedData,
   CONTROL_TYPES,
+  type ConnectedData,
   type ControlEvents,
   type ControlType,
   type HeartbeatData,
@@ -57,5 +57,19 @@ export {
   MAX_ID_BYTES,
   utf8Bytes,
 } from './name'
-export { assertPattern, assertTypePattern, matchesPattern, matchesType, patternKeys, type PatternTarget, typeKeys } from './pattern'
-export { BatchEntityEventSchema, ControlEventSchemas, EntityEventSchema, NamedEventSchema, SingleEntityEventSchema } from './schema'
+export {
+  assertPattern,
+  assertTypePattern,
+  matchesPattern,
+  matchesType,
+  type PatternTarget,
+  patternKeys,
+  typeKeys,
+} from './pattern'
+export {
+  BatchEntityEventSchema,
+  ControlEventSchemas,
+  EntityEventSchema,
+  NamedEventSchema,
+  SingleEntityEventSchema,
+} from './schema'

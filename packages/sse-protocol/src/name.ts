@@ -9,7 +9,8 @@ const TYPE = /^[A-Za-z0-9._-]+(?::[A-Za-z0-9._-]+)+$/
 const TOKEN = /^[A-Za-z0-9._-]{1,64}$/
 const CHANNEL = /^[A-Za-z0-9._:-]{1,64}$/
 /** C0, DEL and C1 controls, the two Unicode line separators, and halves of a surrogate pair. */
-const UNSAFE = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/
+const UNSAFE =
+  /[\u0000-\u001f\u007f-\u009f\u2028\u2029]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/
 const ASCII = /^[\u0020-\u007e]*$/
 
 /** Longest project id, entity id and user id, in bytes of UTF-8. */
@@ -69,7 +70,12 @@ const ID_RULE = `1 to ${MAX_ID_BYTES} bytes of text without control characters`
 
 export function assertEventType(value: unknown): asserts value is EntityEventType | `${string}:${string}` {
   if (!isEntityType(value) && !isNamedType(value)) {
-    refuse('INVALID_TYPE', 'type', value, `one of ${ENTITY_TYPES.join(', ')}, or "<subject>:<verb>" of at most 64 characters A-Z a-z 0-9 . _ : -`)
+    refuse(
+      'INVALID_TYPE',
+      'type',
+      value,
+      `one of ${ENTITY_TYPES.join(', ')}, or "<subject>:<verb>" of at most 64 characters A-Z a-z 0-9 . _ : -`,
+    )
   }
 }
 
@@ -98,7 +104,8 @@ export function assertVersion(value: unknown): asserts value is number {
 }
 
 export function assertTimestamp(value: unknown): asserts value is string {
-  if (!isTimestamp(value)) refuse('INVALID_TIMESTAMP', 'timestamp', value, 'an ISO 8601 date-time such as new Date().toISOString()')
+  if (!isTimestamp(value))
+    refuse('INVALID_TIMESTAMP', 'timestamp', value, 'an ISO 8601 date-time such as new Date().toISOString()')
 }
 
 function refuse(code: ProtocolErrorCode, field: string, value: unknown, rule: string): never {

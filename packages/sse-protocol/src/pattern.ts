@@ -65,7 +65,10 @@ export function assertPattern(pattern: string): void {
   const colon = typeof pattern === 'string' ? pattern.indexOf(':') : -1
   if (colon > 0 && isEntity(pattern.slice(0, colon)) && isId(pattern.slice(colon + 1))) return
   const hint = isEntity(pattern) ? `; did you mean "${pattern}:*"?` : ''
-  throw new ProtocolError('INVALID_PATTERN', `pattern is ${quote(pattern)}; it must be "*", "<entity>:*" or "<entity>:<id>"${hint}`)
+  throw new ProtocolError(
+    'INVALID_PATTERN',
+    `pattern is ${quote(pattern)}; it must be "*", "<entity>:*" or "<entity>:<id>"${hint}`,
+  )
 }
 
 const TYPE_PATTERN = /^(?:\*|[A-Za-z0-9._:-]{1,64}|[A-Za-z0-9._:-]{0,63}[.:]\*)$/

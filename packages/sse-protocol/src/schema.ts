@@ -8,8 +8,16 @@ import { isId, isTimestamp } from './name'
  * (`@entitycast/sse-protocol/schema/*.json`) for other languages. `test/types` proves that schema and type say the same.
  */
 
-const Id = v.pipe(v.string(), v.minLength(1), v.check((id: string) => isId(id), '1 to 256 bytes of text without control characters'))
-const Timestamp = v.pipe(v.string(), v.isoTimestamp(), v.check((text: string) => isTimestamp(text), 'an ISO 8601 date-time'))
+const Id = v.pipe(
+  v.string(),
+  v.minLength(1),
+  v.check((id: string) => isId(id), '1 to 256 bytes of text without control characters'),
+)
+const Timestamp = v.pipe(
+  v.string(),
+  v.isoTimestamp(),
+  v.check((text: string) => isTimestamp(text), 'an ISO 8601 date-time'),
+)
 const Channel = v.pipe(v.string(), v.regex(/^[A-Za-z0-9._:-]{1,64}$/))
 const Entity = v.pipe(v.string(), v.regex(/^[A-Za-z0-9._-]{1,64}$/))
 const Version = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
