@@ -7,16 +7,50 @@ const at = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 const alias = [
   { find: /^@entitycast\/sse-protocol$/, replacement: at('packages/sse-protocol/src/index.ts') },
   { find: /^@entitycast\/sse-server$/, replacement: at('packages/sse-server/src/index.ts') },
-  { find: /^@entitycast\/sse-server\/(node|express|fastify|fetch|nest)$/, replacement: `${at('packages/sse-server/src/mounts')}/$1.ts` },
+  {
+    find: /^@entitycast\/sse-server\/(node|express|fastify|fetch|nest)$/,
+    replacement: `${at('packages/sse-server/src/mounts')}/$1.ts`,
+  },
   { find: /^@entitycast\/sse-client$/, replacement: at('packages/sse-client/src/index.ts') },
   { find: /^@entitycast\/sse-client\/react$/, replacement: at('packages/sse-client/src/bindings/react.tsx') },
 ]
 
+/** Kinds of tests that own browsers, servers or a thousand sockets: one file at a time, after everything else. */
+const IO = '{browser,integration,load,interop,proxy}'
+const io = [`packages/*/test/${IO}/**/*.test.{ts,tsx}`, 'examples/*/test/**/*.test.ts', `test/${IO}/**/*.test.{ts,tsx}`]
+const packed = ['test/packed/**/*.test.ts']
+
 export default defineConfig({
   resolve: { alias },
   test: {
-    include: ['packages/*/test/**/*.test.{ts,tsx}', 'examples/*/test/**/*.test.ts', 'test/**/*.test.ts'],
     testTimeout: 20_000,
     hookTimeout: 60_000,
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'fast',
+          include: ['packages/*/test/**/*.test.{ts,tsx}', 'test/**/*.test.{ts,tsx}'],
+          exclude: [...io, ...packed, '**/node_modules/**'],
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        extends: true,
+        test: { name: 'io', include: io, fileParallelism: false, sequence: { groupOrder: 1 } },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'packed',
+          include: packed,
+          globalSetup: [at('test/packed/tarballs.ts')],
+          fileParallelism: false,
+          testTimeout: 120_000,
+          hookTimeout: 300_000,
+          sequence: { groupOrder: 2 },
+        },
+      },
+    ],
   },
 })
