@@ -1,16 +1,19 @@
 import * as v from 'valibot'
 import { CLOSING_REASONS, RESYNC_REASONS } from './control'
 import { MAX_BATCH_IDS } from './event'
-import { isId, isTimestamp } from './name'
+import { isId, isTimestamp, MAX_ID_BYTES } from './name'
 
 /*
  * The same shapes as `event.ts` and `control.ts`, as schemas: to check a value at a boundary of one's own, and as JSON Schema
  * (`@entitycast/sse-protocol/schema/*.json`) for other languages. `test/types` proves that schema and type say the same.
  */
 
+// JSON Schema cannot count bytes and has no `u`: it gets what it can say, and `isId` says the rest.
 const Id = v.pipe(
   v.string(),
   v.minLength(1),
+  v.maxLength(MAX_ID_BYTES),
+  v.regex(/^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*$/),
   v.check((id: string) => isId(id), '1 to 256 bytes of text without control characters'),
 )
 const Timestamp = v.pipe(
@@ -55,7 +58,7 @@ export const EntityEventSchema = v.variant('type', [SingleEntityEventSchema, Bat
 
 /** A named event, as handlers see it. */
 export const NamedEventSchema = v.object({
-  type: v.pipe(v.string(), v.regex(/^(?=.{3,64}$)[A-Za-z0-9._-]+(?::[A-Za-z0-9._-]+)+$/)),
+  type: v.pipe(v.string(), v.regex(/^(?=.{3,64}$)(?!entity\.)[A-Za-z0-9._-]+(?::[A-Za-z0-9._-]+)+$/)),
   ...fields,
   data: v.unknown(),
 })
