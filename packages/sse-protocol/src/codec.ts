@@ -12,7 +12,7 @@ import {
   isEntityType,
 } from './name'
 
-/** Deepest nesting that `data` may have. */
+/** Deepest nesting of arrays and objects that `data` may have: `[]` is one level. */
 export const MAX_DATA_DEPTH = 500
 
 /** An event as a publisher may write it: without `timestamp`, which is then the time of the call. */
@@ -42,27 +42,29 @@ export function encodeEvent(event: EventInput, now: () => string): EncodedEvent 
   if (channel !== undefined) assertChannel(channel)
   if (timestamp !== undefined) assertTimestamp(timestamp)
   if (userId !== undefined) assertUserId(userId)
-  const common = { channel, timestamp: timestamp ?? now(), userId }
-  if (!isEntityType(type)) {
-    return { type, data: stringify({ data: event.data ?? null, ...common }) }
-  }
+  const when = timestamp ?? now()
   const { entity, id, ids, version, data } = event as EntityEvent
+  if (!isEntityType(type)) {
+    if (entity !== undefined || id !== undefined || ids !== undefined || version !== undefined) {
+      throw invalid(`${type} has entity, id, ids or version; a named event carries whatever it has to say in data`)
+    }
+    return { type, data: stringify({ data: data ?? null, channel, timestamp: when, userId }) }
+  }
   assertEntity(entity)
   if (type === 'entity.batch') {
-    if (id !== null && id !== undefined)
+    if (id !== null && id !== undefined) {
       throw invalid(`id is ${quote(id)}; a batch names its entities in ids and has the id null`)
-    if (!Array.isArray(ids) || ids.length === 0 || ids.length > MAX_BATCH_IDS) {
-      throw invalid(`ids is ${quote(ids)}; a batch must name 1 to ${MAX_BATCH_IDS} ids`)
     }
-    for (const one of ids) assertEntityId(one)
-    if (version !== undefined)
+    assertIds(ids)
+    if (version !== undefined) {
       throw invalid(`version is ${quote(version)}; a batch has none, because each of its entities has its own`)
-    return { type, data: stringify({ entity, id: null, ids, data, ...common }) }
+    }
+    return { type, data: stringify({ entity, id: null, ids, data, channel, timestamp: when, userId }) }
   }
   assertEntityId(id)
   if (ids !== undefined) throw invalid(`ids is ${quote(ids)}; only entity.batch may have it`)
   if (version !== undefined) assertVersion(version)
-  return { type, data: stringify({ entity, id, data, ...common, version }) }
+  return { type, data: stringify({ entity, id, data, channel, timestamp: when, userId, version }) }
 }
 
 /**
@@ -79,8 +81,9 @@ export function decodeEvent(type: string, text: string, projectId: string): Proj
   } catch (cause) {
     throw new ProtocolError('INVALID_DATA', `data of ${type} is not JSON: ${quote(text)}`, { cause })
   }
-  if (typeof wire !== 'object' || wire === null || Array.isArray(wire))
+  if (typeof wire !== 'object' || wire === null || Array.isArray(wire)) {
     throw invalid(`data of ${type} is ${quote(wire)}; it must be an object`)
+  }
   const { channel, timestamp, userId, entity, id, ids, version } = wire
   assertTimestamp(timestamp)
   const common: { projectId: string; timestamp: string; channel?: string; userId?: string } = { projectId, timestamp }
@@ -95,9 +98,7 @@ export function decodeEvent(type: string, text: string, projectId: string): Proj
   if (!isEntityType(type)) return { type, ...common, data: wire.data ?? null } as NamedEvent
   assertEntity(entity)
   if (type === 'entity.batch') {
-    if (!Array.isArray(ids) || ids.length === 0 || ids.length > MAX_BATCH_IDS)
-      throw invalid(`ids is ${quote(ids)}; a batch must name 1 to ${MAX_BATCH_IDS} ids`)
-    for (const one of ids) assertEntityId(one)
+    assertIds(ids)
     const event: EntityEvent = { type, entity, id: null, ids, ...common }
     if ('data' in wire) event.data = wire.data
     return event
@@ -110,6 +111,13 @@ export function decodeEvent(type: string, text: string, projectId: string): Proj
     event.version = version
   }
   return event
+}
+
+function assertIds(ids: unknown): asserts ids is string[] {
+  if (!Array.isArray(ids) || ids.length === 0 || ids.length > MAX_BATCH_IDS) {
+    throw invalid(`ids is ${quote(ids)}; a batch must name 1 to ${MAX_BATCH_IDS} ids`)
+  }
+  for (const one of ids) assertEntityId(one)
 }
 
 function stringify(wire: { data?: unknown; [field: string]: unknown }): string {
@@ -126,8 +134,8 @@ function stringify(wire: { data?: unknown; [field: string]: unknown }): string {
   if (typeof wire.data === 'function' || typeof wire.data === 'symbol') {
     throw new ProtocolError('INVALID_DATA', `data is a ${typeof wire.data}; it must be a JSON value`)
   }
-  // Two characters a level: a shorter text cannot be too deep, and is not walked.
-  if (text.length > MAX_DATA_DEPTH * 2 && depth(text) > MAX_DATA_DEPTH) {
+  // Two characters a level: a shorter text cannot be too deep, and is not walked. One level is the object that `data` lies in.
+  if (text.length > MAX_DATA_DEPTH * 2 && depth(text) - 1 > MAX_DATA_DEPTH) {
     throw new ProtocolError(
       'INVALID_DATA',
       `data is nested deeper than ${MAX_DATA_DEPTH} levels; publish a flatter value`,
