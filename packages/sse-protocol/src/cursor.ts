@@ -19,11 +19,12 @@ const CURSOR = /^([A-Za-z0-9_-]{1,100})\.(0|[1-9][0-9]{0,15})$/
  * formatCursor('k3J9xQ', 42) // 'k3J9xQ.42'
  */
 export function formatCursor(epoch: string, offset: number): string {
-  if (!EPOCH.test(epoch))
+  if (typeof epoch !== 'string' || !EPOCH.test(epoch)) {
     throw new ProtocolError(
       'INVALID_CURSOR',
       `epoch is ${quote(epoch)}; it must be 1 to 100 characters A-Z a-z 0-9 _ -`,
     )
+  }
   if (!Number.isSafeInteger(offset) || offset < 0) {
     throw new ProtocolError(
       'INVALID_CURSOR',

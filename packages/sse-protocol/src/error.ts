@@ -56,18 +56,18 @@ export class ProtocolError extends Error {
 export function quote(value: unknown): string {
   let text: string
   try {
-    text =
-      typeof value === 'string'
-        ? JSON.stringify(value.length > 100 ? value.slice(0, 101) : value)
-        : typeof value === 'bigint'
-          ? `${value}n`
-          : typeof value === 'object' && value !== null
-            ? Array.isArray(value)
-              ? `an array of ${value.length}`
-              : 'an object'
-            : String(value)
+    text = describe(value)
   } catch {
     text = `a ${typeof value}`
   }
   return text.length > 100 ? `${text.slice(0, 99)}…` : text
+}
+
+function describe(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value.length > 100 ? value.slice(0, 101) : value)
+  if (typeof value === 'bigint') return `${value}n`
+  if (typeof value === 'function') return 'a function'
+  if (typeof value === 'symbol') return `Symbol(${JSON.stringify(value.description ?? '')})`
+  if (Array.isArray(value)) return `an array of ${value.length}`
+  return typeof value === 'object' && value !== null ? 'an object' : String(value)
 }
