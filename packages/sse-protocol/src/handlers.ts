@@ -23,6 +23,7 @@ export class HandlerIndex {
     return add(this.#byType, typePattern, handler)
   }
 
+  /** How many registrations there are. */
   get size(): number {
     let size = 0
     for (const set of this.#byPattern.values()) size += set.size
@@ -30,14 +31,19 @@ export class HandlerIndex {
     return size
   }
 
-  /** Calls each handler that matches, once. A handler that throws goes to `onError`; the rest still run. */
+  /**
+   * Calls each handler that matches, once. What a handler throws, or rejects with where it is async, goes to `onError`; the rest still run.
+   * A handler that another one takes out meanwhile is not called any more. `onError` must not throw.
+   */
   dispatch(event: ProjectEvent, onError: (error: unknown) => void): void {
     const matched: Handler[] = []
     if (this.#byPattern.size > 0) collect(this.#byPattern, patternKeys(event), matched)
     if (this.#byType.size > 0) collect(this.#byType, typeKeys(event.type), matched)
     for (const handler of new Set(matched)) {
       try {
-        handler(event)
+        const result: unknown = handler(event)
+        // `void` lets async functions in: a rejection that nobody handles would end a Node process.
+        if (result instanceof Promise) result.catch(onError)
       } catch (error) {
         onError(error)
       }
@@ -47,11 +53,12 @@ export class HandlerIndex {
 
 function add(index: Map<string, Set<Handler>>, key: string, handler: Handler): () => void {
   // A wrapper of its own for each registration, so that one `off` never removes another's handler.
-  const own: Handler = (event) => handler(event)
-  let set = index.get(key)
-  if (!set) index.set(key, (set = new Set()))
-  set.add(own)
+  let active = true
+  const own: Handler = (event) => (active ? handler(event) : undefined)
+  const set = index.get(key) ?? new Set()
+  index.set(key, set.add(own))
   return () => {
+    active = false
     const current = index.get(key)
     if (current?.delete(own) && current.size === 0) index.delete(key)
   }
@@ -60,6 +67,6 @@ function add(index: Map<string, Set<Handler>>, key: string, handler: Handler): (
 function collect(index: Map<string, Set<Handler>>, keys: string[], into: Handler[]): void {
   for (const key of keys) {
     const set = index.get(key)
-    if (set) into.push(...set)
+    if (set) for (const handler of set) into.push(handler)
   }
 }
