@@ -1,7 +1,7 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec'
 import { ProtocolError, quote } from './error'
 import type { BatchEntityEvent, EntityEvent, NamedEvent, ProjectEvent, SingleEntityEvent } from './event'
-import { assertEntity, assertEventType, isEntityType } from './name'
+import { assertEntity, assertEventType, type EntityEventType, isEntityType } from './name'
 
 type Schema = StandardSchemaV1<unknown, unknown>
 
@@ -67,13 +67,7 @@ export function checkDefinedData(
   }
   // A deletion or an "it changed, load it again" needs no data; a named event always carries what its schema says.
   if (event.data === undefined && isEntityType(event.type)) return undefined
-  const result = schema['~standard'].validate(event.data)
-  if (result instanceof Promise) {
-    throw new ProtocolError(
-      'INVALID_DATA',
-      `the schema of ${quote(name)} is asynchronous; use one that answers at once`,
-    )
-  }
+  const result = validate(schema, event.data, name)
   if (result.issues) {
     const first = result.issues[0]
     const path = first?.path?.map((part) => String(typeof part === 'object' ? part.key : part)).join('.')
@@ -86,6 +80,21 @@ export function checkDefinedData(
     )
   }
   return result.value
+}
+
+function validate(schema: StandardSchemaV1, data: unknown, name: unknown): StandardSchemaV1.Result<unknown> {
+  let result: ReturnType<(typeof schema)['~standard']['validate']>
+  try {
+    result = schema['~standard'].validate(data)
+  } catch (cause) {
+    throw new ProtocolError('INVALID_DATA', `the schema of ${quote(name)} threw; it must report issues instead`, {
+      cause,
+    })
+  }
+  if (!(result instanceof Promise)) return result
+  // Nobody waits for it, so nobody would handle its rejection.
+  result.catch(() => {})
+  throw new ProtocolError('INVALID_DATA', `the schema of ${quote(name)} is asynchronous; use one that answers at once`)
 }
 
 function assertSchema(name: string, schema: unknown): void {
@@ -153,20 +162,28 @@ export type PatternOf<Definitions extends EventDefinitions> =
   Untyped<Definitions> extends true ? string : '*' | `${EntityName<Definitions>}:${string}`
 
 /** What a handler of this type pattern is given. */
-export type EventForType<Definitions extends EventDefinitions, Pattern extends string> = Pattern extends '*'
-  ? EventOf<Definitions>
-  : Pattern extends 'entity.*'
-    ? EntityEventOf<Definitions>
-    : Pattern extends 'entity.batch'
-      ? Extract<EntityEventOf<Definitions>, BatchEntityEvent>
-      : Pattern extends `entity.${string}`
-        ? Extract<EntityEventOf<Definitions>, SingleEntityEvent>
-        : Pattern extends `${infer Prefix}:*`
-          ? Untyped<Definitions> extends true
-            ? NamedEvent<`${Prefix}:${string}`>
-            : NamedEventOf<Definitions, Extract<NamedType<Definitions>, `${Prefix}:${string}`>>
-          : Untyped<Definitions> extends true
-            ? string extends Pattern
-              ? ProjectEvent
-              : NamedEvent<Pattern>
-            : NamedEventOf<Definitions, Extract<NamedType<Definitions>, Pattern>>
+export type EventForType<Definitions extends EventDefinitions, Pattern extends string> = Pattern extends unknown
+  ? string extends Pattern
+    ? EventOf<Definitions>
+    : Pattern extends '*'
+      ? EventOf<Definitions>
+      : Pattern extends 'entity.*'
+        ? EntityEventOf<Definitions>
+        : Pattern extends 'entity.batch'
+          ? Extract<EntityEventOf<Definitions>, BatchEntityEvent>
+          : Pattern extends EntityEventType
+            ? Extract<EntityEventOf<Definitions>, SingleEntityEvent>
+            : NamedEventForType<Definitions, NamedTypes<Pattern>>
+  : never
+
+/** The named types that a type pattern names, as a template. */
+type NamedTypes<Pattern extends string> = Pattern extends `${infer Prefix}:*`
+  ? `${Prefix}:${string}`
+  : Pattern extends `${infer Prefix}.*`
+    ? `${Prefix}.${string}:${string}`
+    : Pattern
+
+type NamedEventForType<Definitions extends EventDefinitions, Types extends string> =
+  Untyped<Definitions> extends true
+    ? NamedEvent<Types>
+    : NamedEventOf<Definitions, Extract<NamedType<Definitions>, Types>>
