@@ -39,7 +39,11 @@ export function encodeFrame(frame: Frame): string {
     }
     text += `retry: ${frame.retry}\n`
   }
-  if (frame.data !== undefined) for (const line of frame.data.split(BREAK)) text += `data: ${line}\n`
+  if (frame.data !== undefined) {
+    // One line of JSON is what nearly every frame carries.
+    if (!frame.data.includes('\n') && !frame.data.includes('\r')) return `${text}data: ${frame.data}\n\n`
+    for (const line of frame.data.split(BREAK)) text += `data: ${line}\n`
+  }
   return `${text}\n`
 }
 
