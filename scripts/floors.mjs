@@ -110,7 +110,8 @@ function placeOf(file) {
   if (pkg === 'sse-protocol') return { floor: 1, room: pkg, pkg, entry: folder === 'index.ts' }
   if (parts.length === 4) return { floor: 3, room: stem(folder), pkg, entry: folder === 'index.ts' }
   if (folder === 'seams') return { floor: 2, room: folder, pkg }
-  if (LEAF_FOLDERS.includes(folder)) return { floor: 4, room: `${folder}/${stem(leaf ?? '')}`, pkg }
+  // A leaf that needs a second file names it after itself: node.ts, node-stream.ts.
+  if (LEAF_FOLDERS.includes(folder)) return { floor: 4, room: `${folder}/${stem(leaf ?? '').split('-')[0]}`, pkg }
   return { floor: 3, room: folder, pkg }
 }
 

@@ -217,6 +217,14 @@ describe('[floors] the check can fail', () => {
     expect(checkFloors(files).map(({ rule }) => rule)).toEqual(['cycle'])
   })
 
+  it("[floors] a leaf's second file is named after it, and is no other leaf's", () => {
+    const stream = { [`${SERVER}/mounts/node-stream.ts`]: 'export const stream = 1' }
+    const from = (mount: string) =>
+      checkFloors({ ...sound, ...stream, [`${SERVER}/mounts/${mount}.ts`]: "export { stream } from './node-stream'" })
+    expect(from('node')).toEqual([])
+    expect(from('fetch').map(({ rule }) => rule)).toEqual(['sideways'])
+  })
+
   it('[floors] a file one line over the limit', () => {
     expect(broken(`${SERVER}/feed/long.ts`, '\n'.repeat(HARD_LINES))).toEqual([])
     expect(broken(`${SERVER}/feed/long.ts`, '\n'.repeat(HARD_LINES + 1))).toEqual([
