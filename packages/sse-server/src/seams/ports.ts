@@ -15,6 +15,14 @@ export interface Clock {
 /** A number from 0 (inclusive) to 1 (exclusive). */
 export type Random = () => number
 
+/** What a hub is given instead of the system's, all or some. */
+export interface Ports {
+  readonly clock: Clock
+  readonly random: Random
+  /** Text that nobody can guess, of `A-Z a-z 0-9 _ -`, 8 to 64 long. */
+  readonly randomId: () => string
+}
+
 /** The part of `console`, pino and others that the hub calls. Never given a payload or a token. */
 export interface Logger {
   warn(message: string, details?: object): void

@@ -1,0 +1,118 @@
+import type { Cursor } from '@entitycast/sse-protocol'
+import type {
+  Adapter,
+  AdapterManifest,
+  LogEntry,
+  LogListener,
+  LogPage,
+  LogRecord,
+  OpenLog,
+  Retention,
+} from '../seams/adapter'
+import type { Ports } from '../seams/ports'
+import { systemClock, systemRandomId } from '../seams/system'
+import { RetentionWindow } from '../seams/window'
+
+interface MemoryLog {
+  readonly epoch: string
+  readonly window: RetentionWindow<LogEntry>
+  readonly listeners: Set<LogListener>
+  usedAt: number
+}
+
+/**
+ * The log in this process's memory: the hub's default. Nothing else to run, one process only, and a restart begins a new
+ * epoch, so that every client is told to resync.
+ */
+export class MemoryAdapter implements Adapter {
+  readonly manifest: AdapterManifest = {
+    name: 'memory',
+    durability: 'none',
+    shared: false,
+    maxRecordBytes: Number.MAX_SAFE_INTEGER,
+  }
+  readonly #logs = new Map<string, MemoryLog>()
+  readonly #ports: Pick<Ports, 'clock' | 'randomId'>
+  #retention: Retention | undefined
+  #sweptAt = 0
+  #closed = false
+
+  constructor(ports: Partial<Ports> = {}) {
+    this.#ports = { clock: ports.clock ?? systemClock, randomId: ports.randomId ?? systemRandomId }
+  }
+
+  start(retention: Retention): void {
+    this.#retention = retention
+  }
+
+  async append(projectId: string, records: readonly LogRecord[]): Promise<Cursor> {
+    const log = this.#log(projectId)
+    const now = log.usedAt
+    const entries: LogEntry[] = []
+    for (const record of records) {
+      const entry = { offset: log.window.last + 1, record }
+      log.window.push(entry, now)
+      entries.push(entry)
+    }
+    for (const listener of log.listeners) listener.entries(entries)
+    return { epoch: log.epoch, offset: log.window.last }
+  }
+
+  async open(projectId: string, listener: LogListener): Promise<OpenLog> {
+    const log = this.#log(projectId)
+    log.listeners.add(listener)
+    return {
+      head: { epoch: log.epoch, offset: log.window.last },
+      close: () => {
+        log.listeners.delete(listener)
+      },
+    }
+  }
+
+  async read(projectId: string, after: Cursor, limit: number): Promise<LogPage> {
+    const log = this.#log(projectId)
+    log.window.trim(log.usedAt)
+    if (after.epoch !== log.epoch) return { gap: 'epoch' }
+    if (after.offset > log.window.last) return { gap: 'ahead' }
+    if (!log.window.reaches(after.offset)) return { gap: 'expired' }
+    const entries: LogEntry[] = []
+    for (const entry of log.window.after(after.offset)) {
+      if (entries.length === limit) break
+      entries.push(entry)
+    }
+    return { entries }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    this.#logs.clear()
+  }
+
+  #log(projectId: string): MemoryLog {
+    if (this.#closed || !this.#retention) throw new Error('the memory adapter is not open')
+    const now = this.#ports.clock.monotonic()
+    this.#sweep(now)
+    let log = this.#logs.get(projectId)
+    if (!log) {
+      log = {
+        epoch: this.#ports.randomId(),
+        window: new RetentionWindow(this.#retention, 0),
+        listeners: new Set(),
+        usedAt: now,
+      }
+      this.#logs.set(projectId, log)
+    }
+    log.usedAt = now
+    return log
+  }
+
+  /** Forgets projects that nobody listens to and whose events have all expired: their next cursor is of a new epoch. */
+  #sweep(now: number): void {
+    const { ageMs } = this.#retention as Retention
+    if (now - this.#sweptAt < ageMs / 2) return
+    this.#sweptAt = now
+    for (const [projectId, log] of this.#logs) {
+      if (log.listeners.size === 0 && now - log.usedAt > ageMs) this.#logs.delete(projectId)
+    }
+  }
+}

@@ -1,0 +1,272 @@
+import { type ClosingReason, encodeFrame, formatCursor, type Resume, type ResyncReason } from '@entitycast/sse-protocol'
+import { Chunk, type Sink, type SinkListener } from '../seams/sink'
+import type { Feed, Start } from './feed'
+import type { Page } from './page'
+import type { View } from './view'
+
+/** What a connection may see, and for how long. */
+export interface ConnectionGrant {
+  readonly connectionId: string
+  readonly userId: string | undefined
+  readonly channels: readonly string[] | undefined
+  readonly ip: string | undefined
+  /** By the monotonic clock; infinite where the grant has no end. */
+  readonly expiresAt: number
+  /** By the monotonic clock: when the stream is ended to be opened anew. */
+  readonly rotateAt: number
+  /** Asked before each heartbeat, where the application wants that. */
+  readonly reauthorize: (() => boolean | Promise<boolean>) | undefined
+}
+
+/** What happens to connections, for whoever counts. */
+export interface ConnectionObserver {
+  /** Its end has begun: nothing more is written to it. Called once. */
+  ended(connection: Connection, reason: ClosingReason | 'peer'): void
+  /** Its socket is closed. Called once, after `ended`. */
+  left(connection: Connection): void
+  resynced(reason: ResyncReason): void
+  wrote(bytes: number): void
+  failed(connection: Connection, error: unknown): void
+}
+
+/** After the last frame a peer has this long to take it, in milliseconds. */
+const END_GRACE_MS = 5_000
+
+/**
+ * One open stream: a cursor into a feed, and a socket. There is no queue: what cannot be written now is still in the log, and is
+ * fetched from there when the socket drains.
+ */
+export class Connection implements SinkListener {
+  readonly view: View
+  readonly openedAt: number
+  /** The last offset that was written. */
+  offset: number
+  /** Behind the head: pages are conflated until it has caught up. */
+  lagging = false
+  /** When the next heartbeat is due, by the monotonic clock. */
+  beatAt = 0
+  #full = false
+  #reading = false
+  #asking = false
+  #ended = false
+  #gone = false
+  #resync: ResyncReason | undefined
+  /** Since when the socket has taken nothing, and what it still held then. */
+  #stalledAt = 0
+  #unsent = 0
+  #endedAt = 0
+
+  constructor(
+    readonly feed: Feed,
+    readonly sink: Sink,
+    readonly grant: ConnectionGrant,
+    readonly observer: ConnectionObserver,
+    start: Start,
+  ) {
+    this.view = feed.view(grant.channels)
+    feed.connections.add(this)
+    this.openedAt = feed.clock.monotonic()
+    this.offset = start.offset
+    this.lagging = start.lagging
+    this.#resync = start.resync
+  }
+
+  get id(): string {
+    return this.grant.connectionId
+  }
+
+  get userId(): string | undefined {
+    return this.grant.userId
+  }
+
+  /** Whether its end has begun: nothing more is written to it. */
+  get ended(): boolean {
+    return this.#ended
+  }
+
+  get resume(): Resume {
+    return this.#resync ? 'resync' : this.lagging ? 'replayed' : 'live'
+  }
+
+  /** Says hello and sends what lies after the cursor. */
+  open(heartbeatMs: number, retryMs: number): void {
+    const { resume } = this
+    const hello = encodeFrame({
+      event: 'connected',
+      // Without a cursor where continuity is broken: a cut right after this frame must not hide the resync.
+      id: resume === 'resync' ? undefined : formatCursor(this.feed.epoch, this.offset),
+      retry: retryMs,
+      data: JSON.stringify({ connectionId: this.id, projectId: this.feed.projectId, resume, heartbeatMs }),
+    })
+    this.#write(new Chunk(hello))
+    this.sink.listen(this)
+    this.advance()
+  }
+
+  /** Sends what lies after the cursor, as far as the socket takes it. Live delivery, resume and catching up are this one loop. */
+  advance(): void {
+    while (!this.#ended && !this.#full && !this.#reading) {
+      if (this.#resync) {
+        this.#sendResync(this.#resync)
+        continue
+      }
+      if (this.offset >= this.feed.head) {
+        this.lagging = false
+        return
+      }
+      if (this.feed.clock.monotonic() >= this.grant.expiresAt) {
+        this.close('expired')
+        return
+      }
+      const page = this.feed.page(this)
+      if (page) this.#send(page)
+      else this.#readPage()
+    }
+  }
+
+  /** Continuity is broken: before anything else the reader is told so, and goes on at the head. */
+  resync(reason: ResyncReason): void {
+    this.#resync ??= reason
+  }
+
+  drained(): void {
+    this.#full = false
+    this.lagging ||= this.offset < this.feed.head
+    this.advance()
+  }
+
+  closed(): void {
+    if (this.#gone) return
+    this.#gone = true
+    this.#end('peer')
+    this.observer.left(this)
+  }
+
+  /** Writes a heartbeat, unless something else is on its way or the socket is full. */
+  beat(frame: (id: string | undefined) => Chunk): void {
+    if (this.#ended || this.#full || this.#asking) return
+    const { reauthorize } = this.grant
+    if (!reauthorize) {
+      this.#writeBeat(frame)
+      return
+    }
+    this.#asking = true
+    void (async () => {
+      let allowed = false
+      let failed = false
+      try {
+        allowed = await reauthorize()
+      } catch (error) {
+        failed = true
+        this.observer.failed(this, error)
+      }
+      this.#asking = false
+      if (allowed) this.#writeBeat(frame)
+      // Not knowing is not a no: the client may come back and ask `authorize` again.
+      else this.close(failed ? 'expired' : 'revoked')
+    })()
+  }
+
+  /** Ends what has no business to be open any more. `now` is the monotonic clock's; `sleptMs` is how long the process stood still. */
+  check(now: number, stallMs: number, sleptMs: number): void {
+    if (this.#gone) return
+    if (this.#ended) {
+      if (now - this.#endedAt > END_GRACE_MS) this.sink.destroy()
+      return
+    }
+    if (now >= this.grant.expiresAt) return this.close('expired')
+    if (this.#full) {
+      const unsent = this.sink.unsentBytes
+      this.#stalledAt += sleptMs
+      if (unsent < this.#unsent) this.#stalledAt = now
+      this.#unsent = unsent
+      if (now - this.#stalledAt >= stallMs) this.close('slow')
+      return
+    }
+    if (now >= this.grant.rotateAt) return this.close('rotated')
+    if (this.offset < this.feed.head || this.#resync) this.advance()
+  }
+
+  /** Whether the socket is full. */
+  get full(): boolean {
+    return this.#full
+  }
+
+  /**
+   * Ends the stream with the reason. After a revocation or an expiry nothing that was queued may go out, so a socket
+   * with something in it is cut instead.
+   */
+  close(reason: ClosingReason, retryMs?: number): void {
+    if (this.#ended) return
+    const mustCut = this.#full || ((reason === 'revoked' || reason === 'expired') && this.sink.unsentBytes > 0)
+    if (!mustCut) {
+      this.#write(new Chunk(encodeFrame({ event: 'closing', retry: retryMs, data: JSON.stringify({ reason }) })))
+    }
+    this.#end(reason)
+    if (mustCut && reason !== 'shutdown') this.sink.destroy()
+    else this.sink.end()
+  }
+
+  /** Ends the stream at once. */
+  destroy(): void {
+    this.#end('peer')
+    this.sink.destroy()
+  }
+
+  #end(reason: ClosingReason | 'peer'): void {
+    if (this.#ended) return
+    this.#ended = true
+    this.#endedAt = this.feed.clock.monotonic()
+    this.feed.leave(this)
+    this.observer.ended(this, reason)
+  }
+
+  #send(page: Page): void {
+    // What was handed over counts as sent, also when the socket says that it is full now.
+    this.offset = page.to
+    if (page.chunk) this.#write(page.chunk)
+  }
+
+  #sendResync(reason: ResyncReason): void {
+    this.#resync = undefined
+    this.lagging = false
+    this.offset = this.feed.head
+    this.observer.resynced(reason)
+    this.#write(new Chunk(encodeFrame({ event: 'resync', id: this.feed.cursor, data: JSON.stringify({ reason }) })))
+  }
+
+  #readPage(): void {
+    this.#reading = true
+    const { epoch } = this.feed
+    void (async () => {
+      try {
+        const page = await this.feed.read(this)
+        // Meanwhile the log may have become another one: then a resync is waiting, and the page is of no use.
+        if (this.feed.epoch !== epoch || this.#resync) return
+        if ('gap' in page) this.resync(page.gap === 'expired' ? 'overflow' : page.gap)
+        else if (page.to === this.offset) this.resync('broker-gap')
+        else if (!this.#ended) this.#send(page)
+      } catch (error) {
+        this.observer.failed(this, error)
+        return
+      } finally {
+        this.#reading = false
+      }
+      this.advance()
+    })()
+  }
+
+  #writeBeat(frame: (id: string | undefined) => Chunk): void {
+    if (this.#ended || this.#full) return
+    const atHead = this.offset === this.feed.head && !this.#resync
+    this.#write(frame(atHead ? this.feed.cursor : undefined))
+  }
+
+  #write(chunk: Chunk): void {
+    this.observer.wrote(chunk.bytes.length)
+    if (this.sink.write(chunk)) return
+    this.#full = true
+    this.#unsent = this.sink.unsentBytes
+    this.#stalledAt = this.feed.clock.monotonic()
+  }
+}

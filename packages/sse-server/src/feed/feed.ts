@@ -1,0 +1,207 @@
+import { type Cursor, formatCursor, parseCursor, type ResyncReason } from '@entitycast/sse-protocol'
+import type { Adapter, LogEntry, LogListener, LogPage, OpenLog, Retention } from '../seams/adapter'
+import type { Clock } from '../seams/ports'
+import { RetentionWindow } from '../seams/window'
+import type { Connection } from './connection'
+import { encodeConflated, encodeEntries, type FeedEntry, type Page, takePage, toChunk } from './page'
+import { View } from './view'
+
+/** Entries that one `read` of the adapter asks for: more than a page of small events. */
+const READ_LIMIT = 1_000
+
+/** A reader inside the server. */
+export interface FeedListener {
+  entry(entry: LogEntry): void
+  resync(reason: ResyncReason): void
+}
+
+/** Where a connection begins, and whether it must be told to resync first. */
+export interface Start {
+  readonly offset: number
+  readonly lagging: boolean
+  readonly resync: ResyncReason | undefined
+}
+
+/**
+ * One project in this process: the newest part of its log, each event encoded once, and the connections that read it.
+ * There is one way to send: what lies after a connection's cursor. A live connection is one whose cursor is at the head.
+ */
+export class Feed implements LogListener {
+  readonly connections = new Set<Connection>()
+  readonly listeners = new Set<FeedListener>()
+  /** When the last reader left, by the monotonic clock. */
+  idleSince: number
+  #epoch = ''
+  #window: RetentionWindow<FeedEntry>
+  #log: OpenLog | undefined
+  readonly #views = new Map<string, View>()
+  #flushing = false
+
+  constructor(
+    readonly projectId: string,
+    readonly adapter: Adapter,
+    readonly retention: Retention,
+    readonly clock: Clock,
+  ) {
+    this.#window = new RetentionWindow<FeedEntry>(retention, 0)
+    this.idleSince = clock.monotonic()
+  }
+
+  async open(): Promise<void> {
+    this.#log = await this.adapter.open(this.projectId, this)
+    this.#restart(this.#log.head)
+  }
+
+  close(): void {
+    this.#log?.close()
+    this.#log = undefined
+  }
+
+  get epoch(): string {
+    return this.#epoch
+  }
+
+  /** Offset of the newest event. */
+  get head(): number {
+    return this.#window.last
+  }
+
+  get cursor(): string {
+    return formatCursor(this.#epoch, this.head)
+  }
+
+  get bytes(): number {
+    return this.#window.bytes
+  }
+
+  get idle(): boolean {
+    return this.connections.size === 0 && this.listeners.size === 0
+  }
+
+  /** The view of readers who ask for these channels; `undefined` asks for all. */
+  view(channels: readonly string[] | undefined): View {
+    const key = View.key(channels)
+    let view = this.#views.get(key)
+    if (!view) {
+      view = new View(channels && new Set(channels))
+      this.#views.set(key, view)
+    }
+    return view
+  }
+
+  /** A connection has left: views and feed are let go when nobody needs them. */
+  leave(connection: Connection): void {
+    this.connections.delete(connection)
+    this.idleSince = this.clock.monotonic()
+    for (const other of this.connections) if (other.view === connection.view) return
+    for (const [key, view] of this.#views) if (view === connection.view) this.#views.delete(key)
+  }
+
+  /**
+   * Where a reader goes on who was at this cursor: a cursor is user input, so nothing about it is taken on trust. The result is to be
+   * called without awaiting anything in between, since the log goes on.
+   */
+  async locate(text: string | undefined): Promise<() => Start> {
+    if (text === undefined || text === '') return () => ({ offset: this.head, lagging: false, resync: undefined })
+    const broken = (resync: ResyncReason) => ({ offset: this.head, lagging: false, resync })
+    const cursor = parseCursor(text)
+    if (!cursor) return () => broken('bad-cursor')
+    const { epoch, offset } = cursor
+    let expired = false
+    if (epoch === this.#epoch && offset < this.#window.first - 1) expired = 'gap' in (await this.readLog(offset))
+    return () => {
+      if (epoch !== this.#epoch) return broken('epoch')
+      if (offset > this.head) return broken('ahead')
+      return expired ? broken('expired') : { offset, lagging: true, resync: undefined }
+    }
+  }
+
+  entries(entries: readonly LogEntry[]): void {
+    const now = this.clock.monotonic()
+    for (const { offset, record } of entries) {
+      // A repeat is dropped; a hole means that the adapter broke its word, and is not passed on.
+      if (offset <= this.head) continue
+      if (offset !== this.head + 1) {
+        this.doubt({ epoch: this.#epoch, offset }, 'broker-gap')
+        continue
+      }
+      this.#window.push({ offset, record, frame: undefined }, now)
+      for (const listener of this.listeners) listener.entry({ offset, record })
+    }
+    this.#schedule()
+  }
+
+  doubt(head: Cursor, reason: Extract<ResyncReason, 'epoch' | 'broker-gap'>): void {
+    this.#restart(head)
+    for (const connection of this.connections) connection.resync(reason)
+    for (const listener of this.listeners) listener.resync(reason)
+    this.#schedule()
+  }
+
+  /** Lets go of events that are too old. */
+  trim(): void {
+    this.#window.trim(this.clock.monotonic())
+  }
+
+  /**
+   * The page after a connection's cursor. Nothing where this process does not hold it: then `read` asks the log.
+   */
+  page(connection: Connection): Page | undefined {
+    const { offset: from, view, lagging: conflated } = connection
+    const { live } = view
+    if (live && live.from === from && live.conflated === conflated) return live
+    if (!this.#window.reaches(from)) return undefined
+    return this.#pageOf(connection, () => takePage(this.#window.after(from)))
+  }
+
+  /** The page after a connection's cursor, from the log itself; or why it cannot be had. */
+  async read(connection: Connection): Promise<Page | { gap: 'epoch' | 'expired' | 'ahead' }> {
+    const from = connection.offset
+    const result = await this.readLog(from)
+    if ('gap' in result) return result
+    return this.#pageOf(connection, () => takePage(result.entries).map((entry) => ({ ...entry, frame: undefined })))
+  }
+
+  readLog(after: number): Promise<LogPage> {
+    return this.adapter.read(this.projectId, { epoch: this.#epoch, offset: after }, READ_LIMIT)
+  }
+
+  /** One page for every reader at this place who sees the same: made by the first who asks. */
+  #pageOf({ offset: from, view, lagging: conflated, userId }: Connection, take: () => FeedEntry[]): Page {
+    const shared = `${from}/${conflated}`
+    const own = `${shared}/${userId}`
+    const kept = view.page(shared) ?? view.page(own)
+    if (kept) return kept
+    const entries = take()
+    const restricted = entries.some(
+      ({ record }) => record.users !== undefined && view.covers({ ...record, users: undefined }, userId),
+    )
+    const encode = conflated ? encodeConflated : encodeEntries
+    const page: Page = {
+      from,
+      to: entries.at(-1)?.offset ?? from,
+      conflated,
+      chunk: toChunk(encode(entries, this.#epoch, view, userId)),
+    }
+    view.keep(restricted ? own : shared, page)
+    if (!restricted && !conflated) view.live = page
+    return page
+  }
+
+  #restart(head: Cursor): void {
+    this.#epoch = head.epoch
+    this.#window = new RetentionWindow<FeedEntry>(this.retention, head.offset)
+    for (const view of this.#views.values()) view.forget()
+  }
+
+  /** All that is published in one turn of the event loop goes out together. */
+  #schedule(): void {
+    if (this.#flushing) return
+    this.#flushing = true
+    this.clock.defer(() => {
+      this.#flushing = false
+      for (const view of this.#views.values()) view.forget()
+      for (const connection of this.connections) connection.advance()
+    })
+  }
+}

@@ -1,0 +1,89 @@
+import { encodeFrame, formatCursor } from '@entitycast/sse-protocol'
+import type { LogEntry } from '../seams/adapter'
+import { Chunk } from '../seams/sink'
+import { conflate } from './conflate'
+import type { View } from './view'
+
+/** Most bytes of events in one page: what a connection is given at a time before its socket is looked at again. */
+export const PAGE_BYTES = 65_536
+
+/** An entry with its frame, encoded when the first reader needs it and then shared. */
+export interface FeedEntry extends LogEntry {
+  frame: string | undefined
+}
+
+/** What lies after a place in the log, for one kind of reader, as far as one write carries it. */
+export interface Page {
+  /** The reader's place before. */
+  readonly from: number
+  /** The reader's place after: also past events that it may not see. */
+  readonly to: number
+  readonly conflated: boolean
+  /** Nothing where the reader may see none of it. */
+  readonly chunk: Chunk | undefined
+}
+
+/** Where each page ends is a matter of its beginning alone, so that a page that is sent again is never shorter. */
+export function takePage<Entry extends LogEntry>(entries: Iterable<Entry>): Entry[] {
+  const taken: Entry[] = []
+  let bytes = 0
+  for (const entry of entries) {
+    bytes += entry.record.data.length
+    if (bytes > PAGE_BYTES && taken.length > 0) break
+    taken.push(entry)
+  }
+  return taken
+}
+
+/** The text that readers of this view get, each event as it is. */
+export function encodeEntries(
+  entries: readonly FeedEntry[],
+  epoch: string,
+  view: View,
+  userId: string | undefined,
+): string {
+  let text = ''
+  for (const entry of entries) {
+    if (!view.covers(entry.record, userId)) continue
+    entry.frame ??= encodeFrame({
+      event: entry.record.type,
+      id: formatCursor(epoch, entry.offset),
+      data: entry.record.data,
+    })
+    text += entry.frame
+  }
+  return text
+}
+
+/**
+ * The text that readers get who are behind. A merged event stands at the place of its last part, so a cursor before it would claim
+ * parts that come only with it: such frames carry no id. The last one carries the page's end.
+ */
+export function encodeConflated(
+  entries: readonly LogEntry[],
+  epoch: string,
+  view: View,
+  userId: string | undefined,
+): string {
+  const to = entries.at(-1)?.offset
+  const left = conflate(entries.filter((entry) => view.covers(entry.record, userId)))
+  const frames: string[] = []
+  let earliest = Number.POSITIVE_INFINITY
+  for (let i = left.length - 1; i >= 0; i--) {
+    const { record, first, last } = left[i] as (typeof left)[number]
+    const cursor = i === left.length - 1 ? to : last < earliest ? last : undefined
+    frames.push(
+      encodeFrame({
+        event: record.type,
+        id: cursor === undefined ? undefined : formatCursor(epoch, cursor),
+        data: record.data,
+      }),
+    )
+    earliest = Math.min(earliest, first)
+  }
+  return frames.reverse().join('')
+}
+
+export function toChunk(text: string): Chunk | undefined {
+  return text === '' ? undefined : new Chunk(text)
+}

@@ -1,0 +1,65 @@
+import type { LimitName, Registry } from '../registry/registry'
+import type { Ports } from '../seams/ports'
+import { HubError } from './error'
+import type { HubSettings } from './options'
+
+interface Newcomer {
+  projectId: string
+  userId: string | undefined
+  ip: string | undefined
+}
+
+const WHY: Record<LimitName, string> = {
+  perUser: 'You have too many open streams',
+  perIp: 'Your address has too many open streams',
+  perProject: 'The project has too many open streams',
+  perProcess: 'The server has too many open streams',
+}
+
+/** Decides whether one more stream may be opened now. */
+export class Admission {
+  #tokens: number
+  #filledAt: number
+
+  constructor(
+    readonly limits: HubSettings['limits'],
+    readonly registry: Registry,
+    readonly ports: Ports,
+  ) {
+    this.#tokens = limits.connectsPerSecond
+    this.#filledAt = ports.clock.monotonic()
+  }
+
+  /** @throws HubError `TOO_MANY_CONNECTIONS`, `UNAVAILABLE` */
+  check(newcomer: Newcomer): void {
+    const limit = this.registry.exceeded(this.limits, newcomer)
+    if (!limit) return
+    const code = limit === 'perProcess' ? 'UNAVAILABLE' : 'TOO_MANY_CONNECTIONS'
+    throw new HubError(code, WHY[limit], { retryAfterMs: this.#jitter(5_000) })
+  }
+
+  /** The same, and counts the newcomer against the connect rate. */
+  take(newcomer: Newcomer): void {
+    this.check(newcomer)
+    const { connectsPerSecond } = this.limits
+    if (connectsPerSecond === Number.POSITIVE_INFINITY) return
+    const now = this.ports.clock.monotonic()
+    this.#tokens = Math.min(connectsPerSecond, this.#tokens + ((now - this.#filledAt) / 1_000) * connectsPerSecond)
+    this.#filledAt = now
+    if (this.#tokens < 1) {
+      throw new HubError('UNAVAILABLE', 'Too many streams are being opened at once', {
+        retryAfterMs: this.#jitter(2_000),
+      })
+    }
+    this.#tokens--
+  }
+
+  draining(): HubError {
+    return new HubError('UNAVAILABLE', 'The server is shutting down', { retryAfterMs: this.#jitter(2_000) })
+  }
+
+  /** Half to one and a half of it: whoever is refused together must not come back together. */
+  #jitter(ms: number): number {
+    return Math.round(ms * (0.5 + this.ports.random()))
+  }
+}

@@ -1,0 +1,34 @@
+import type { StreamRequest } from '../seams/exchange'
+
+/** Which pages of other origins may open the stream. Off where it is not given. */
+export interface CorsOptions {
+  /** Origins as browsers send them (`https://app.example.com`), or `'*'` for all, which credentials forbid. */
+  origins: '*' | readonly string[]
+  /** Whether cookies are allowed. Default false. */
+  credentials?: boolean
+}
+
+/** The headers that let a page of this origin read the answer; none where it may not. */
+export function corsHeaders(cors: CorsOptions | undefined, request: StreamRequest): Record<string, string> {
+  if (!cors) return {}
+  const origin = request.header('origin')
+  const any = cors.origins === '*'
+  const headers: Record<string, string> = any && !cors.credentials ? {} : { vary: 'Origin' }
+  if (origin === undefined || !(any || cors.origins.includes(origin))) return headers
+  headers['access-control-allow-origin'] = any && !cors.credentials ? '*' : origin
+  headers['access-control-expose-headers'] = 'Retry-After'
+  if (cors.credentials) headers['access-control-allow-credentials'] = 'true'
+  return headers
+}
+
+/** The same for the question that a browser asks before it sends `Authorization` or `Last-Event-ID`. */
+export function preflightHeaders(cors: CorsOptions | undefined, request: StreamRequest): Record<string, string> {
+  const headers = corsHeaders(cors, request)
+  if (!headers['access-control-allow-origin']) return headers
+  return {
+    ...headers,
+    'access-control-allow-methods': 'GET, HEAD',
+    'access-control-allow-headers': 'Authorization, Last-Event-ID, X-Project-Id',
+    'access-control-max-age': '7200',
+  }
+}

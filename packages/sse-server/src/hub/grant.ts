@@ -1,0 +1,50 @@
+import { assertChannel, assertProjectId, assertUserId, quote } from '@entitycast/sse-protocol'
+import { HubError } from './error'
+
+/**
+ * What `authorize` allows: which project's events, as whom, on which channels, until when. An event reaches the connection only if
+ * this covers it.
+ */
+export interface Grant {
+  /** The project whose events may be seen. */
+  projectId: string
+  /** Who it is: for audiences, `activeUsers`, `disconnect`, `revoke` and the limit per user. */
+  userId?: string | undefined
+  /** The channels that may be seen; `default` is the channel of events that name none. Default `'all'`. */
+  channels?: 'all' | readonly string[] | undefined
+  /** When it ends, in milliseconds since 1970. The client then fetches fresh headers and resumes. Default: never. */
+  expiresAt?: number | undefined
+}
+
+/** @throws HubError `BAD_GRANT`: a program's mistake, so the reason is for its log and not for the client */
+export function readGrant(grant: Grant): Grant {
+  try {
+    assertProjectId(grant.projectId)
+    if (grant.userId !== undefined) assertUserId(grant.userId)
+    if (grant.channels !== undefined && grant.channels !== 'all') {
+      if (!Array.isArray(grant.channels))
+        throw new Error(`channels is ${quote(grant.channels)}; it must be 'all' or an array`)
+      for (const channel of grant.channels) assertChannel(channel)
+    }
+    if (grant.expiresAt !== undefined && !Number.isFinite(grant.expiresAt)) {
+      throw new Error(`expiresAt is ${quote(grant.expiresAt)}; it must be milliseconds since 1970`)
+    }
+    return grant
+  } catch (cause) {
+    throw new HubError('BAD_GRANT', 'The server could not grant access', { cause })
+  }
+}
+
+/**
+ * The channels a connection reads: those that were asked for, or all that the grant covers. `undefined` is every channel.
+ *
+ * @throws HubError `CHANNEL_FORBIDDEN`
+ */
+export function grantedChannels(grant: Grant, asked: readonly string[] | undefined): readonly string[] | undefined {
+  const granted = grant.channels === 'all' ? undefined : grant.channels
+  if (!asked) return granted
+  const forbidden = granted && asked.find((channel) => !granted.includes(channel))
+  if (forbidden !== undefined)
+    throw new HubError('CHANNEL_FORBIDDEN', `The channel ${quote(forbidden)} is not open to you`)
+  return asked
+}

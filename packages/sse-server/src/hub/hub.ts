@@ -1,0 +1,508 @@
+import {
+  assertProjectId,
+  type ClosingReason,
+  decodeEvent,
+  type EventDefinitions,
+  type EventForPattern,
+  type EventForType,
+  type EventInput,
+  type EventOf,
+  encodeFrame,
+  formatCursor,
+  HandlerIndex,
+  type PatternOf,
+  type ProjectEvent,
+  quote,
+  type ResyncReason,
+} from '@entitycast/sse-protocol'
+import { Connection, type ConnectionObserver } from '../feed/connection'
+import { Feed, type FeedListener } from '../feed/feed'
+import { type ConnectionFilter, Registry } from '../registry/registry'
+import type { Adapter } from '../seams/adapter'
+import type { Ports } from '../seams/ports'
+import { Chunk, type Sink } from '../seams/sink'
+import { systemClock, systemRandom, systemRandomId } from '../seams/system'
+import { Admission } from './admission'
+import { Caretaker } from './caretaker'
+import { HubError } from './error'
+import { type Grant, grantedChannels, readGrant } from './grant'
+import { type EventHubOptions, type HubSettings, readOptions } from './options'
+import { type ProjectPublisher, projectPublisher } from './project'
+import { Publisher, type PublishOptions } from './publisher'
+import { count, type HubStats, Tally } from './tally'
+
+/** A feed that nobody reads is kept for this long, in milliseconds. */
+const IDLE_FEED_MS = 60_000
+/** How often connections are ended while draining, in milliseconds. */
+const WAVE_MS = 50
+/** What is left at the end of the drain gets this long to take its last bytes, in milliseconds. */
+const CUT_AFTER_MS = 1_000
+
+/** An open stream, as `connections()` lists it. */
+export interface ConnectionInfo {
+  readonly connectionId: string
+  readonly projectId: string
+  readonly userId?: string
+  /** What it reads: `'all'`, or these channels. */
+  readonly channels: 'all' | readonly string[]
+  /** Milliseconds since it was opened. */
+  readonly ageMs: number
+  /** Whether its socket is full: it is behind, and catches up when it drains. */
+  readonly lagging: boolean
+}
+
+/** Which events a listener inside the server wants: of one project; by type pattern, by pattern, or all. */
+export type ListenFilter =
+  | { projectId: string; type?: string; pattern?: undefined }
+  | { projectId: string; pattern: string; type?: undefined }
+
+/** A stream that a mount asks for. */
+export interface ConnectRequest {
+  readonly grant: Grant
+  /** The channels that were asked for; absent: all that the grant covers. */
+  readonly channels?: readonly string[] | undefined
+  /** The client's cursor, as it sent it: not to be trusted. */
+  readonly lastEventId?: string | undefined
+  readonly ip?: string | undefined
+  readonly reauthorize?: (() => boolean | Promise<boolean>) | undefined
+  /** Whether the client has left. */
+  gone(): boolean
+  /** Sends the headers. Called once, when the stream is granted. */
+  open(): Sink
+}
+
+/**
+ * Publishes the events of projects to the connections that may see them. One idea throughout: a project is a log, a connection is
+ * a cursor into it. `EventHub` is this with the in-memory log as default.
+ */
+export abstract class Hub<Definitions extends EventDefinitions = EventDefinitions> {
+  readonly #settings: HubSettings
+  readonly #adapter: Adapter
+  readonly #ports: Ports
+  readonly #publisher: Publisher
+  readonly #caretaker: Caretaker
+  readonly #admission: Admission
+  readonly #registry = new Registry()
+  readonly #feeds = new Map<string, Feed>()
+  readonly #opening = new Map<string, Promise<Feed>>()
+  /** Connections that have ended, and whose sockets have not. */
+  readonly #leaving = new Set<Connection>()
+  readonly #tally = new Tally()
+  readonly #beats = new Map<string | undefined, Chunk>()
+  readonly #madeAt: number
+  #closing: Promise<void> | undefined
+  #closed = false
+  #allLeft: (() => void) | undefined
+
+  /** @throws HubError `INVALID_OPTION` */
+  protected constructor(adapter: Adapter, options: EventHubOptions<Definitions>) {
+    this.#settings = readOptions(options as EventHubOptions)
+    this.#adapter = adapter
+    this.#ports = { clock: systemClock, random: systemRandom, randomId: systemRandomId, ...options.ports }
+    const { clock } = this.#ports
+    this.#madeAt = clock.monotonic()
+    adapter.start(this.#settings.retention)
+    this.#publisher = new Publisher(adapter, this.#settings, options.events, clock)
+    this.#admission = new Admission(this.#settings.limits, this.#registry, this.#ports)
+    this.#caretaker = new Caretaker(clock, this.#settings.heartbeatIntervalMs, this.#settings.stallTimeoutMs, {
+      connections: () => [...this.#registry, ...this.#leaving],
+      beat: (connection) => connection.beat((id) => this.#heartbeat(id)),
+      tidy: (now) => this.#tidy(now),
+    })
+  }
+
+  /**
+   * Adds an event to its project's log, and so to every page that may see it. Resolves with the event's cursor when the log has
+   * accepted it, and rejects otherwise: nothing is dropped in silence. The event is taken as it is at the time of the call.
+   *
+   * @throws ProtocolError whatever is wrong with the event: `INVALID_TYPE`, `INVALID_PROJECT_ID`, `INVALID_DATA`, `EVENT_TOO_LARGE` …
+   * @throws HubError `CLOSED` after `close()`
+   * @example
+   * await hub.publish({ type: 'entity.updated', entity: 'document', id: 'doc_456', projectId: 'proj_123', data: { embeddedChunks: 5 } })
+   */
+  async publish(event: EventInput<EventOf<Definitions>>, options: PublishOptions = {}): Promise<string> {
+    try {
+      if (this.#closed) throw new HubError('CLOSED', 'The hub is closed; publish before hub.close()')
+      const record = this.#publisher.encode(event as EventInput, options)
+      const { epoch, offset } = await this.#publisher.append(event.projectId, record)
+      this.#tally.published++
+      return formatCursor(epoch, offset)
+    } catch (error) {
+      this.#tally.publishFailures++
+      throw error
+    }
+  }
+
+  /**
+   * The same, short, for one project.
+   *
+   * @throws ProtocolError `INVALID_PROJECT_ID`
+   * @example
+   * await hub.project('proj_123').updated('document', 'doc_456', { embeddedChunks: 5 }, { version: 7 })
+   */
+  project(projectId: string): ProjectPublisher<Definitions> {
+    assertProjectId(projectId)
+    return projectPublisher<Definitions>(projectId, (event, options) =>
+      this.publish(event as EventInput<EventOf<Definitions>>, options),
+    )
+  }
+
+  /**
+   * Calls `handler` for a project's events from now on, inside the server, whatever channel or audience they have. Events that were
+   * published before the listener was in place may be missed. A handler that throws is reported to the logger, and goes on.
+   *
+   * @returns a function that stops it
+   * @throws ProtocolError `INVALID_PROJECT_ID`, `INVALID_PATTERN`
+   * @example
+   * const stop = hub.listen({ projectId: 'proj_123', type: 'lock:*' }, (event) => console.log(event.type, event.data))
+   */
+  listen<Type extends string = '*'>(
+    filter: { projectId: string; type?: Type; pattern?: undefined },
+    handler: (event: EventForType<Definitions, Type>) => void,
+    options?: { onResync?: (reason: ResyncReason) => void },
+  ): () => void
+  listen<Pattern extends PatternOf<Definitions>>(
+    filter: { projectId: string; pattern: Pattern; type?: undefined },
+    handler: (event: EventForPattern<Definitions, Pattern>) => void,
+    options?: { onResync?: (reason: ResyncReason) => void },
+  ): () => void
+  listen(
+    filter: ListenFilter,
+    handler: (event: never) => void,
+    options: { onResync?: (reason: ResyncReason) => void } = {},
+  ): () => void {
+    const { projectId, type, pattern } = filter
+    assertProjectId(projectId)
+    const index = new HandlerIndex()
+    const call = handler as (event: ProjectEvent) => void | Promise<void>
+    const failed = (error: unknown) =>
+      this.#settings.logger.error('a listener failed', { projectId, error: describe(error) })
+    // An async handler's rejection is the handler's failure like any other.
+    const run = (event: ProjectEvent) => void Promise.resolve(call(event)).catch(failed)
+    if (pattern === undefined) index.addType(type ?? '*', run)
+    else index.addPattern(pattern, run)
+    const listener: FeedListener = {
+      entry: ({ record }) => {
+        try {
+          index.dispatch(decodeEvent(record.type, record.data, projectId), failed)
+        } catch (error) {
+          failed(error)
+        }
+      },
+      resync: (reason) => {
+        try {
+          options.onResync?.(reason)
+        } catch (error) {
+          failed(error)
+        }
+      },
+    }
+    let feed: Feed | undefined
+    let stopped = false
+    this.#feed(projectId).then((opened) => {
+      if (stopped) return
+      feed = opened
+      feed.listeners.add(listener)
+    }, failed)
+    return () => {
+      stopped = true
+      feed?.listeners.delete(listener)
+    }
+  }
+
+  /**
+   * The place where a project's log ends now. Take it *before* you read the database, and hand it to the page as `since`: what changes
+   * between the read and the first connection is then replayed, and there is no hole between loading and listening.
+   *
+   * @throws ProtocolError `INVALID_PROJECT_ID`
+   */
+  async cursor(projectId: string): Promise<string> {
+    assertProjectId(projectId)
+    return (await this.#feed(projectId)).cursor
+  }
+
+  /** The open streams, or those that fit the filter. */
+  connections(filter: ConnectionFilter = {}): ConnectionInfo[] {
+    const now = this.#ports.clock.monotonic()
+    return [...this.#registry.matching(filter)].map((connection) => ({
+      connectionId: connection.id,
+      projectId: connection.feed.projectId,
+      ...(connection.userId !== undefined && { userId: connection.userId }),
+      channels: connection.grant.channels ?? 'all',
+      ageMs: Math.round(now - connection.openedAt),
+      lagging: connection.full,
+    }))
+  }
+
+  /** The users with at least one open stream in the project. */
+  activeUsers(projectId: string): string[] {
+    assertProjectId(projectId)
+    const users = new Set<string>()
+    for (const { userId } of this.#registry.matching({ projectId })) if (userId !== undefined) users.add(userId)
+    return [...users]
+  }
+
+  /**
+   * Ends streams; their clients come back by themselves, through `authorize`, and resume where they were.
+   *
+   * @returns how many
+   * @throws HubError `INVALID_FILTER` where nothing is named: it never means everyone
+   */
+  disconnect(filter: ConnectionFilter): number {
+    return this.#end(filter, 'rotated')
+  }
+
+  /**
+   * Ends streams for good: nothing more is written to them, also not what was queued, and our client does not come back by itself.
+   * Take the user's rights away first: `authorize` is what keeps a new stream from being opened.
+   *
+   * @returns how many
+   * @throws HubError `INVALID_FILTER`
+   */
+  revoke(filter: ConnectionFilter): number {
+    return this.#end(filter, 'revoked')
+  }
+
+  /** What the hub has done and holds. */
+  stats(): HubStats {
+    let lagging = 0
+    for (const connection of this.#registry) if (connection.full) lagging++
+    let retainedBytes = 0
+    for (const feed of this.#feeds.values()) retainedBytes += feed.bytes
+    const { closed, resyncs, refused, ...counts } = this.#tally
+    return {
+      adapter: this.#adapter.manifest.name,
+      accepting: !this.#closing,
+      uptimeMs: Math.round(this.#ports.clock.monotonic() - this.#madeAt),
+      connections: this.#registry.size,
+      lagging,
+      projects: this.#feeds.size,
+      retainedBytes,
+      ...counts,
+      closed: { ...closed },
+      resyncs: { ...resyncs },
+      refused: { ...refused },
+    }
+  }
+
+  /**
+   * Ends the hub. New streams are refused at once; the open ones are told, one after the other over `drainMs` milliseconds, so that their
+   * clients do not all come back in the same moment; whoever has not gone a second later is cut off. Publishing works until then.
+   * Never hangs; may be called twice.
+   *
+   * @param options.drainMs default 0: all at once, and the clients spread their reconnects themselves
+   */
+  close(options: { drainMs?: number } = {}): Promise<void> {
+    const { drainMs = 0 } = options
+    if (!Number.isFinite(drainMs) || drainMs < 0 || drainMs > 3_600_000) {
+      return Promise.reject(
+        new HubError('INVALID_OPTION', `drainMs is ${quote(drainMs)}; it must be 0 to 3,600,000 milliseconds`),
+      )
+    }
+    return (this.#closing ??= this.#drain(drainMs))
+  }
+
+  /**
+   * Opens a stream that was granted. For mounts; applications use `eventStream` or `openStream` of theirs.
+   *
+   * @throws HubError why it is refused
+   */
+  async connect(request: ConnectRequest): Promise<void> {
+    const { clock, random, randomId } = this.#ports
+    const grant = readGrant(request.grant)
+    const channels = grantedChannels(grant, request.channels)
+    const { projectId, userId, expiresAt } = grant
+    const lifetimeMs = expiresAt === undefined ? Number.POSITIVE_INFINITY : expiresAt - clock.now()
+    if (lifetimeMs <= 0) throw new HubError('UNAUTHORIZED', 'The grant has expired')
+    this.#admission.check({ projectId, userId, ip: request.ip })
+    const feed = await this.#feed(projectId)
+    const start = await feed.locate(request.lastEventId)
+    // Nothing is awaited from here on: what was checked still holds when the connection is in the registry.
+    if (this.#closing) throw this.#admission.draining()
+    if (request.gone()) return
+    this.#admission.take({ projectId, userId, ip: request.ip })
+    const now = clock.monotonic()
+    const { heartbeatIntervalMs, maxAgeMs, retryMs } = this.#settings
+    const connection = new Connection(
+      feed,
+      request.open(),
+      {
+        connectionId: `conn_${randomId()}`,
+        userId,
+        channels,
+        ip: request.ip,
+        expiresAt: now + lifetimeMs,
+        rotateAt: now + maxAgeMs * (0.8 + 0.4 * random()),
+        reauthorize: request.reauthorize,
+      },
+      this.#observer,
+      start(),
+    )
+    connection.beatAt = now + heartbeatIntervalMs
+    this.#registry.add(connection)
+    this.#tally.opened++
+    this.#caretaker.wake()
+    connection.open(heartbeatIntervalMs, retryMs)
+  }
+
+  /** Counts a refusal. For mounts. */
+  refused(error: HubError): void {
+    count(this.#tally.refused, error.code)
+    if (error.status >= 500 && error.code !== 'UNAVAILABLE' && error.code !== 'CLOSED') {
+      this.#settings.logger.error('a stream could not be opened', {
+        code: error.code,
+        cause: describe(error.cause ?? error),
+      })
+    }
+  }
+
+  /** Whether new streams are refused because the hub is closing. For mounts. */
+  get draining(): boolean {
+    return this.#closing !== undefined
+  }
+
+  get clock(): Ports['clock'] {
+    return this.#ports.clock
+  }
+
+  readonly #observer: ConnectionObserver = {
+    ended: (connection, reason) => {
+      this.#registry.remove(connection)
+      this.#leaving.add(connection)
+      count(this.#tally.closed, reason)
+    },
+    left: (connection) => {
+      this.#leaving.delete(connection)
+      if (this.#registry.size === 0 && this.#leaving.size === 0) this.#allLeft?.()
+    },
+    resynced: (reason) => count(this.#tally.resyncs, reason),
+    wrote: (bytes) => {
+      this.#tally.writes++
+      this.#tally.bytesWritten += bytes
+    },
+    failed: (connection, error) =>
+      this.#settings.logger.error('a connection met an error', { connectionId: connection.id, error: describe(error) }),
+  }
+
+  async #feed(projectId: string): Promise<Feed> {
+    if (this.#closed) throw new HubError('CLOSED', 'The hub is closed')
+    const open = this.#feeds.get(projectId)
+    if (open) {
+      open.idleSince = this.#ports.clock.monotonic()
+      return open
+    }
+    let opening = this.#opening.get(projectId)
+    if (!opening) {
+      const feed = new Feed(projectId, this.#adapter, this.#settings.retention, this.#ports.clock)
+      opening = feed.open().then(
+        () => {
+          this.#opening.delete(projectId)
+          if (this.#closed) feed.close()
+          else this.#feeds.set(projectId, feed)
+          this.#caretaker.wake()
+          return feed
+        },
+        (error) => {
+          this.#opening.delete(projectId)
+          throw error
+        },
+      )
+      this.#opening.set(projectId, opening)
+    }
+    return opening
+  }
+
+  #end(filter: ConnectionFilter, reason: ClosingReason): number {
+    const given = Object.entries(filter ?? {}).filter(([, value]) => value !== undefined)
+    const known = given.every(
+      ([name, value]) =>
+        ['projectId', 'userId', 'connectionId'].includes(name) && typeof value === 'string' && value !== '',
+    )
+    if (given.length === 0 || !known) {
+      throw new HubError(
+        'INVALID_FILTER',
+        `the filter is ${quote(JSON.stringify(filter))}; name a projectId, userId or connectionId as text`,
+      )
+    }
+    const connections = [...this.#registry.matching(filter)]
+    for (const connection of connections) connection.close(reason)
+    return connections.length
+  }
+
+  #heartbeat(id: string | undefined): Chunk {
+    let chunk = this.#beats.get(id)
+    if (!chunk) {
+      const frame =
+        this.#settings.heartbeat === 'comment'
+          ? encodeFrame({ comment: 'keepalive' })
+          : encodeFrame({
+              event: 'heartbeat',
+              id,
+              data: JSON.stringify({ timestamp: new Date(this.#ports.clock.now()).toISOString() }),
+            })
+      chunk = new Chunk(frame)
+      this.#beats.set(id, chunk)
+    }
+    return chunk
+  }
+
+  #tidy(now: number): boolean {
+    this.#beats.clear()
+    for (const [projectId, feed] of this.#feeds) {
+      feed.trim()
+      if (feed.idle && now - feed.idleSince > IDLE_FEED_MS) {
+        feed.close()
+        this.#feeds.delete(projectId)
+      }
+    }
+    return this.#registry.size + this.#leaving.size + this.#feeds.size > 0
+  }
+
+  async #drain(drainMs: number): Promise<void> {
+    const { clock, random } = this.#ports
+    await this.#publisher.flush()
+    const waiting = shuffle([...this.#registry], random)
+    // A retry of its own for each: those that are ended in one wave must not come back in one.
+    const end = (connection: Connection) =>
+      connection.close('shutdown', Math.round(this.#settings.retryMs * (0.5 + random())))
+    const everyoneLeft = new Promise<void>((resolve) => {
+      this.#allLeft = resolve
+      if (this.#registry.size === 0 && this.#leaving.size === 0) resolve()
+    })
+    const waves = Math.max(1, Math.min(waiting.length, Math.floor(drainMs / WAVE_MS)))
+    for (let wave = 0; wave < waves && this.#registry.size > 0; wave++) {
+      const from = Math.floor((wave * waiting.length) / waves)
+      const to = Math.floor(((wave + 1) * waiting.length) / waves)
+      for (const connection of waiting.slice(from, to)) end(connection)
+      if (wave < waves - 1)
+        await Promise.race([everyoneLeft, new Promise<void>((resolve) => void clock.after(drainMs / waves, resolve))])
+    }
+    const deadline = new Promise<void>((resolve) => void clock.after(CUT_AFTER_MS, resolve))
+    await Promise.race([everyoneLeft, deadline])
+    await this.#publisher.flush()
+    this.#closed = true
+    for (const connection of [...this.#registry, ...this.#leaving]) connection.destroy()
+    this.#caretaker.stop()
+    for (const feed of this.#feeds.values()) {
+      feed.listeners.clear()
+      feed.close()
+    }
+    this.#feeds.clear()
+    await this.#adapter.close()
+  }
+}
+
+function shuffle<Item>(items: Item[], random: () => number): Item[] {
+  for (let i = items.length - 1; i > 0; i--) {
+    const j = Math.floor(random() * (i + 1))
+    const item = items[i] as Item
+    items[i] = items[j] as Item
+    items[j] = item
+  }
+  return items
+}
+
+/** An error for a log: what kind and why, never the value it was about. */
+function describe(error: unknown): string {
+  return error instanceof Error ? `${error.name}: ${error.message}` : typeof error
+}

@@ -1,0 +1,192 @@
+import { type EventDefinitions, quote } from '@entitycast/sse-protocol'
+import type { Adapter, Retention } from '../seams/adapter'
+import type { Logger, Ports } from '../seams/ports'
+import { HubError } from './error'
+
+/** How many streams may be open, and how fast they may come. Over it: 429 or 503 with `Retry-After`. */
+export interface ConnectionLimits {
+  /** Open streams of one user in one project. Default 10. */
+  perUser: number | false
+  /** Open streams from one address. Default 100. */
+  perIp: number | false
+  /** Open streams of one project. Default off. */
+  perProject: number | false
+  /** Open streams in this process. Default 50,000. */
+  perProcess: number | false
+  /** New streams a second in this process; as many again may come at once. Default 2,000. */
+  connectsPerSecond: number | false
+}
+
+export interface EventHubOptions<Definitions extends EventDefinitions = EventDefinitions> {
+  /** Where the log is kept. Default: this process's memory. */
+  adapter?: Adapter
+  /** What may be published, from `defineEvents`. Default: any entity, any named type. */
+  events?: Definitions
+  /** Milliseconds between heartbeats, 100 to 300,000; `false` for none. Default 15,000: under the idle limits of common proxies. */
+  heartbeatIntervalMs?: number | false
+  /** `event` moves cursors and reaches scripts; `comment` sends `:keepalive` for clients that cannot bear unknown events. Default `event`. */
+  heartbeat?: 'event' | 'comment'
+  /** What is kept for readers who come back. Default 5 min, 1,000 events, 1 MiB a project, whichever ends first. */
+  retention?: Partial<Retention>
+  /** See {@link ConnectionLimits}; `false` for none at all. */
+  limits?: Partial<ConnectionLimits> | false
+  /** The largest event, in bytes of its JSON. Default 65,536. */
+  maxEventBytes?: number
+  /** Updates of one entity published within this time enter the log as one, in milliseconds, up to 10,000. Default `false`: each at once. */
+  conflateWindowMs?: number | false
+  /** How long a stream lives, ± 20 %, before the client is asked to open it anew. Default 600,000 (10 min); `false` for ever. */
+  maxAgeMs?: number | false
+  /** A socket that took nothing for so long is closed. Default 30,000. */
+  stallTimeoutMs?: number
+  /** The `retry:` of each stream: how long a browser waits before it reconnects, in milliseconds. Default 1,000. */
+  retryMs?: number
+  /** Where warnings go. Default: `console`. `false` for silence. */
+  logger?: Logger | false
+  /** Clock and randomness, for simulations. Default: the system's. */
+  ports?: Partial<Ports>
+}
+
+/** The options with every default in its place. */
+export interface HubSettings {
+  readonly heartbeatIntervalMs: number
+  readonly heartbeat: 'event' | 'comment'
+  readonly retention: Retention
+  readonly limits: Readonly<Record<keyof ConnectionLimits, number>>
+  readonly maxEventBytes: number
+  readonly conflateWindowMs: number
+  readonly maxAgeMs: number
+  readonly stallTimeoutMs: number
+  readonly retryMs: number
+  readonly logger: Logger
+}
+
+const KNOWN = new Set<string>([
+  'adapter',
+  'events',
+  'heartbeatIntervalMs',
+  'heartbeat',
+  'retention',
+  'limits',
+  'maxEventBytes',
+  'conflateWindowMs',
+  'maxAgeMs',
+  'stallTimeoutMs',
+  'retryMs',
+  'logger',
+  'ports',
+] satisfies (keyof EventHubOptions)[])
+
+const LIMITS: ConnectionLimits = {
+  perUser: 10,
+  perIp: 100,
+  perProject: false,
+  perProcess: 50_000,
+  connectsPerSecond: 2_000,
+}
+const NO_LIMITS: ConnectionLimits = {
+  perUser: false,
+  perIp: false,
+  perProject: false,
+  perProcess: false,
+  connectsPerSecond: false,
+}
+const SILENT: Logger = { warn() {}, error() {} }
+const CONSOLE: Logger = {
+  warn: (message, details) => console.warn(`[entitycast] ${message}`, ...(details ? [details] : [])),
+  error: (message, details) => console.error(`[entitycast] ${message}`, ...(details ? [details] : [])),
+}
+
+/** @throws HubError `INVALID_OPTION` */
+export function readOptions(options: EventHubOptions): HubSettings {
+  for (const name of Object.keys(options)) {
+    if (!KNOWN.has(name)) throw invalid(`${name} is not an option of EventHub; there are ${[...KNOWN].join(', ')}`)
+  }
+  const maxEventBytes = whole('maxEventBytes', options.maxEventBytes ?? 65_536, 256, 16_777_216)
+  const { ageMs = 300_000, events = 1_000, bytes = 1_048_576 } = options.retention ?? {}
+  const heartbeat = options.heartbeat ?? 'event'
+  if (heartbeat !== 'event' && heartbeat !== 'comment')
+    throw invalid(`heartbeat is ${quote(heartbeat)}; it must be 'event' or 'comment'`)
+  return {
+    heartbeatIntervalMs: off(
+      options.heartbeatIntervalMs,
+      15_000,
+      (value) => whole('heartbeatIntervalMs', value, 100, 300_000),
+      0,
+    ),
+    heartbeat,
+    retention: {
+      ageMs: whole('retention.ageMs', ageMs, 1, 86_400_000),
+      events: whole('retention.events', events, 1, 1_000_000),
+      bytes: whole(
+        'retention.bytes',
+        bytes,
+        maxEventBytes,
+        1_073_741_824,
+        'at least maxEventBytes, so that the newest event is always kept',
+      ),
+    },
+    limits: readLimits(options.limits),
+    maxEventBytes,
+    conflateWindowMs: off(options.conflateWindowMs, false, (value) => whole('conflateWindowMs', value, 1, 10_000), 0),
+    maxAgeMs: off(
+      options.maxAgeMs,
+      600_000,
+      (value) => whole('maxAgeMs', value, 1_000, 86_400_000),
+      Number.POSITIVE_INFINITY,
+    ),
+    stallTimeoutMs: whole('stallTimeoutMs', options.stallTimeoutMs ?? 30_000, 100, 600_000),
+    retryMs: whole('retryMs', options.retryMs ?? 1_000, 0, 300_000),
+    logger: readLogger(options.logger),
+  }
+}
+
+function readLimits(limits: EventHubOptions['limits']): HubSettings['limits'] {
+  const given: ConnectionLimits = limits === false ? NO_LIMITS : { ...LIMITS, ...limits }
+  const read = {} as Record<keyof ConnectionLimits, number>
+  for (const [name, value] of Object.entries(given)) {
+    if (!(name in LIMITS)) throw invalid(`limits.${name} is not a limit; there are ${Object.keys(LIMITS).join(', ')}`)
+    read[name as keyof ConnectionLimits] = off(
+      value,
+      false,
+      (one) => whole(`limits.${name}`, one, 1, 10_000_000),
+      Number.POSITIVE_INFINITY,
+    )
+  }
+  return read
+}
+
+function readLogger(logger: Logger | false | undefined): Logger {
+  if (logger === false) return SILENT
+  if (logger === undefined) return CONSOLE
+  if (typeof logger.warn !== 'function' || typeof logger.error !== 'function') {
+    throw invalid(
+      `logger is ${quote(logger)}; it must have warn(message, details) and error(message, details), as console has`,
+    )
+  }
+  // S8: a logger that throws must not stop the fan-out.
+  const safely = (write: (message: string, details?: object) => void) => (message: string, details?: object) => {
+    try {
+      write(message, details)
+    } catch {}
+  }
+  return { warn: safely((...args) => logger.warn(...args)), error: safely((...args) => logger.error(...args)) }
+}
+
+function off<Off>(
+  value: number | false | undefined,
+  fallback: number | false,
+  read: (value: number) => number,
+  whenOff: Off,
+): number | Off {
+  const chosen = value ?? fallback
+  return chosen === false ? whenOff : read(chosen)
+}
+
+function whole(name: string, value: number, least: number, most: number, why = ''): number {
+  if (Number.isInteger(value) && value >= least && value <= most) return value
+  throw invalid(`${name} is ${quote(value)}; it must be a whole number from ${least} to ${most}${why && `: ${why}`}`)
+}
+
+function invalid(message: string): HubError {
+  return new HubError('INVALID_OPTION', message)
+}

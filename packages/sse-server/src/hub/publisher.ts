@@ -1,0 +1,147 @@
+import {
+  assertUserId,
+  type Cursor,
+  checkDefinedData,
+  DEFAULT_CHANNEL,
+  type EventDefinitions,
+  type EventInput,
+  encodeEvent,
+  isEntityType,
+  ProtocolError,
+  quote,
+} from '@entitycast/sse-protocol'
+import { conflate } from '../feed/conflate'
+import type { Adapter, LogRecord } from '../seams/adapter'
+import type { Clock } from '../seams/ports'
+import type { HubSettings } from './options'
+
+/** Who may see an event, and whether it may stand for earlier ones. */
+export interface PublishOptions {
+  /** Only these users of the project get it. Default: everyone whose grant covers the channel. */
+  audience?: { users: readonly string[] } | undefined
+  /**
+   * For named events: readers who are behind get only the newest of this type and key. Default: every one, since a fact is never merged.
+   * Entity events are always merged by entity and id.
+   */
+  conflateKey?: string | undefined
+}
+
+interface Waiting {
+  readonly records: LogRecord[]
+  readonly cursor: Promise<Cursor>
+  readonly flush: () => void
+}
+
+/** Records that one window holds at most, whatever the clock says. */
+const WINDOW_RECORDS = 1_000
+
+/** From a publisher's object to a record in the log. */
+export class Publisher {
+  readonly #windows = new Map<string, Waiting>()
+  #timestamp = ''
+  #timestampAt = Number.NaN
+
+  constructor(
+    readonly adapter: Adapter,
+    readonly settings: HubSettings,
+    readonly definitions: EventDefinitions | undefined,
+    readonly clock: Clock,
+  ) {}
+
+  /**
+   * What the log is to hold of an event, fixed at this moment.
+   *
+   * @throws ProtocolError
+   */
+  encode(event: EventInput, options: PublishOptions): LogRecord {
+    const checked = this.definitions ? { ...event, data: checkDefinedData(this.definitions, event) } : event
+    const { type, data } = encodeEvent(checked as EventInput, this.#now)
+    const { maxEventBytes } = this.settings
+    // A character takes at most three bytes: most events need no count.
+    if (data.length * 3 > maxEventBytes && Buffer.byteLength(data) > maxEventBytes) {
+      throw new ProtocolError(
+        'EVENT_TOO_LARGE',
+        `the event takes ${Buffer.byteLength(data)} bytes; at most ${maxEventBytes} are allowed (maxEventBytes). Publish what changed, and let pages load the rest`,
+      )
+    }
+    return {
+      type,
+      data,
+      channel: event.channel ?? DEFAULT_CHANNEL,
+      users: readAudience(options.audience),
+      key: readKey(event, options.conflateKey),
+    }
+  }
+
+  /** Resolves with the record's place once the log has accepted it, or what it was merged into. */
+  append(projectId: string, record: LogRecord): Promise<Cursor> {
+    const { conflateWindowMs } = this.settings
+    if (conflateWindowMs === 0) return this.adapter.append(projectId, [record])
+    const waiting = this.#windows.get(projectId) ?? this.#openWindow(projectId, conflateWindowMs)
+    waiting.records.push(record)
+    // A fact is not made to wait, and goes after what was published before it.
+    if (record.key === undefined || waiting.records.length >= WINDOW_RECORDS) waiting.flush()
+    return waiting.cursor
+  }
+
+  /** Ends every window at once. Resolves when all that was published is in the log, or was refused. */
+  async flush(): Promise<void> {
+    const open = [...this.#windows.values()]
+    for (const { flush } of open) flush()
+    await Promise.allSettled(open.map(({ cursor }) => cursor))
+  }
+
+  #openWindow(projectId: string, conflateWindowMs: number): Waiting {
+    const records: LogRecord[] = []
+    let settle: (cursor: Promise<Cursor>) => void
+    const cursor = new Promise<Cursor>((resolve) => {
+      settle = resolve
+    })
+    const flush = () => {
+      cancel()
+      this.#windows.delete(projectId)
+      const left = conflate(records.map((record, i) => ({ offset: i + 1, record })))
+      settle(
+        this.adapter.append(
+          projectId,
+          left.map(({ record }) => record),
+        ),
+      )
+    }
+    const cancel = this.clock.after(conflateWindowMs, flush)
+    const waiting = { records, cursor, flush }
+    this.#windows.set(projectId, waiting)
+    return waiting
+  }
+
+  readonly #now = (): string => {
+    const now = this.clock.now()
+    if (now !== this.#timestampAt) {
+      this.#timestampAt = now
+      this.#timestamp = new Date(now).toISOString()
+    }
+    return this.#timestamp
+  }
+}
+
+function readAudience(audience: PublishOptions['audience']): readonly string[] | undefined {
+  if (audience === undefined) return undefined
+  const users = audience?.users
+  if (!Array.isArray(users) || users.length === 0) {
+    throw new ProtocolError(
+      'INVALID_EVENT',
+      `audience is ${quote(audience)}; it must be { users: [...] } with at least one user, or be left out`,
+    )
+  }
+  for (const user of users) assertUserId(user)
+  return [...users]
+}
+
+/** Entities hold no space, so an entity's key is never a named type's. */
+function readKey(event: EventInput, conflateKey: string | undefined): string | undefined {
+  if (isEntityType(event.type)) return event.type === 'entity.batch' ? undefined : `${event.entity}:${event.id}`
+  if (conflateKey === undefined) return undefined
+  if (typeof conflateKey !== 'string')
+    throw new ProtocolError('INVALID_EVENT', `conflateKey is ${quote(conflateKey)}; it must be text`)
+  return `${event.type} ${conflateKey}`
+}

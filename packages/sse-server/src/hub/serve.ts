@@ -1,0 +1,169 @@
+import { parseChannelList, quote } from '@entitycast/sse-protocol'
+import type { StreamRequest, StreamResponse } from '../seams/exchange'
+import { type CorsOptions, corsHeaders, preflightHeaders } from './cors'
+import { HubError } from './error'
+import type { Grant } from './grant'
+import type { Hub } from './hub'
+
+/** `authorize` may take this long, in milliseconds. */
+const AUTHORIZE_TIMEOUT_MS = 10_000
+
+/** How streams are opened. `Source` is the framework's own request. */
+export interface EventStreamOptions<Source> {
+  /**
+   * Who may see what. `null` is 401; throw a `HubError` for 403, 429 …; anything else that is thrown, or 10 s without an answer, is 503.
+   */
+  authorize(source: Source): Grant | null | undefined | Promise<Grant | null | undefined>
+  /** Asked again before each heartbeat: `false` revokes the stream; a throw ends it so that the client asks `authorize` again. Default: not asked. */
+  reauthorize?(source: Source, grant: Grant): boolean | Promise<boolean>
+  /** Default: no page of another origin may read the stream. */
+  cors?: CorsOptions | undefined
+  /**
+   * How a full or draining server refuses. `status`: 429 or 503 with `Retry-After`. `stream`: 200, a `retry:` and the end, for browsers'
+   * own `EventSource`, which gives up for good after one error status. Default `status`.
+   */
+  refuse?: 'status' | 'stream'
+  /** The address that limits count by. Default: what the framework says. */
+  clientIp?(source: Source): string | undefined
+}
+
+const STREAM_HEADERS = {
+  'content-type': 'text/event-stream; charset=utf-8',
+  'cache-control': 'no-cache, no-transform',
+  'x-accel-buffering': 'no',
+  'x-content-type-options': 'nosniff',
+}
+
+const CREDENTIALS = ['token', 'access_token', 'jwt', 'authorization', 'api_key']
+
+/**
+ * Answers one request for the stream: everything that is the same in every framework. For authors of mounts; never throws, never rejects.
+ */
+export async function serveStream<Source>(
+  hub: Hub,
+  options: EventStreamOptions<Source>,
+  source: Source,
+  request: StreamRequest,
+  response: StreamResponse,
+): Promise<void> {
+  const cors = corsHeaders(options.cors, request)
+  try {
+    if (request.method === 'OPTIONS') {
+      response.answer(204, { allow: 'GET, HEAD, OPTIONS', ...preflightHeaders(options.cors, request) }, '')
+      return
+    }
+    const query = readQuery(request)
+    if (hub.draining)
+      throw new HubError('UNAVAILABLE', 'The server is shutting down', {
+        retryAfterMs: 1_000 + Math.round(Math.random() * 2_000),
+      })
+    const grant = await authorize(hub, options, source)
+    if (response.gone) return
+    if (!grant) throw new HubError('UNAUTHORIZED', 'No valid credentials')
+    const projectId = request.header('x-project-id')
+    if (projectId !== undefined && projectId !== grant.projectId) {
+      throw new HubError('PROJECT_MISMATCH', `X-Project-Id is ${quote(projectId)}, which your credentials do not open`)
+    }
+    if (request.method === 'HEAD') {
+      response.answer(200, { ...STREAM_HEADERS, ...cors }, '')
+      return
+    }
+    const { reauthorize } = options
+    await hub.connect({
+      grant,
+      channels: query.channels,
+      lastEventId: request.header('last-event-id') ?? query.lastEventId,
+      ip: options.clientIp ? options.clientIp(source) : request.ip,
+      reauthorize: reauthorize && (() => reauthorize(source, grant)),
+      gone: () => response.gone,
+      open: () => response.open({ ...STREAM_HEADERS, ...cors }),
+    })
+  } catch (thrown) {
+    const error = readError(thrown)
+    hub.refused(error)
+    if (response.gone) return
+    if (options.refuse === 'stream' && error.retryAfterMs !== undefined)
+      refuseByStream(response, error.retryAfterMs, cors)
+    else refuse(response, error, cors)
+  }
+}
+
+/** @throws HubError `METHOD_NOT_ALLOWED`, `NOT_ACCEPTABLE`, `CREDENTIALS_IN_URL`, `BAD_REQUEST` */
+function readQuery(request: StreamRequest): { channels: string[] | undefined; lastEventId: string | undefined } {
+  if (request.method !== 'GET' && request.method !== 'HEAD') {
+    throw new HubError('METHOD_NOT_ALLOWED', `${quote(request.method)} is not allowed here; open the stream with GET`)
+  }
+  const accept = request.header('accept')
+  if (accept !== undefined && accept !== '' && !/\*\/\*|text\/\*|text\/event-stream/i.test(accept)) {
+    throw new HubError('NOT_ACCEPTABLE', `Accept is ${quote(accept)}; this is text/event-stream`)
+  }
+  const { searchParams } = new URL(request.url, 'http://localhost')
+  for (const name of CREDENTIALS) {
+    if (searchParams.has(name))
+      throw new HubError(
+        'CREDENTIALS_IN_URL',
+        `Send credentials in a header or a cookie, not as ?${name}=: URLs are logged`,
+      )
+  }
+  const channels = searchParams.get('channels')
+  try {
+    return {
+      channels: channels === null ? undefined : parseChannelList(channels),
+      lastEventId: searchParams.get('lastEventId') ?? undefined,
+    }
+  } catch (cause) {
+    throw new HubError('BAD_REQUEST', (cause as Error).message, { cause })
+  }
+}
+
+async function authorize<Source>(
+  hub: Hub,
+  options: EventStreamOptions<Source>,
+  source: Source,
+): Promise<Grant | null | undefined> {
+  let cancel = () => {}
+  const late = new Promise<never>((_, reject) => {
+    cancel = hub.clock.after(AUTHORIZE_TIMEOUT_MS, () =>
+      reject(new HubError('UNAVAILABLE', 'Authorization took too long', { retryAfterMs: 5_000 })),
+    )
+  })
+  try {
+    return await Promise.race([options.authorize(source), late])
+  } finally {
+    cancel()
+  }
+}
+
+/** Errors carry a code and a status of ours, or tell the client nothing. */
+function readError(thrown: unknown): HubError {
+  const { code, status } = (thrown ?? {}) as Partial<HubError>
+  if (
+    thrown instanceof Error &&
+    typeof code === 'string' &&
+    typeof status === 'number' &&
+    status >= 400 &&
+    status <= 599
+  )
+    return thrown as HubError
+  return new HubError('UNAVAILABLE', 'The server could not authorize the request', {
+    cause: thrown,
+    retryAfterMs: 5_000,
+  })
+}
+
+function refuse(response: StreamResponse, error: HubError, cors: Record<string, string>): void {
+  const headers: Record<string, string> = {
+    'content-type': 'application/json; charset=utf-8',
+    'cache-control': 'no-store',
+    'x-content-type-options': 'nosniff',
+    ...cors,
+  }
+  if (error.retryAfterMs !== undefined)
+    headers['retry-after'] = String(Math.max(1, Math.ceil(error.retryAfterMs / 1_000)))
+  if (error.status === 405) headers.allow = 'GET, HEAD, OPTIONS'
+  response.answer(error.status, headers, JSON.stringify({ error: { code: error.code, message: error.message } }))
+}
+
+function refuseByStream(response: StreamResponse, retryAfterMs: number, cors: Record<string, string>): void {
+  response.answer(200, { ...STREAM_HEADERS, ...cors }, `retry: ${Math.round(retryAfterMs)}\n\n`)
+}

@@ -1,0 +1,46 @@
+import type { ClosingReason, ResyncReason } from '@entitycast/sse-protocol'
+import type { HubErrorCode } from './error'
+
+/** What a hub has done and holds, as plain JSON without names of users or projects. Counts are since the hub was made. */
+export interface HubStats {
+  readonly adapter: string
+  /** False once `close` was called: new streams are refused. */
+  readonly accepting: boolean
+  readonly uptimeMs: number
+  /** Open streams. */
+  readonly connections: number
+  /** Open streams whose socket is full. */
+  readonly lagging: number
+  /** Projects with an open feed, and the bytes of events that the feeds hold. */
+  readonly projects: number
+  readonly retainedBytes: number
+  /** Events that the log accepted, and publishes that were refused or failed. */
+  readonly published: number
+  readonly publishFailures: number
+  /** Writes to connections, and their bytes before compression. */
+  readonly writes: number
+  readonly bytesWritten: number
+  /** Streams opened, and ended by reason; `peer` is the other side. */
+  readonly opened: number
+  readonly closed: Readonly<Partial<Record<ClosingReason | 'peer', number>>>
+  /** Resyncs sent, by reason. */
+  readonly resyncs: Readonly<Partial<Record<ResyncReason, number>>>
+  /** Requests that were refused, by code. */
+  readonly refused: Readonly<Partial<Record<HubErrorCode, number>>>
+}
+
+/** The counters behind `stats()`. */
+export class Tally {
+  published = 0
+  publishFailures = 0
+  writes = 0
+  bytesWritten = 0
+  opened = 0
+  readonly closed: Partial<Record<ClosingReason | 'peer', number>> = {}
+  readonly resyncs: Partial<Record<ResyncReason, number>> = {}
+  readonly refused: Partial<Record<HubErrorCode, number>> = {}
+}
+
+export function count<Name extends string>(counts: Partial<Record<Name, number>>, name: Name): void {
+  counts[name] = (counts[name] ?? 0) + 1
+}

@@ -1,0 +1,34 @@
+export type {
+  Cursor,
+  EntityEvent,
+  EventDefinitions,
+  NamedEvent,
+  ProjectEvent,
+  ResyncReason,
+} from '@entitycast/sse-protocol'
+export { defineEvents } from '@entitycast/sse-protocol'
+export { MemoryAdapter } from './adapters/memory'
+export { EventHub } from './event-hub'
+export type { CorsOptions } from './hub/cors'
+export { HubError, type HubErrorCode } from './hub/error'
+export type { Grant } from './hub/grant'
+export type { ConnectionInfo, ConnectRequest, Hub, ListenFilter } from './hub/hub'
+export type { ConnectionLimits, EventHubOptions } from './hub/options'
+export type { EntityEventOptions, EventOptions, NamedEventOptions, ProjectPublisher } from './hub/project'
+export type { PublishOptions } from './hub/publisher'
+export { type EventStreamOptions, serveStream } from './hub/serve'
+export type { HubStats } from './hub/tally'
+export type { ConnectionFilter } from './registry/registry'
+export type {
+  Adapter,
+  AdapterManifest,
+  LogEntry,
+  LogListener,
+  LogPage,
+  LogRecord,
+  OpenLog,
+  Retention,
+} from './seams/adapter'
+export type { StreamRequest, StreamResponse } from './seams/exchange'
+export type { Clock, Logger, Ports, Random } from './seams/ports'
+export { Chunk, LAGGING_BYTES, type Sink, type SinkListener } from './seams/sink'
