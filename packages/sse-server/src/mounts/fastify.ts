@@ -1,0 +1,54 @@
+import type { EventHub, EventStreamOptions } from '@entitycast/sse-server'
+import { serveNode } from '@entitycast/sse-server/node'
+import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
+
+export interface EventStreamPluginOptions extends EventStreamOptions<FastifyRequest> {
+  hub: EventHub
+  /** The route, under the plugin's `prefix`. Default `/`. */
+  path?: string
+  /**
+   * `app.close()` closes the hub first, because it would wait for open streams for ever; so long, in milliseconds, it spreads the
+   * clients' reconnects. Default 0. `false`: the application closes the hub by itself.
+   */
+  drainMs?: number | false
+}
+
+/**
+ * A plugin with one route that answers with a project's events. Hooks of the scope it is registered in run before it, and headers that
+ * they set on the reply (CORS, request ids) go out with the stream. The client's address is `request.ip`: set `trustProxy` behind one.
+ *
+ * @example
+ * await app.register(eventStream, {
+ *   hub,
+ *   path: '/api/events/stream',
+ *   authorize: async (request) => {
+ *     const user = await verify(request.headers.authorization)
+ *     return user && { projectId: user.projectId, userId: user.id }
+ *   },
+ * })
+ */
+export const eventStream: FastifyPluginAsync<EventStreamPluginOptions> = async (
+  app,
+  { hub, path = '/', drainMs = 0, ...options },
+) => {
+  // All methods, so that a preflight is answered and the others are refused by the one place that decides about them.
+  app.all(path, (request, reply) => {
+    reply.hijack()
+    void serveNode(hub, options, request, request.raw, reply.raw, {
+      url: request.originalUrl,
+      ip: request.ip,
+      headers: reply.getHeaders(),
+    })
+  })
+  if (drainMs !== false) app.addHook('preClose', () => hub.close({ drainMs }))
+}
+
+/**
+ * A route handler that answers with `hub.stats()` as JSON.
+ *
+ * @example
+ * app.get('/api/events/stats', { preHandler: requireAdmin }, eventStats(hub))
+ */
+export function eventStats(hub: EventHub): (request: FastifyRequest, reply: FastifyReply) => FastifyReply {
+  return (_request, reply) => reply.header('cache-control', 'no-store').send(hub.stats())
+}

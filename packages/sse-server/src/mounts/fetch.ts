@@ -1,0 +1,145 @@
+import {
+  type Chunk,
+  type EventHub,
+  type EventStreamOptions,
+  LAGGING_BYTES,
+  type Sink,
+  type SinkListener,
+  serveStream,
+} from '@entitycast/sse-server'
+
+/**
+ * Streams for servers that speak the Fetch API: Hono, Next, Remix, SvelteKit, Bun, Deno.
+ */
+
+/**
+ * A function from a request to its response. The client's address is not known here: give `clientIp` where the server has it,
+ * otherwise addresses are not counted.
+ *
+ * @example
+ * const stream = eventStream(hub, { authorize: async (request) => grantFor(request.headers.get('authorization')) })
+ * app.get('/api/events/stream', (c) => stream(c.req.raw))     // Hono
+ * export const GET = stream                                   // Next
+ */
+export function eventStream(
+  hub: EventHub,
+  options: EventStreamOptions<Request>,
+): (request: Request) => Promise<Response> {
+  return (request) =>
+    new Promise((resolve) => {
+      const exchange = {
+        method: request.method,
+        url: request.url,
+        header: (name: string) => request.headers.get(name) ?? undefined,
+      }
+      const response = {
+        get gone() {
+          return request.signal.aborted
+        },
+        answer: (status: number, headers: Readonly<Record<string, string>>, body: string) =>
+          resolve(new Response(body === '' ? null : body, { status, headers })),
+        open: (headers: Readonly<Record<string, string>>) => {
+          const sink = new FetchSink(request.signal)
+          resolve(new Response(sink.body, { headers }))
+          return sink
+        },
+      }
+      // A client that left during `authorize` is not answered, but the server still waits for a response.
+      const left = () => resolve(new Response(null, { status: 499 }))
+      void serveStream(hub, options, request, exchange, response).then(left)
+    })
+}
+
+/** Answers with `hub.stats()` as JSON. Put it behind the application's own check. */
+export function eventStats(hub: EventHub): (request: Request) => Response {
+  return () => Response.json(hub.stats(), { headers: { 'cache-control': 'no-store' } })
+}
+
+/** A body that is written to. What its reader has not asked for yet waits here, where it can be counted. */
+class FetchSink implements Sink {
+  readonly body: ReadableStream<Uint8Array>
+  #controller!: ReadableStreamDefaultController<Uint8Array>
+  #listener: SinkListener | undefined
+  readonly #waiting: Uint8Array[] = []
+  #unsent = 0
+  #asked = false
+  #full = false
+  #ending = false
+  #closed = false
+
+  constructor(readonly signal: AbortSignal) {
+    // Not a stream of type `bytes`: that would detach the buffer, which other connections share.
+    this.body = new ReadableStream<Uint8Array>(
+      {
+        start: (controller) => {
+          this.#controller = controller
+        },
+        pull: () => this.#pull(),
+        cancel: () => this.#close(),
+      },
+      { highWaterMark: 0 },
+    )
+    if (signal.aborted) this.destroy()
+    else signal.addEventListener('abort', this.#onAbort)
+  }
+
+  get unsentBytes(): number {
+    return this.#unsent
+  }
+
+  write(chunk: Chunk): boolean {
+    if (this.#closed || this.#ending) return false
+    this.#waiting.push(chunk.bytes)
+    this.#unsent += chunk.bytes.length
+    if (this.#asked) this.#pull()
+    this.#full = this.#unsent > LAGGING_BYTES
+    return !this.#full
+  }
+
+  end(): void {
+    this.#ending = true
+    if (this.#unsent === 0) this.#finish()
+  }
+
+  destroy(): void {
+    if (this.#closed) return
+    this.#controller.error(new Error('The stream was cut'))
+    this.#close()
+  }
+
+  listen(listener: SinkListener): void {
+    this.#listener = listener
+    if (this.#closed) listener.closed()
+  }
+
+  #pull(): void {
+    const next = this.#waiting.shift()
+    this.#asked = next === undefined
+    if (!next) return
+    this.#unsent -= next.length
+    this.#controller.enqueue(next)
+    if (this.#unsent > 0) return
+    if (this.#ending) this.#finish()
+    else if (this.#full) {
+      this.#full = false
+      this.#listener?.drained()
+    }
+  }
+
+  #finish(): void {
+    if (this.#closed) return
+    this.#controller.close()
+    this.#close()
+  }
+
+  readonly #onAbort = (): void => this.destroy()
+
+  #close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#waiting.length = 0
+    this.#unsent = 0
+    this.signal.removeEventListener('abort', this.#onAbort)
+    this.#listener?.closed()
+  }
+}

@@ -1,0 +1,161 @@
+import { type IncomingMessage, ServerResponse } from 'node:http'
+import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
+import type { Duplex } from 'node:stream'
+import { type Chunk, LAGGING_BYTES, type Sink, type SinkListener, type StreamResponse } from '@entitycast/sse-server'
+
+export type NodeRequest = IncomingMessage | Http2ServerRequest
+export type NodeResponse = ServerResponse | Http2ServerResponse
+/** Headers that a framework keeps to itself until it answers. */
+export type HeldHeaders = Readonly<Record<string, number | string | readonly string[] | undefined>>
+
+/**
+ * The byte writer over Node's response. It listens from its construction, so that a peer who leaves while `authorize` is pending is
+ * noticed; and what it says about room is always followed by `drained` or `closed`.
+ */
+export class NodeStream implements StreamResponse, Sink {
+  readonly #req: NodeRequest
+  /** Of either kind: what is used here, the compatibility API of HTTP/2 has too. */
+  readonly #res: ServerResponse
+  readonly #http1: boolean
+  #listener: SinkListener | undefined
+  #opened = false
+  #closed: boolean
+  #full = false
+  /** Bytes that a middleware has taken and not passed on. */
+  #withheld = 0
+  /** Where to write past the response, once its headers are out. */
+  #socket: Duplex | undefined
+  #flush: (() => void) | undefined
+
+  constructor(req: NodeRequest, res: NodeResponse, headers: HeldHeaders = {}) {
+    this.#req = req
+    this.#res = res as ServerResponse
+    this.#http1 = !('stream' in res)
+    // Never removed: a write that lost a race with the end reports it here, and an `error` without a listener ends the process.
+    res.on('error', this.#onError)
+    this.#closed = isGone(req, res)
+    if (this.#closed) return
+    // The response's `close`: that of the request may have come as soon as a body was parsed.
+    res.on('close', this.#onClose)
+    // A pipelined response that waits for its turn is not told when the connection goes.
+    if (this.#http1 && !res.socket) req.socket.on('close', this.#onClose)
+    if (res.headersSent) return
+    for (const [name, value] of Object.entries(headers)) {
+      if (value !== undefined) this.#res.setHeader(name, value)
+    }
+  }
+
+  get gone(): boolean {
+    // An answer that somebody else has begun (a middleware's timeout) leaves nothing to do here.
+    return this.#closed || (!this.#opened && this.#res.headersSent)
+  }
+
+  get unsentBytes(): number {
+    if (this.#closed) return 0
+    return this.#socket ? this.#socket.writableLength : Math.max(this.#res.writableLength, this.#withheld)
+  }
+
+  answer(status: number, headers: Readonly<Record<string, string>>, body: string): void {
+    if (this.gone) return
+    // A server that sheds load or shuts down (503, or 200 and the end) does not want the connection back: its `close` would wait for it.
+    this.#head(status, headers, status !== 200 && status < 500)
+    if (body === '' || this.#req.method === 'HEAD') this.#res.end()
+    else this.#res.end(body)
+  }
+
+  open(headers: Readonly<Record<string, string>>): Sink {
+    if (this.gone) return this
+    this.#opened = true
+    const res = this.#res
+    // The connection ends with the stream, so that a server that closes need not wait for idle ones.
+    this.#head(200, headers, false)
+    res.flushHeaders()
+    if (this.#http1) {
+      res.socket?.setNoDelay?.(true)
+      res.socket?.setKeepAlive?.(true, 30_000)
+    }
+    // compression() and its like put a `flush` on the response itself; one that all responses inherit would be another thing.
+    const flush = Object.hasOwn(res, 'flush') ? (res as { flush?: unknown }).flush : undefined
+    if (typeof flush === 'function') this.#flush = () => flush.call(res)
+    this.#socket = plainSocket(res)
+    const writable = this.#socket ?? res
+    writable.on('drain', this.#onDrain)
+    return this
+  }
+
+  write(chunk: Chunk): boolean {
+    const res = this.#res
+    if (this.#closed || res.writableEnded) return false
+    if (this.#socket) return this.#hasRoom(this.#socket.write(chunk.framed))
+    const room = res.write(chunk.bytes)
+    // False although the response itself has room: something in between is full.
+    if (!room && res.writableLength < res.writableHighWaterMark) this.#withheld += chunk.bytes.length
+    this.#flush?.()
+    return this.#hasRoom(room)
+  }
+
+  end(): void {
+    if (!this.#closed) this.#res.end()
+  }
+
+  destroy(): void {
+    if (this.#closed) return
+    if (this.#http1) this.#res.destroy()
+    else (this.#res as unknown as Http2ServerResponse).stream.destroy()
+  }
+
+  listen(listener: SinkListener): void {
+    this.#listener = listener
+    if (this.#closed) listener.closed()
+  }
+
+  /** Node says false far below our mark; only after a false it tells of a drain. */
+  #hasRoom(room: boolean): boolean {
+    this.#full = !room && this.unsentBytes > LAGGING_BYTES
+    return !this.#full
+  }
+
+  #head(status: number, headers: Readonly<Record<string, string>>, keep: boolean): void {
+    const res = this.#res
+    res.statusCode = status
+    for (const [name, value] of Object.entries(headers)) {
+      const before = name.toLowerCase() === 'vary' ? res.getHeader(name) : undefined
+      res.setHeader(name, before ? `${before}, ${value}` : value)
+    }
+    if (this.#http1 && !keep) res.setHeader('connection', 'close')
+  }
+
+  readonly #onDrain = (): void => {
+    this.#withheld = 0
+    if (!this.#full) return
+    this.#full = false
+    this.#listener?.drained()
+  }
+
+  readonly #onClose = (): void => {
+    if (this.#closed) return
+    this.#closed = true
+    this.#res.off('close', this.#onClose)
+    if (this.#http1) this.#req.socket.off('close', this.#onClose)
+    const writable = this.#socket ?? this.#res
+    writable.off('drain', this.#onDrain)
+    this.#listener?.closed()
+  }
+
+  readonly #onError = (): void => this.destroy()
+}
+
+function isGone(req: NodeRequest, res: NodeResponse): boolean {
+  if ('stream' in res) return res.stream.destroyed
+  return res.destroyed || res.writableEnded || req.socket.destroyed
+}
+
+/**
+ * The socket of a response that is nothing more than chunks on it: the headers are out, nobody wraps `write`, nothing waits in the
+ * response. A chunk that was framed once then goes to every connection as it is.
+ */
+function plainSocket(res: ServerResponse): Duplex | undefined {
+  const { socket } = res
+  if (!socket || !(res instanceof ServerResponse) || res.write !== ServerResponse.prototype.write) return undefined
+  return res.chunkedEncoding && res.writableLength === socket.writableLength ? socket : undefined
+}

@@ -1,0 +1,90 @@
+import { type EventHub, type EventStreamOptions, type Grant, serveStream } from '@entitycast/sse-server'
+import { type HeldHeaders, type NodeRequest, type NodeResponse, NodeStream } from './node-stream'
+
+export type { HeldHeaders, NodeRequest, NodeResponse } from './node-stream'
+
+/**
+ * Streams on Node's own servers: `http`, `https`, and the compatibility API of `http2`. The mounts of frameworks that hand out Node's
+ * requests and responses are built on this one.
+ */
+
+/** What a stream may be told besides the grant: `cors`, `refuse`, `reauthorize`, `clientIp`. */
+export type StreamOptions<Source> = Omit<EventStreamOptions<Source>, 'authorize'>
+
+/** What a framework knows better than Node's request. */
+export interface ExchangeDetails {
+  /** Path and query as the client sent them, where the framework has shortened `req.url`. */
+  url?: string | undefined
+  /** The client's address, as the framework's own trust in proxies gives it. Default: the socket's. */
+  ip?: string | undefined
+  /** Headers that the framework holds back until it answers by itself. */
+  headers?: HeldHeaders
+}
+
+/**
+ * A request listener that answers with a project's events.
+ *
+ * @example
+ * createServer(eventStream(hub, {
+ *   authorize: async (req) => {
+ *     const user = await verify(req.headers.authorization)
+ *     return user && { projectId: user.projectId, userId: user.id }
+ *   },
+ * })).listen(3000)
+ */
+export function eventStream(
+  hub: EventHub,
+  options: EventStreamOptions<NodeRequest>,
+): (req: NodeRequest, res: NodeResponse) => void {
+  return (req, res) => void serveNode(hub, options, req, req, res)
+}
+
+/**
+ * Answers one request with the events that `grant` covers: for routes that have already checked who is asking.
+ * Resolves when the stream is open or refused. Never rejects.
+ *
+ * @example
+ * app.get('/api/events/stream', requireUser, (req, res) => {
+ *   void openStream(hub, req, res, { projectId: req.user.projectId, userId: req.user.id })
+ * })
+ */
+export function openStream(
+  hub: EventHub,
+  req: NodeRequest,
+  res: NodeResponse,
+  grant: Grant,
+  options: StreamOptions<NodeRequest> = {},
+): Promise<void> {
+  return serveNode(hub, { ...options, authorize: () => grant }, req, req, res)
+}
+
+/** A request listener that answers with `hub.stats()` as JSON. It names users' counts: put it behind the application's own check. */
+export function eventStats(hub: EventHub): (req: NodeRequest, res: NodeResponse) => void {
+  return (_req, res) => {
+    res.setHeader('content-type', 'application/json; charset=utf-8')
+    res.setHeader('cache-control', 'no-store')
+    res.end(JSON.stringify(hub.stats()))
+  }
+}
+
+/** For authors of mounts: one exchange on Node's objects. `source` is what `authorize` is given. Never rejects. */
+export function serveNode<Source>(
+  hub: EventHub,
+  options: EventStreamOptions<Source>,
+  source: Source,
+  req: NodeRequest,
+  res: NodeResponse,
+  details: ExchangeDetails = {},
+): Promise<void> {
+  const response = new NodeStream(req, res, details.headers)
+  const request = {
+    method: req.method ?? 'GET',
+    url: details.url ?? req.url ?? '/',
+    header: (name: string) => {
+      const value = req.headers[name]
+      return Array.isArray(value) ? value.join(', ') : value
+    },
+    ip: details.ip ?? req.socket?.remoteAddress,
+  }
+  return serveStream(hub, options, source, request, response)
+}
