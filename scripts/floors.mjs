@@ -3,7 +3,7 @@
  *
  *   5  examples, bench, interop                  only published entry points
  *   4  adapters/*  mounts/*  bindings/*          leaves
- *   3  every other folder of a package           engines; `src/index.ts` puts a package together
+ *   3  every other folder of a package           engines; the files beside `src/index.ts` put a package together
  *   2  seams/*                                   contracts and ports
  *   1  sse-protocol                              pure: no timers, no Node, no DOM
  *
@@ -108,7 +108,7 @@ function placeOf(file) {
   const [top, pkg, src, folder, leaf] = parts
   if (top !== 'packages' || src !== 'src' || !pkg || !folder) return undefined
   if (pkg === 'sse-protocol') return { floor: 1, room: pkg, pkg, entry: folder === 'index.ts' }
-  if (parts.length === 4) return { floor: 3, room: stem(folder), pkg, entry: folder === 'index.ts' }
+  if (parts.length === 4) return { floor: 3, room: stem(folder), pkg, entry: true }
   if (folder === 'seams') return { floor: 2, room: folder, pkg }
   // A leaf that needs a second file names it after itself: node.ts, node-stream.ts.
   if (LEAF_FOLDERS.includes(folder)) return { floor: 4, room: `${folder}/${stem(leaf ?? '').split('-')[0]}`, pkg }
@@ -165,11 +165,15 @@ function checkStep({ place, there, found, report }) {
       `imports ${specifier}: a leaf takes values by the published name; only types come from a seam`,
     )
   } else if (there.entry && !place.entry && there.floor === place.floor) {
-    report(line, 'up', `imports ${specifier}: the entry file puts the package together, nothing inside imports it`)
+    report(
+      line,
+      'up',
+      `imports ${specifier}: the files beside index.ts put the package together, nothing inside imports them`,
+    )
   }
 }
 
-/** The one step up that exists: the entry file gives the hub the adapter that needs no broker. */
+/** The one step up that exists: the package is put together with the adapter that needs no broker. */
 function isDefaultAdapter(/** @type {Place} */ place, /** @type {Place} */ there) {
   return place.entry === true && there.room === 'adapters/memory'
 }

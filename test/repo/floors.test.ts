@@ -16,8 +16,10 @@ const sound: Record<string, string> = {
     peerDependencies: { express: '5' },
   }),
   'packages/sse-server/src/index.ts':
-    "export { EventHub } from './hub/hub'\nexport { MemoryAdapter } from './adapters/memory'\nexport type { Sink } from './seams/sink'",
-  'packages/sse-server/src/hub/hub.ts': "import { Feed } from '../feed/feed'\nexport class EventHub extends Feed {}",
+    "export { EventHub } from './event-hub'\nexport { MemoryAdapter } from './adapters/memory'\nexport type { Sink } from './seams/sink'",
+  'packages/sse-server/src/event-hub.ts':
+    "import { Hub } from './hub/hub'\nimport { MemoryAdapter } from './adapters/memory'\nexport class EventHub extends Hub { log = MemoryAdapter }",
+  'packages/sse-server/src/hub/hub.ts': "import { Feed } from '../feed/feed'\nexport class Hub extends Feed {}",
   'packages/sse-server/src/feed/feed.ts':
     "import type { Sink } from '../seams/sink'\nimport { channel } from '@entitycast/sse-protocol'\nexport class Feed { sink?: Sink; c = channel }",
   'packages/sse-server/src/seams/sink.ts': 'export interface Sink { write(): boolean }',
@@ -94,6 +96,18 @@ describe('[floors] the check can fail', () => {
       'up',
     ],
     ['an engine imports the entry file', `${SERVER}/hub/hub.ts`, "export * from '../index'", 'up'],
+    [
+      'an engine imports what puts the package together',
+      `${SERVER}/hub/hub.ts`,
+      "import type { EventHub } from '../event-hub'",
+      'up',
+    ],
+    [
+      'a leaf imports what puts the package together',
+      `${SERVER}/mounts/fetch.ts`,
+      "import { EventHub } from '../event-hub'",
+      'inside',
+    ],
     ['the entry file imports a mount', `${SERVER}/index.ts`, "export * from './mounts/node'", 'up'],
     ['the protocol imports the server', `${PROTOCOL}/channel.ts`, "import '@entitycast/sse-server'", 'up'],
     ['the server imports the client', `${SERVER}/hub/hub.ts`, "import '@entitycast/sse-client'", 'sideways'],
