@@ -65,12 +65,12 @@ function join(earlier: Run[], next: Run): Run | undefined {
   if (next.record.type === 'entity.deleted') {
     let { first } = next
     for (const run of earlier) {
-      // An unversioned deletion must not erase the version that readers compare with.
-      if (run.dropped || !sameAudience(run, next) || (version === undefined && fieldsOf(run).version !== undefined))
-        continue
+      if (run.dropped || !sameAudience(run, next)) continue
       run.dropped = true
       first = Math.min(first, run.first)
     }
+    // Readers forget the version of what is deleted without one: the entity may come back and count from 1 again.
+    if (version === undefined) earlier.length = 0
     return { ...next, first }
   }
   const previous = earlier.at(-1) as Run
