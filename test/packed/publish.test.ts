@@ -17,13 +17,12 @@ describe.each(PACKAGES)('[packed] the tarball of %s', (name) => {
   it('[packed] passes publint, strict, without a suggestion', async () => {
     const bytes = readFileSync(inject('tarballs')[name])
     const tarball = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer
-    const { messages, pkg } = await publint({ pkgDir: '.', pack: { tarball }, strict: true })
+    const { messages, pkg } = await publint({ pack: { tarball }, strict: true })
     expect(messages.map((message) => formatMessage(message, pkg))).toEqual([])
   })
 
   it('[packed] has the right types at every entry, from ESM and from CommonJS', async () => {
     const entries = Object.keys(manifest.exports).filter((entry) => !entry.includes('*') && !entry.endsWith('.json'))
-    // node16 leaves out only Node 10's resolution, which knows no subpaths.
     const args = [
       inject('tarballs')[name],
       '--profile',
@@ -37,7 +36,9 @@ describe.each(PACKAGES)('[packed] the tarball of %s', (name) => {
     const { stdout } = await run(path.join(root, 'node_modules/.bin/attw'), args, { cwd: root, maxBuffer: 16 << 20 })
     const { analysis, problems } = JSON.parse(stdout)
     expect(Object.keys(analysis.entrypoints)).toEqual(entries)
-    expect(problems ?? {}).toEqual({})
+    const found = Object.values((problems ?? {}) as Record<string, { resolutionKind?: string }[]>).flat()
+    // Node 10's resolution knows no subpaths; no supported Node and no bundler of today uses it.
+    expect(found.filter(({ resolutionKind }) => resolutionKind !== 'node10')).toEqual([])
   })
 
   it('[packed] holds the licence, and neither sources nor tests', async () => {

@@ -1,0 +1,261 @@
+import type { Chunk, Sink, SinkListener, StreamRequest, StreamResponse } from '@entitycast/sse-server'
+import type { Process } from './process'
+import type { SeededRandom } from './random'
+
+/** What the client's `fetch` resolves with: the part of a `Response` that it reads. */
+export interface ClientResponse {
+  readonly status: number
+  readonly headers: { get(name: string): string | null }
+  readonly body: ClientBody | null
+}
+
+interface ClientBody {
+  getReader(): { read(): Promise<{ done: boolean; value?: Uint8Array }>; cancel(): Promise<void> }
+  cancel(): Promise<void>
+}
+
+export interface LinkOptions {
+  /** One way, in milliseconds. */
+  latencyMs: number
+  /** What the system takes from a socket before the reader reads. */
+  windowBytes: number
+  /** Unsent bytes above which the socket says that it is full. */
+  fullBytes: number
+  /** How often a chunk arrives in pieces. */
+  splits: number
+}
+
+type ServerSide = 'waiting' | 'open' | 'ending' | 'closed'
+
+/**
+ * One request and its answer on a simulated connection: latency, pieces, a full socket, a reader who stalls, a cut in mid-frame,
+ * and a peer that vanishes without a word.
+ */
+export class Link implements StreamResponse, Sink {
+  #server: ServerSide = 'waiting'
+  #listener: SinkListener | undefined
+  #queue: Buffer[] = []
+  #unsent = 0
+  #wasFull = false
+  #inFlight = 0
+  #arrivesAt = 0
+  #stalledUntil = 0
+  /** Nothing passes any more, and nobody is told. */
+  #halfOpen = false
+  /** Bytes and ends for the client, until it reads them. */
+  #arrived: (Buffer | 'done' | Error)[] = []
+  #reading: { resolve(result: { done: boolean; value?: Uint8Array }): void; reject(error: Error): void } | undefined
+  #clientDone = false
+  /** Most bytes that the server's side held at once. */
+  peakUnsent = 0
+  /** Bytes handed over after this was set are a breach. */
+  sealed = false
+  breached = false
+
+  constructor(
+    readonly server: Process,
+    readonly client: Process,
+    readonly random: SeededRandom,
+    readonly options: LinkOptions,
+    readonly request: StreamRequest,
+    readonly answered: (response: ClientResponse) => void,
+    readonly failed: (error: Error) => void,
+  ) {}
+
+  // The server's side
+
+  get gone(): boolean {
+    return this.#server === 'closed'
+  }
+
+  get unsentBytes(): number {
+    return this.#unsent
+  }
+
+  get open_(): boolean {
+    return this.#server === 'open'
+  }
+
+  answer(status: number, headers: Readonly<Record<string, string>>, body: string): void {
+    if (this.gone) return
+    this.#server = 'ending'
+    this.#respond(status, headers)
+    if (body) this.#enqueue(Buffer.from(body))
+    this.#pump()
+  }
+
+  open(headers: Readonly<Record<string, string>>): Sink {
+    this.#server = 'open'
+    this.#respond(200, headers)
+    return this
+  }
+
+  write(chunk: Chunk): boolean {
+    if (this.#server !== 'open') return false
+    if (this.sealed && !chunk.text.startsWith('event: closing')) this.breached = true
+    this.#enqueue(chunk.bytes)
+    this.#pump()
+    this.#wasFull ||= this.#unsent > this.options.fullBytes
+    return this.#unsent <= this.options.fullBytes
+  }
+
+  end(): void {
+    if (this.#server !== 'open') return
+    this.#server = 'ending'
+    this.#pump()
+  }
+
+  destroy(): void {
+    if (this.#server === 'closed') return
+    this.#queue = []
+    this.#unsent = 0
+    this.#closeServer()
+    this.#toClient(this.#latency(), () => this.#arrive(new Error('reset')))
+  }
+
+  listen(listener: SinkListener): void {
+    this.#listener = listener
+    if (this.gone) listener.closed()
+  }
+
+  // The client's side
+
+  abort(): void {
+    if (this.#clientDone) return
+    this.#clientDone = true
+    this.#arrived = []
+    this.#reading?.reject(new Error('aborted'))
+    this.#reading = undefined
+    if (!this.#halfOpen) this.server.run(this.#latency(), () => this.#closeServer())
+  }
+
+  // What goes wrong
+
+  /** The connection breaks, wherever it is: what has not arrived never will. */
+  cut(): void {
+    this.#halfOpen = true
+    this.#queue = []
+    this.client.run(this.#latency(), () => this.#arrive(new Error('cut')))
+    this.server.run(this.#latency(), () => this.#closeServer())
+  }
+
+  /** The peer vanishes: no more bytes, no word to either side. */
+  vanish(): void {
+    this.#halfOpen = true
+  }
+
+  /** The reader does not read for a while. */
+  stall(ms: number): void {
+    this.#stalledUntil = this.client.scheduler.time + ms
+    this.client.scheduler.after(ms, () => this.#pump())
+  }
+
+  #enqueue(bytes: Buffer): void {
+    this.#queue.push(bytes)
+    this.#unsent += bytes.length
+    this.peakUnsent = Math.max(this.peakUnsent, this.#unsent)
+  }
+
+  #latency(): number {
+    return this.options.latencyMs * (0.5 + this.random.next())
+  }
+
+  #respond(status: number, headers: Readonly<Record<string, string>>): void {
+    const link = this
+    this.#toClient(this.#latency(), () => {
+      if (this.#clientDone) return
+      this.answered({
+        status,
+        headers: { get: (name) => headers[name.toLowerCase()] ?? null },
+        body: {
+          getReader: () => ({ read: () => link.#read(), cancel: async () => link.abort() }),
+          cancel: async () => link.abort(),
+        },
+      })
+    })
+  }
+
+  /** In order, whatever the latency of each. */
+  #toClient(delayMs: number, task: () => void): void {
+    const { scheduler } = this.client
+    this.#arrivesAt = Math.max(this.#arrivesAt, scheduler.time + delayMs)
+    scheduler.at(this.#arrivesAt, () => {
+      if (!this.#halfOpen) this.client.run(0, task)
+    })
+  }
+
+  #pump(): void {
+    const { scheduler } = this.client
+    if (this.#halfOpen) return
+    while (this.#queue.length > 0 && this.#inFlight < this.options.windowBytes) {
+      const piece = this.#takePiece()
+      this.#inFlight += piece.length
+      const deliver = () => {
+        if (this.#halfOpen) return
+        // A reader who stalls leaves the bytes where they are, and the window shut.
+        if (scheduler.time < this.#stalledUntil) {
+          scheduler.at(this.#stalledUntil, deliver)
+          return
+        }
+        this.#inFlight -= piece.length
+        this.#arrive(piece)
+        this.#pump()
+      }
+      this.#toClient(this.#latency(), deliver)
+    }
+    if (this.#unsent === 0 && this.#wasFull) {
+      this.#wasFull = false
+      this.server.run(0, () => this.#listener?.drained())
+    }
+    if (this.#server === 'ending' && this.#unsent === 0) {
+      this.#closeServer()
+      this.#toClient(this.#latency(), () => this.#arrive('done'))
+    }
+  }
+
+  #takePiece(): Buffer {
+    const head = this.#queue[0] as Buffer
+    const room = this.options.windowBytes - this.#inFlight
+    let size = Math.min(head.length, room)
+    if (size > 1 && this.random.chance(this.options.splits)) size = this.random.int(1, size - 1)
+    this.#unsent -= size
+    if (size === head.length) return this.#queue.shift() as Buffer
+    this.#queue[0] = head.subarray(size)
+    return head.subarray(0, size)
+  }
+
+  #closeServer(): void {
+    if (this.#server === 'closed') return
+    this.#server = 'closed'
+    this.#listener?.closed()
+  }
+
+  #arrive(item: Buffer | 'done' | Error): void {
+    if (this.#clientDone) return
+    if (this.#reading) {
+      const reading = this.#reading
+      this.#reading = undefined
+      settle(item, reading)
+    } else this.#arrived.push(item)
+    // An error before the answer: the request itself has failed.
+    if (item instanceof Error) this.failed(item)
+  }
+
+  #read(): Promise<{ done: boolean; value?: Uint8Array }> {
+    return new Promise((resolve, reject) => {
+      if (this.#clientDone) return reject(new Error('aborted'))
+      const item = this.#arrived.shift()
+      if (item === undefined) this.#reading = { resolve, reject }
+      else settle(item, { resolve, reject })
+    })
+  }
+}
+
+function settle(
+  item: Buffer | 'done' | Error,
+  reading: { resolve(result: { done: boolean; value?: Uint8Array }): void; reject(error: Error): void },
+): void {
+  if (item === 'done') reading.resolve({ done: true })
+  else if (item instanceof Error) reading.reject(item)
+  else reading.resolve({ done: false, value: item })
+}
