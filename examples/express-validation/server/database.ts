@@ -1,0 +1,62 @@
+import { mkdirSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { type Client, createClient } from '@libsql/client'
+
+export type Database = Client
+
+const SCHEMA = `
+  CREATE TABLE IF NOT EXISTS tenants (
+    id TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    tagline TEXT NOT NULL
+  );
+  CREATE TABLE IF NOT EXISTS users (
+    id TEXT PRIMARY KEY,
+    tenant_id TEXT NOT NULL REFERENCES tenants (id),
+    name TEXT NOT NULL,
+    role TEXT NOT NULL CHECK (role IN ('reviewer', 'admin')),
+    password_hash TEXT NOT NULL
+  );
+  CREATE TABLE IF NOT EXISTS sessions (
+    id TEXT PRIMARY KEY,
+    user_id TEXT NOT NULL REFERENCES users (id),
+    expires_at INTEGER NOT NULL
+  );
+  CREATE TABLE IF NOT EXISTS submissions (
+    id TEXT PRIMARY KEY,
+    tenant_id TEXT NOT NULL REFERENCES tenants (id),
+    number INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    participant TEXT NOT NULL,
+    facts TEXT NOT NULL,
+    submitted_by TEXT NOT NULL REFERENCES users (id),
+    submitted_at TEXT NOT NULL,
+    due_at TEXT NOT NULL,
+    status TEXT NOT NULL DEFAULT 'pending' CHECK (status IN ('pending', 'approved', 'rejected')),
+    decided_by TEXT REFERENCES users (id),
+    decided_at TEXT,
+    comment TEXT,
+    version INTEGER NOT NULL DEFAULT 1,
+    UNIQUE (tenant_id, number)
+  );
+  CREATE TABLE IF NOT EXISTS history (
+    submission_id TEXT NOT NULL REFERENCES submissions (id),
+    version INTEGER NOT NULL,
+    action TEXT NOT NULL,
+    by_user TEXT NOT NULL REFERENCES users (id),
+    at TEXT NOT NULL,
+    comment TEXT,
+    PRIMARY KEY (submission_id, version)
+  );
+`
+
+/** Opens the database in `dataDir`, making both where they are not there. */
+export async function openDatabase(dataDir: string): Promise<Database> {
+  mkdirSync(dataDir, { recursive: true })
+  const db = createClient({ url: pathToFileURL(resolve(join(dataDir, 'validation.db'))).href })
+  await db.execute('PRAGMA journal_mode = WAL')
+  await db.execute('PRAGMA foreign_keys = ON')
+  await db.executeMultiple(SCHEMA)
+  return db
+}

@@ -1,0 +1,155 @@
+import { useEntityUpdates, useResync, useSSE } from '@entitycast/sse-client/react'
+import { useCallback, useReducer, useState } from 'react'
+import type { Bootstrap, User } from '../shared/api'
+import { type AppEvents, NOTIFICATIONS, type Submission, VALIDATION } from '../shared/events'
+import { ApiError, api, messageOf } from './api'
+import { boardFrom, boardReducer } from './board-state'
+import { DecisionDrawer } from './decision-drawer'
+import { FilterBar } from './filter-bar'
+import { filtered, NO_FILTER } from './filters'
+import { counted, useNow } from './format'
+import { BellIcon, PlusIcon, ReloadIcon } from './icons'
+import { NewSubmission } from './new-submission'
+import { noticeOf } from './notices'
+import { StreamsPage } from './streams-page'
+import { SubmissionTable } from './submission-table'
+import { Toasts, useToasts } from './toasts'
+import { type Page, TopBar } from './top-bar'
+
+export function BoardPage({ first, onSignedOut }: { first: Bootstrap; onSignedOut: () => void }) {
+  const { user, tenant, team, kinds, lockTtlMs } = first
+  const live = first.flags.sseUpdates
+  const [board, dispatch] = useReducer(boardReducer, first, boardFrom)
+  const [page, setPage] = useState<Page>('board')
+  const [filter, setFilter] = useState(NO_FILTER)
+  const [openId, setOpenId] = useState<string | null>(null)
+  const [submitting, setSubmitting] = useState(false)
+  const { toasts, show, dismiss } = useToasts()
+  const now = useNow()
+
+  const userOf = useCallback(
+    (userId: string): User =>
+      team.find(({ id }) => id === userId) ?? { id: userId, name: 'Somebody', role: 'reviewer' },
+    [team],
+  )
+
+  const failed = useCallback(
+    (error: unknown) => {
+      if (error instanceof ApiError && error.status === 401) onSignedOut()
+      else show({ tone: 'bad', text: messageOf(error) })
+    },
+    [onSignedOut, show],
+  )
+
+  const reload = useCallback(async () => {
+    dispatch({ kind: 'reloading' })
+    try {
+      dispatch({ kind: 'reloaded', bootstrap: await api.bootstrap() })
+    } catch (error) {
+      dispatch({ kind: 'reload-failed' })
+      failed(error)
+    }
+  }, [failed])
+
+  // The whole of "live": rows, locks, toasts, and what to do when the server cannot prove that nothing is missing.
+  useEntityUpdates<AppEvents, 'submission:*'>('submission:*', (event) => dispatch({ kind: 'event', event }))
+  useSSE<AppEvents>([VALIDATION], (event) => {
+    if (event.type === 'lock:acquired' || event.type === 'lock:released') dispatch({ kind: 'event', event })
+  })
+  useSSE<AppEvents>([NOTIFICATIONS], (event) => {
+    const notice = noticeOf(event, user, userOf)
+    if (notice) show(notice)
+  })
+  useResync(() => void reload())
+
+  const answered = (submission: Submission, word: string) => {
+    dispatch({ kind: 'answer', submission })
+    if (!live) show({ tone: 'good', text: `“${submission.title}” ${word}` })
+  }
+
+  const remind = () =>
+    api.remind().then(({ overdue }) => {
+      if (overdue === 0 || !live)
+        show({ tone: 'warn', text: overdue === 0 ? 'Nobody is overdue' : `${counted(overdue, 'participant')} overdue` })
+    }, failed)
+
+  const signOut = () => api.logout().then(onSignedOut, failed)
+
+  const close = () => {
+    document.querySelector<HTMLElement>(`tr[data-id="${openId}"] .row-button`)?.focus()
+    setOpenId(null)
+  }
+
+  const open = board.submissions.find(({ id }) => id === openId)
+
+  return (
+    <div className="frame">
+      <TopBar tenant={tenant} user={user} live={live} page={page} onPage={setPage} onSignOut={signOut} />
+      {page === 'streams' ? (
+        <StreamsPage userOf={userOf} />
+      ) : (
+        <div className="board" data-drawer={open !== undefined}>
+          <main className="page">
+            <h1 className="visually-hidden">Submissions</h1>
+            <FilterBar
+              submissions={board.submissions}
+              kinds={kinds}
+              userId={user.id}
+              filter={filter}
+              now={now}
+              onFilter={setFilter}
+            >
+              {!live && (
+                <button type="button" className="button" onClick={reload}>
+                  <ReloadIcon />
+                  Reload
+                </button>
+              )}
+              {user.role === 'admin' && (
+                <button type="button" className="button" onClick={remind}>
+                  <BellIcon />
+                  Run reminder job
+                </button>
+              )}
+              <button type="button" className="button button-primary" onClick={() => setSubmitting(true)}>
+                <PlusIcon />
+                New submission
+              </button>
+            </FilterBar>
+            <SubmissionTable
+              submissions={filtered(board.submissions, filter, now)}
+              locks={board.locks}
+              user={user}
+              userOf={userOf}
+              now={now}
+              openId={openId}
+              onOpen={setOpenId}
+            />
+          </main>
+          {open && (
+            <DecisionDrawer
+              submission={open}
+              lockedBy={board.locks[open.id]}
+              user={user}
+              userOf={userOf}
+              now={now}
+              lockTtlMs={lockTtlMs}
+              onAnswer={(submission) =>
+                answered(submission, submission.status === 'pending' ? 'reopened' : submission.status)
+              }
+              onClose={close}
+            />
+          )}
+        </div>
+      )}
+      {submitting && (
+        <NewSubmission
+          kinds={kinds}
+          onSubmitted={(submission) => answered(submission, 'submitted')}
+          onClose={() => setSubmitting(false)}
+        />
+      )}
+      <Toasts toasts={toasts} dismiss={dismiss} />
+    </div>
+  )
+}
