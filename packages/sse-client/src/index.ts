@@ -1,0 +1,25 @@
+export type {
+  BatchEntityEvent,
+  EntityEvent,
+  NamedEvent,
+  ProjectEvent,
+  ResyncData,
+  ResyncReason,
+  SingleEntityEvent,
+} from '@entitycast/sse-protocol'
+export { type ApplyOptions, applyEntityEvent } from './entity/apply'
+export type {
+  Clock,
+  Fetch,
+  Ports,
+  Random,
+  StreamBody,
+  StreamReader,
+  StreamRequestInit,
+  StreamResponse,
+  Wakes,
+} from './seams/ports'
+export { SubscriberError, type SubscriberErrorCode } from './subscriber/error'
+export type { ConnectionState } from './subscriber/phase'
+export type { HeaderFields, HeadersContext, HeadersReason, SubscriberOptions } from './subscriber/request'
+export { EventSubscriber, type Unsubscribe } from './subscriber/subscriber'

@@ -1,0 +1,286 @@
+import type { EventSourceMessage } from 'eventsource-parser'
+import { Alarm } from '../retry/alarm'
+import { type Answer, judge } from '../retry/answer'
+import { Backoff, clampMinimum } from '../retry/backoff'
+import type { Fetch, Ports } from '../seams/ports'
+import { SubscriberError, type SubscriberErrorCode } from './error'
+import { type ConnectionState, NEXT, type Phase, type Signal } from './phase'
+import { type HeadersReason, requestHeaders, requestInit, type Settings } from './request'
+import { readStream } from './stream'
+
+/** What a connection brings frames to. */
+export interface FrameReader {
+  /** A request leaves. The result is the cursor that goes with it. */
+  begin(): string | undefined
+  /** One frame of the present stream. */
+  frame(frame: EventSourceMessage): void
+  /** The request or the stream is over. */
+  end(): void
+  /** The server does not take the cursor. */
+  forget(): void
+}
+
+/** Who is told about a connection. */
+export interface ConnectionListener {
+  /** The state may have changed. */
+  moved(): void
+  failed(error: SubscriberError): void
+}
+
+const HEADERS_MS = 10_000
+const CONNECT_MS = 45_000
+/** A stream that has held this long was a good one: the delays begin anew. */
+const STABLE_MS = 10_000
+/** A watchdog shorter than this would bite on a busy machine. */
+const MIN_SILENCE_MS = 1_000
+const HEARTBEATS = 3
+
+/**
+ * One stream at a time, for as long as the application wants one. Each attempt has a number, and whatever comes from an older one is
+ * dropped, so that two streams at once are impossible. There is never more than one timer.
+ */
+export class Connection {
+  readonly #settings: Settings
+  readonly #ports: Ports
+  readonly #reader: FrameReader
+  readonly #to: ConnectionListener
+  readonly #backoff: Backoff
+  #phase: Phase = 'closed'
+  #generation = 0
+  /** Since `connect()` something was lost or was live: what comes now is "again". */
+  #again = false
+  #attempt = 0
+  #reason: HeadersReason | undefined
+  /** A 401 was answered with fresh headers, and nothing was live since. */
+  #refreshed = false
+  /** The last `retry:` of the present stream. */
+  #retryMs = 0
+  /** The present wait is not cut shorter than this: the server asked for it. */
+  #minimumMs = 0
+  #liveAt = 0
+  #alarm: Alarm | undefined
+  #abandon: (() => void) | undefined
+  #unwake: (() => void) | undefined
+
+  constructor(settings: Settings, ports: Ports, reader: FrameReader, to: ConnectionListener) {
+    this.#settings = settings
+    this.#ports = ports
+    this.#reader = reader
+    this.#to = to
+    this.#backoff = new Backoff(ports.random)
+  }
+
+  get state(): ConnectionState {
+    if (this.#phase === 'closed') return 'disconnected'
+    if (this.#phase === 'streaming') return 'connected'
+    return this.#again ? 'reconnecting' : 'connecting'
+  }
+
+  connect(): void {
+    if (this.#phase !== 'closed') return
+    this.#unwake = this.#ports.wakes((restored) => this.#wake(restored))
+    this.#backoff.reset()
+    this.#again = this.#refreshed = false
+    this.#attempt = 0
+    this.#reason = undefined
+    this.#go('connect', () => this.#try())
+  }
+
+  close(): void {
+    this.#go('close')
+  }
+
+  /** The stream has begun; the server promised a heartbeat this often, 0 for none. */
+  live(heartbeatMs: number): void {
+    this.#again = true
+    this.#refreshed = false
+    this.#liveAt = this.#ports.clock.now()
+    const silenceMs = Math.max(HEARTBEATS * heartbeatMs, MIN_SILENCE_MS)
+    this.#go('live', () => {
+      if (heartbeatMs > 0) this.#wait(silenceMs, () => this.#fail('SILENT', `not a byte for ${silenceMs} ms`))
+    })
+  }
+
+  /** The server ends the stream. A reason that is not known is one more to come back. */
+  closing(reason: unknown): void {
+    if (reason === 'revoked') this.#stop('REVOKED', 'the server has revoked this connection')
+    else if (reason === 'replaced') this.#stop('REPLACED', 'another connection has taken the place of this one')
+    else if (reason === 'expired' || reason === 'rotated') {
+      if (reason === 'expired') this.#reason = reason
+      this.#lose(() => this.#backoff.soon())
+    } else this.#lose(() => this.#backoff.next(this.#minimum(this.#retryMs)))
+  }
+
+  /** The stream cannot be used any more. */
+  broken(error: SubscriberError): void {
+    if (!error.retrying) this.#go('stop', () => this.#to.failed(error))
+    else this.#lose(() => this.#backoff.next(this.#minimum(this.#retryMs)), error)
+  }
+
+  /** Makes the step that the table has for this signal; without one, nothing. Listeners hear of it last: they may close or connect. */
+  #go(signal: Signal, effect?: () => void): void {
+    const next = NEXT[this.#phase][signal]
+    if (!next) return
+    this.#alarm?.cancel()
+    this.#alarm = undefined
+    if (next !== 'streaming') {
+      this.#generation++
+      this.#abandon?.()
+      this.#abandon = undefined
+      this.#reader.end()
+    }
+    this.#phase = next
+    if (next === 'closed') {
+      this.#unwake?.()
+      this.#unwake = undefined
+    }
+    effect?.()
+    this.#to.moved()
+  }
+
+  #wait(delayMs: number, task: () => void): void {
+    this.#alarm?.cancel()
+    this.#alarm = new Alarm(this.#ports.clock, delayMs, task)
+  }
+
+  #minimum(minimumMs: number): number {
+    this.#minimumMs = clampMinimum(minimumMs)
+    return this.#minimumMs
+  }
+
+  #try(): void {
+    this.#attempt++
+    this.#retryMs = 0
+    void this.#run(this.#generation)
+  }
+
+  #retry(): void {
+    this.#again = true
+    this.#go('retry', () => this.#try())
+  }
+
+  #lose(delayMs: () => number, error?: SubscriberError): void {
+    if (this.#phase === 'closed' || this.#phase === 'waiting') return
+    this.#rememberStable()
+    this.#again = true
+    this.#minimumMs = 0
+    const delay = delayMs()
+    this.#go('lost', () => {
+      this.#wait(delay, () => this.#retry())
+      if (error) this.#to.failed(error)
+    })
+  }
+
+  #rememberStable(): void {
+    if (this.#phase !== 'streaming' || this.#ports.clock.now() - this.#liveAt < STABLE_MS) return
+    this.#backoff.reset()
+    this.#attempt = 0
+  }
+
+  #fail(
+    code: SubscriberErrorCode,
+    message: string,
+    details: { status?: number; cause?: unknown } = {},
+    minimumMs = this.#retryMs,
+  ): void {
+    const error = new SubscriberError(code, message, { retrying: true, ...details })
+    this.#lose(() => this.#backoff.next(this.#minimum(minimumMs)), error)
+  }
+
+  #stop(code: SubscriberErrorCode, message: string, status?: number): void {
+    const error = new SubscriberError(code, message, { retrying: false, ...(status !== undefined && { status }) })
+    this.#go('stop', () => this.#to.failed(error))
+  }
+
+  #wake(restored: boolean): void {
+    if (this.#phase === 'waiting') {
+      // Backoff is there for the server's sake only while the network is; a minimum is the server's own word.
+      if (this.#alarm && this.#alarm.passedMs >= this.#minimumMs) this.#retry()
+      return
+    }
+    if (this.#phase !== 'streaming') return
+    // Away from the page half of the usual patience is enough: a heartbeat is overdue.
+    if (!restored && !(this.#alarm && this.#alarm.passedMs * 2 >= this.#alarm.delayMs)) return
+    this.#rememberStable()
+    this.#retry()
+  }
+
+  /** One attempt, from the headers to the end of the stream. Never rejects. */
+  async #run(mine: number): Promise<void> {
+    const current = () => mine === this.#generation
+    // Whoever connects, closes and connects in one turn (React's StrictMode does) makes one request.
+    await undefined
+    if (!current()) return
+    const headers = await this.#headers(current)
+    if (!headers || !current()) return
+    const cursor = this.#reader.begin()
+    const aborter = new AbortController()
+    this.#abandon = () => aborter.abort()
+    this.#wait(CONNECT_MS, () =>
+      this.#fail(
+        'CONNECT_TIMEOUT',
+        `no "connected" within ${CONNECT_MS} ms; does a proxy buffer the stream, or is it another kind of stream?`,
+      ),
+    )
+    try {
+      const { address, maxEventBytes, fetch = globalThis.fetch as Fetch } = this.#settings
+      const response = await fetch(address, requestInit(this.#settings, headers, cursor, aborter.signal))
+      const answer = current() && judge(response, cursor !== undefined, this.#ports.clock.now())
+      const reader = answer && answer.action === 'read' ? response.body?.getReader() : undefined
+      if (!reader) {
+        response.body?.cancel().catch(ignore)
+        if (answer) this.#answer(answer, response.status)
+        return
+      }
+      this.#abandon = () => {
+        reader.cancel().catch(ignore)
+        aborter.abort()
+      }
+      const end = await readStream(reader, maxEventBytes, {
+        bytes: () => this.#phase === 'streaming' && current() && this.#alarm?.restart(),
+        frame: (frame) => current() && this.#reader.frame(frame),
+        retry: (delayMs) => {
+          if (current()) this.#retryMs = delayMs
+        },
+      })
+      if (!current()) return
+      if (end === 'too-large')
+        this.#fail('TOO_LARGE', `an event is over ${maxEventBytes} bytes; raise maxEventBytes, or publish less at once`)
+      else this.#fail('STREAM_ENDED', 'the stream ended without a word')
+    } catch (cause) {
+      if (current()) this.#fail('NETWORK', 'the request failed or the stream broke', { cause })
+    }
+  }
+
+  /** The headers for this attempt; nothing where there are none in time. */
+  async #headers(current: () => boolean): Promise<Record<string, string> | undefined> {
+    const reason = this.#reason
+    this.#reason = undefined
+    this.#wait(HEADERS_MS, () => this.#fail('HEADERS_FAILED', `headers() did not answer within ${HEADERS_MS} ms`))
+    try {
+      return await requestHeaders(this.#settings, { attempt: this.#attempt, ...(reason && { reason }) })
+    } catch (cause) {
+      if (current())
+        this.#fail('HEADERS_FAILED', 'there are no headers to send: headers() threw, or one is not allowed', { cause })
+      return undefined
+    }
+  }
+
+  /** Does what the status table says. */
+  #answer(answer: Answer, status: number): void {
+    const message = `the server answered ${status}`
+    if (answer.action === 'read') this.#fail('STREAM_ENDED', 'the response has no body')
+    else if (answer.action === 'retry') this.#fail(answer.code, message, { status }, answer.minimumMs)
+    else if (answer.action === 'forget') {
+      this.#reader.forget()
+      const error = new SubscriberError(answer.code, message, { retrying: true, status })
+      this.#lose(() => this.#backoff.soon(), error)
+    } else if (answer.action === 'refresh' && !this.#refreshed) {
+      this.#refreshed = true
+      this.#reason = 'unauthorized'
+      this.#lose(() => this.#backoff.soon())
+    } else this.#stop(answer.code, message, status)
+  }
+}
+
+function ignore(): void {}

@@ -1,0 +1,246 @@
+import {
+  type ConnectedData,
+  decodeEvent,
+  type ProjectEvent,
+  RESYNC_REASONS,
+  type ResyncReason,
+} from '@entitycast/sse-protocol'
+import type { EventSourceMessage } from 'eventsource-parser'
+import { SubscriberError } from './error'
+import { Versions } from './versions'
+
+/** Where delivery goes. */
+export interface DeliveryListener {
+  /** The stream has begun, and whatever it could not prove has been told. */
+  live(heartbeatMs: number): void
+  resync(reason: ResyncReason): void
+  event(event: ProjectEvent): void
+  /** The server ends the stream. */
+  closing(reason: unknown): void
+  /** The stream cannot be used any more. */
+  broken(error: SubscriberError): void
+  /** Something is wrong, and the stream goes on. */
+  report(error: SubscriberError): void
+}
+
+/** What a header can carry, and a cursor is. */
+const CURSOR = /^[A-Za-z0-9._-]{1,128}$/
+/** What a held frame costs beside its text. */
+const HELD_FRAME_BYTES = 100
+
+export function isCursor(value: unknown): value is string {
+  return typeof value === 'string' && CURSOR.test(value)
+}
+
+/**
+ * From frames to events without a silent hole. It owns the cursor, across streams: what a handler was given lies at or before it, what
+ * lies at or before it a handler was given, and wherever that cannot be proven a resync is told before any later event.
+ */
+export class Delivery {
+  readonly #to: DeliveryListener
+  readonly #maxHeldBytes: number
+  readonly #versions = new Versions()
+  #projectId: string | undefined
+  #cursor: string | undefined
+  /** A resync that has to be told before anything else is. */
+  #owed: ResyncReason | undefined
+  /** Whether any stream was live: since then there is something to lose. */
+  #begun = false
+
+  /** Of the present stream: its number, so that a loop over frames sees that a handler has ended it. */
+  #stream = 0
+  #sent: string | undefined
+  #connected: ConnectedData | undefined
+  #live = false
+  #invalidCursorTold = false
+  /** Frames without an id are one page with the next frame that has one: they wait for it, so that a cut drops the page as a whole. */
+  #held: ProjectEvent[] = []
+  #heldBytes = 0
+
+  constructor(
+    options: { projectId?: string | undefined; since?: string | undefined; maxEventBytes: number },
+    to: DeliveryListener,
+  ) {
+    this.#to = to
+    this.#projectId = options.projectId
+    this.#cursor = options.since
+    this.#maxHeldBytes = options.maxEventBytes
+  }
+
+  get cursor(): string | undefined {
+    return this.#cursor
+  }
+
+  /** A request leaves. The result is the cursor that goes with it. */
+  begin(): string | undefined {
+    this.end()
+    this.#sent = this.#cursor
+    return this.#cursor
+  }
+
+  /** The stream is over: what is held is dropped, and a loop over it stops. */
+  end(): void {
+    this.#stream++
+    this.#connected = undefined
+    this.#live = false
+    this.#invalidCursorTold = false
+    this.#drop()
+  }
+
+  /** The server does not take the cursor. */
+  forget(): void {
+    this.#cursor = undefined
+    this.#owed = 'bad-cursor'
+  }
+
+  /** One frame of the present stream. */
+  frame({ event: type = 'message', id, data }: EventSourceMessage): void {
+    if (type === 'closing') this.#to.closing(readReason(data))
+    else if (type === 'connected') this.#greet(id, data)
+    else if (!this.#connected)
+      this.#break('PROTOCOL', `"${type}" came before "connected"; is this an entitycast stream?`)
+    else if (type === 'resync') this.#resync(id, data)
+    else {
+      const stream = this.#stream
+      this.#settle()
+      if (stream !== this.#stream) return
+      if (type !== 'heartbeat') this.#deliver(type, id, data)
+      else if (this.#held.length === 0) this.#commit(id)
+    }
+  }
+
+  #greet(id: string | undefined, data: string): void {
+    const connected = readConnected(data)
+    if (!connected || this.#connected) {
+      this.#break('PROTOCOL', 'a "connected" frame is repeated or cannot be read')
+      return
+    }
+    const { projectId, resume } = connected
+    this.#projectId ??= projectId
+    if (projectId !== this.#projectId) {
+      this.#break('PROJECT_MISMATCH', 'the stream belongs to another project; make an EventSubscriber for each', false)
+      return
+    }
+    this.#connected = connected
+    if (resume === 'resync') {
+      // The server's reason is in the next frame. Whatever else comes instead, this is owed.
+      this.#owed ??= 'bad-cursor'
+      return
+    }
+    // A server that goes on "live" has not looked at our cursor, unless that is where it goes on. And a stream that
+    // begins without a cursor says nothing about what happened since the one before.
+    const unproven = this.#sent === undefined ? this.#begun : resume === 'live' && id !== this.#sent
+    if (unproven) {
+      this.#owed ??= 'bad-cursor'
+      this.#cursor = undefined
+    }
+    // A replay begins after this frame, so its id, whatever it is, must not move the cursor.
+    if (resume === 'live') this.#commit(id)
+    this.#settle()
+  }
+
+  /** Tells the resync that is owed, if one is, and that the stream is live. */
+  #settle(): void {
+    if (this.#live || !this.#connected) return
+    const stream = this.#stream
+    const { heartbeatMs } = this.#connected
+    const reason = this.#owed
+    this.#owed = undefined
+    this.#live = true
+    this.#begun = true
+    if (reason) this.#to.resync(reason)
+    if (stream === this.#stream) this.#to.live(heartbeatMs)
+  }
+
+  #resync(id: string | undefined, data: string): void {
+    const told = readReason(data)
+    const reason = RESYNC_REASONS.find((known) => known === told) ?? 'bad-cursor'
+    // What is held is older than the place where the stream goes on.
+    this.#drop()
+    this.#commit(id)
+    if (this.#live) this.#to.resync(reason)
+    else {
+      this.#owed = reason
+      this.#settle()
+    }
+  }
+
+  #deliver(type: string, id: string | undefined, data: string): void {
+    const stream = this.#stream
+    try {
+      this.#hold(decodeEvent(type, data, this.#projectId as string), data.length, id === undefined)
+    } catch (cause) {
+      this.#report('INVALID_FRAME', `a frame was skipped: ${(cause as Error).message}`, cause)
+    }
+    if (id === undefined || stream !== this.#stream) return
+    const page = this.#held
+    const last = page.pop()
+    this.#drop()
+    for (const event of page) {
+      this.#give(event)
+      if (stream !== this.#stream) return
+    }
+    // The cursor moves with the last event of a page: a handler that ends the stream before that gets the page again.
+    this.#commit(id)
+    if (last && stream === this.#stream) this.#give(last)
+  }
+
+  #give(event: ProjectEvent): void {
+    const newer = this.#versions.newer(event)
+    if (newer) this.#to.event(newer)
+  }
+
+  #hold(event: ProjectEvent, bytes: number, wait: boolean): void {
+    this.#held.push(event)
+    this.#heldBytes += bytes + HELD_FRAME_BYTES
+    if (!wait || this.#heldBytes <= this.#maxHeldBytes) return
+    this.#break(
+      'TOO_LARGE',
+      `more than ${this.#maxHeldBytes} bytes of frames, and none with an id; a page ends with one`,
+    )
+  }
+
+  #drop(): void {
+    this.#held = []
+    this.#heldBytes = 0
+  }
+
+  /** Moves the cursor to the id of a frame that has been dealt with. */
+  #commit(id: string | undefined): void {
+    if (id === undefined) return
+    this.#cursor = isCursor(id) ? id : undefined
+    if (this.#cursor !== undefined || this.#invalidCursorTold) return
+    this.#invalidCursorTold = true
+    this.#report('INVALID_CURSOR', 'an id is not 1 to 128 of A-Z a-z 0-9 . _ -; the stream cannot be resumed there')
+  }
+
+  #break(code: 'PROTOCOL' | 'PROJECT_MISMATCH' | 'TOO_LARGE', message: string, retrying = true): void {
+    this.#to.broken(new SubscriberError(code, message, { retrying }))
+  }
+
+  #report(code: 'INVALID_FRAME' | 'INVALID_CURSOR', message: string, cause?: unknown): void {
+    this.#to.report(new SubscriberError(code, message, { retrying: true, cause }))
+  }
+}
+
+function parse(text: string): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(text)
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
+  } catch {
+    return {}
+  }
+}
+
+function readReason(data: string): unknown {
+  return parse(data).reason
+}
+
+function readConnected(data: string): ConnectedData | undefined {
+  const { connectionId, projectId, resume, heartbeatMs } = parse(data)
+  if (typeof connectionId !== 'string' || typeof projectId !== 'string' || projectId === '') return
+  if (resume !== 'live' && resume !== 'replayed' && resume !== 'resync') return
+  // `>= 0` is false for NaN.
+  if (!(typeof heartbeatMs === 'number' && heartbeatMs >= 0)) return
+  return { connectionId, projectId, resume, heartbeatMs }
+}

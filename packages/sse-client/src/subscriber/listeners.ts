@@ -1,0 +1,34 @@
+/** Who wants to hear of one thing. */
+export class Listeners<Value> {
+  readonly #all = new Set<(value: Value) => unknown>()
+
+  get size(): number {
+    return this.#all.size
+  }
+
+  /** Adds a listener; the result takes it out. The same function may be added twice: it is then called twice. */
+  add(listener: (value: Value) => unknown): () => void {
+    const own = (value: Value) => listener(value)
+    this.#all.add(own)
+    return () => {
+      this.#all.delete(own)
+    }
+  }
+
+  /**
+   * Tells those who listen now, as long as `valid` holds. What a listener throws, or rejects with, goes to `onError`; the rest still hear.
+   * One that another takes out meanwhile is not told any more.
+   */
+  tell(value: Value, onError: (error: unknown) => void, valid: () => boolean = () => true): void {
+    for (const listener of [...this.#all]) {
+      if (!valid()) return
+      if (!this.#all.has(listener)) continue
+      try {
+        const result = listener(value)
+        if (result instanceof Promise) result.catch(onError)
+      } catch (error) {
+        onError(error)
+      }
+    }
+  }
+}

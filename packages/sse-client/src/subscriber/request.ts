@@ -1,0 +1,118 @@
+import { assertChannel, assertProjectId, quote } from '@entitycast/sse-protocol'
+import type { Fetch, StreamRequestInit } from '../seams/ports'
+import { isCursor } from './delivery'
+import { SubscriberError } from './error'
+
+/** Why headers are asked for out of turn: 401, or the server has closed a stream whose grant had expired. */
+export type HeadersReason = 'unauthorized' | 'expired'
+
+/** What the `headers` function is told. */
+export interface HeadersContext {
+  /** 1 for the first attempt, and for the first after a stream that has held for 10 s. */
+  readonly attempt: number
+  /** Where it is given, what was returned before is no good any more: fetch a fresh token. */
+  readonly reason?: HeadersReason
+}
+
+/** Header fields: an object, or anything that iterates over pairs, such as `Headers`. */
+export type HeaderFields = Readonly<Record<string, string>> | Iterable<readonly [string, string]>
+
+export interface SubscriberOptions {
+  /** The project whose events are wanted, sent as `X-Project-Id`. Without it the server decides, and the first stream's project is kept. */
+  projectId?: string | undefined
+  /** Only events of these channels. Default: all that the server lets us see. */
+  channels?: readonly string[] | undefined
+  /**
+   * Headers of each request, or a function that is asked before each attempt and may be async; it has 10 s.
+   *
+   * @example
+   * headers: async ({ reason }) => ({ authorization: `Bearer ${await token({ fresh: reason !== undefined })}` })
+   */
+  headers?: HeaderFields | ((context: HeadersContext) => HeaderFields | Promise<HeaderFields>) | undefined
+  /** Whether cookies go with the request, as in `fetch`. Default: to the own origin only. */
+  credentials?: 'omit' | 'same-origin' | 'include' | undefined
+  /** The cursor that the page's data was loaded at, from `hub.cursor(projectId)`: the stream begins right after it. */
+  since?: string | undefined
+  /** Largest event, in bytes (counted as characters of its text); a larger one ends the stream. Default 1 MiB. */
+  maxEventBytes?: number | undefined
+  /** Instead of the global `fetch`. */
+  fetch?: Fetch | undefined
+}
+
+/** Checked options, with their defaults. */
+export interface Settings extends SubscriberOptions {
+  readonly address: string
+  readonly maxEventBytes: number
+}
+
+const DEFAULT_MAX_EVENT_BYTES = 1_048_576
+const ABSOLUTE = /^[a-z][a-z0-9+.-]*:/i
+/** What a header can carry unharmed. An id beyond that is not sent; `connected` still says whether it is the right project. */
+const PRINTABLE = /^[!-~](?:[ -~]*[!-~])?$/
+
+/** @throws SubscriberError `INVALID_OPTION`; ProtocolError `INVALID_PROJECT_ID`, `INVALID_CHANNEL` */
+export function checkOptions(url: string | URL, options: SubscriberOptions): Settings {
+  const { projectId, channels, headers, since, fetch, maxEventBytes = DEFAULT_MAX_EVENT_BYTES } = options
+  const address = typeof url === 'string' ? url : String(url ?? '')
+  if (address === '') refuse('url', url, "the address of the stream, such as '/api/events/stream'")
+  if (projectId !== undefined) assertProjectId(projectId)
+  if (channels !== undefined) {
+    if (!Array.isArray(channels) || channels.length === 0)
+      refuse('channels', channels, 'an array of names; leave it out for all')
+    for (const channel of channels) assertChannel(channel)
+  }
+  if (headers !== undefined && (headers === null || (typeof headers !== 'object' && typeof headers !== 'function'))) {
+    refuse('headers', headers, 'an object, or a function that returns one')
+  }
+  if (since !== undefined && !isCursor(since)) refuse('since', since, 'a cursor, as hub.cursor(projectId) returns it')
+  if (!Number.isSafeInteger(maxEventBytes) || maxEventBytes < 1024) {
+    refuse('maxEventBytes', maxEventBytes, 'a whole number of bytes, 1024 or more')
+  }
+  if (fetch !== undefined && typeof fetch !== 'function') refuse('fetch', fetch, 'a function like the global fetch')
+  const query = channels && `channels=${encodeURIComponent([...new Set(channels)].join(','))}`
+  return { ...options, address: query ? withQuery(address, query) : address, maxEventBytes }
+}
+
+/**
+ * A relative address needs a page that it is relative to, unless a `fetch` of one's own knows better.
+ *
+ * @throws SubscriberError `INVALID_OPTION`
+ */
+export function checkAddress({ address, fetch }: Settings): void {
+  if (ABSOLUTE.test(address) || fetch || globalThis.location) return
+  refuse(
+    'url',
+    address,
+    "a whole address here, such as 'https://app.example.com/api/events/stream', because there is no page",
+  )
+}
+
+/** Sends one request. `Headers` checks names and values, and does not care how a name is written. */
+export async function requestHeaders(settings: Settings, context: HeadersContext): Promise<Record<string, string>> {
+  const { headers, projectId } = settings
+  const given = typeof headers === 'function' ? await headers(context) : headers
+  const fields = Object.fromEntries(new Headers(given as Record<string, string>))
+  fields.accept = 'text/event-stream'
+  if (projectId && PRINTABLE.test(projectId)) fields['x-project-id'] = projectId
+  return fields
+}
+
+/** One request. The cursor goes in a header: addresses end up in logs, and in caches. */
+export function requestInit(
+  { credentials }: Settings,
+  headers: Record<string, string>,
+  cursor: string | undefined,
+  signal: AbortSignal,
+): StreamRequestInit {
+  if (cursor !== undefined) headers['last-event-id'] = cursor
+  return { method: 'GET', headers, cache: 'no-store', redirect: 'manual', signal, ...(credentials && { credentials }) }
+}
+
+function withQuery(address: string, query: string): string {
+  const [path = ''] = address.split('#', 1)
+  return `${path}${path.includes('?') ? '&' : '?'}${query}`
+}
+
+function refuse(option: string, value: unknown, rule: string): never {
+  throw new SubscriberError('INVALID_OPTION', `${option} is ${quote(value)}; it must be ${rule}`, { retrying: false })
+}

@@ -1,0 +1,163 @@
+import {
+  type EventDefinitions,
+  type EventForPattern,
+  type EventForType,
+  HandlerIndex,
+  type PatternOf,
+  type ProjectEvent,
+  type ResyncData,
+} from '@entitycast/sse-protocol'
+import { type Ports, pageWakes, systemClock } from '../seams/ports'
+import { Connection } from './connection'
+import { Delivery } from './delivery'
+import { SubscriberError } from './error'
+import { Listeners } from './listeners'
+import type { ConnectionState } from './phase'
+import { checkAddress, checkOptions, type Settings, type SubscriberOptions } from './request'
+
+/** Takes a handler out. Doing it twice does nothing. */
+export type Unsubscribe = () => void
+
+/**
+ * Follows one project's events, and never lies about being up to date: it reconnects by itself and goes on where it was; where
+ * that cannot be proven, `onResync` handlers are told before any later event.
+ *
+ * Nothing runs before `connect()`, and nothing after `close()`. In between it keeps a Node process alive.
+ *
+ * @example
+ * const updates = new EventSubscriber('/api/events/stream', { projectId, headers: async () => ({ authorization: `Bearer ${await token()}` }) })
+ * updates.subscribe('document:*', (event) => { rows = applyEntityEvent(rows, event) })
+ * updates.onResync(() => reload())
+ * updates.connect()
+ */
+export class EventSubscriber<Definitions extends EventDefinitions = EventDefinitions> {
+  readonly #settings: Settings
+  readonly #connection: Connection
+  readonly #delivery: Delivery
+  readonly #handlers = new HandlerIndex()
+  readonly #stateListeners = new Listeners<ConnectionState>()
+  readonly #resyncListeners = new Listeners<ResyncData>()
+  readonly #errorListeners = new Listeners<SubscriberError>()
+  readonly #logged = new Set<string>()
+  #told: ConnectionState = 'disconnected'
+
+  /**
+   * @param url the stream's address; in a page it may be relative
+   * @param ports time, chance and the page's events instead of the platform's: for tests and simulations
+   * @throws SubscriberError `INVALID_OPTION`; ProtocolError `INVALID_PROJECT_ID`, `INVALID_CHANNEL`
+   */
+  constructor(url: string | URL, options: SubscriberOptions = {}, ports: Partial<Ports> = {}) {
+    this.#settings = checkOptions(url, options)
+    const { clock = systemClock, random = Math.random, wakes = pageWakes } = ports
+    const report = (error: SubscriberError) => this.#report(error)
+    const delivery = new Delivery(this.#settings, {
+      live: (heartbeatMs) => connection.live(heartbeatMs),
+      closing: (reason) => connection.closing(reason),
+      broken: (error) => connection.broken(error),
+      event: (event) => this.#handlers.dispatch(event, this.#handlerFailed),
+      resync: (reason) => this.#resync({ reason }),
+      report,
+    })
+    const connection = new Connection(this.#settings, { clock, random, wakes }, delivery, {
+      moved: () => this.#moved(),
+      failed: report,
+    })
+    this.#delivery = delivery
+    this.#connection = connection
+  }
+
+  /** Where the connection is. `connected` only once the server has said so, and a resync, if one is due, was told. */
+  get state(): ConnectionState {
+    return this.#connection.state
+  }
+
+  /** The place up to which handlers have been given everything: `since` for another subscriber. None before the first stream. */
+  get cursor(): string | undefined {
+    return this.#delivery.cursor
+  }
+
+  /** Opens the stream, and keeps it open. Does nothing where that is already so. After `close()` it goes on at the cursor. */
+  connect(): void {
+    checkAddress(this.#settings)
+    this.#connection.connect()
+  }
+
+  /**
+   * Ends the stream. No handler is called for a later event, and no timer or request is left. The other handlers of an event
+   * that is being delivered still get it.
+   */
+  close(): void {
+    this.#connection.close()
+  }
+
+  /**
+   * Calls the handler for each entity event that the pattern names: `*`, `document:*`, `document:doc_1`. Does not connect.
+   * What a handler throws or rejects with goes to `onError`.
+   *
+   * @throws ProtocolError `INVALID_PATTERN`
+   */
+  subscribe<Pattern extends PatternOf<Definitions>>(
+    pattern: Pattern,
+    handler: (event: EventForPattern<Definitions, Pattern>) => void,
+  ): Unsubscribe {
+    return this.#handlers.addPattern(pattern, handler as (event: ProjectEvent) => void)
+  }
+
+  /**
+   * Calls the handler for each event whose type the type pattern names: `lock:acquired`, `lock:*`, `entity.deleted`, `*` for all.
+   *
+   * @throws ProtocolError `INVALID_PATTERN`
+   */
+  on<const TypePattern extends string>(
+    typePattern: TypePattern,
+    handler: (event: EventForType<Definitions, TypePattern>) => void,
+  ): Unsubscribe {
+    return this.#handlers.addType(typePattern, handler as (event: ProjectEvent) => void)
+  }
+
+  /** Calls the handler when events may have been missed: load the data again. It comes before any later event, and once for each such gap. */
+  onResync(handler: (resync: ResyncData) => void): Unsubscribe {
+    return this.#resyncListeners.add(handler)
+  }
+
+  /** Calls the handler with each new state. */
+  onState(handler: (state: ConnectionState) => void): Unsubscribe {
+    return this.#stateListeners.add(handler)
+  }
+
+  /** Calls the handler with whatever goes wrong. Without one, each code is written to the console once. */
+  onError(handler: (error: SubscriberError) => void): Unsubscribe {
+    return this.#errorListeners.add(handler)
+  }
+
+  #moved(): void {
+    const { state } = this
+    if (state === this.#told) return
+    this.#told = state
+    // A listener may connect or close: then the others hear only of where that led.
+    this.#stateListeners.tell(state, this.#handlerFailed, () => this.#told === state)
+  }
+
+  #resync(resync: ResyncData): void {
+    if (this.#resyncListeners.size > 0) this.#resyncListeners.tell(resync, this.#handlerFailed)
+    else {
+      const message = `events may have been missed (${resync.reason}); load the data again in an onResync handler`
+      this.#report(new SubscriberError('RESYNC_UNHEARD', message, { retrying: true }))
+    }
+  }
+
+  readonly #handlerFailed = (cause: unknown): void => {
+    this.#report(
+      new SubscriberError('HANDLER_FAILED', 'a handler threw or rejected; see the cause', { retrying: true, cause }),
+    )
+  }
+
+  #report(error: SubscriberError): void {
+    if (this.#errorListeners.size > 0) {
+      this.#errorListeners.tell(error, (thrown) => globalThis.console?.error(thrown))
+    } else if (!this.#logged.has(error.code)) {
+      this.#logged.add(error.code)
+      globalThis.console?.error(error)
+    }
+  }
+}
