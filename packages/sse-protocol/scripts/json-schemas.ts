@@ -4,7 +4,7 @@ import { ControlEventSchemas, EntityEventSchema, NamedEventSchema } from '../src
 
 /**
  * The schemas of the protocol for languages other than ours, by file name.
- * What JSON Schema cannot say (bytes of an id, days of a month) is left out: it accepts a little more than we do, never less.
+ * What JSON Schema cannot say (bytes of an id, halves of a surrogate pair) is left out: it accepts a little more than we do, never less.
  */
 export function jsonSchemas(): Record<string, JsonSchema> {
   const schemas: Record<string, GenericSchema> = {
