@@ -8,5 +8,6 @@ export default defineConfig({
   external: [/^@entitycast\//],
   target: 'es2022',
   clean: true,
-  treeshake: true,
+  // Rollup, which `treeshake: true` runs, drops 'use client' from the React entry. Unused code is left out by whoever bundles the page.
+  treeshake: false,
 })

@@ -5,13 +5,11 @@ import {
   EventSubscriber,
   type HeadersContext,
   type SubscriberOptions,
-  type Unsubscribe,
 } from '@entitycast/sse-client'
 import {
   DEFAULT_CHANNEL,
   type EventDefinitions,
   type EventForPattern,
-  type EventForType,
   type EventOf,
   type PatternOf,
   type ResyncData,
@@ -19,7 +17,6 @@ import {
 import {
   createContext,
   type ReactNode,
-  type RefObject,
   useContext,
   useEffect,
   useInsertionEffect,
@@ -39,19 +36,14 @@ import {
 // biome-ignore lint/suspicious/noEmptyInterface: it is there to be added to
 export interface Register {}
 
+type Registered<R> = R extends { events: infer Events extends EventDefinitions } ? Events : EventDefinitions
+
 /** What {@link Register} was given; otherwise any events. */
-export type RegisteredEvents = Register extends { events: infer Events extends EventDefinitions }
-  ? Events
-  : EventDefinitions
+export type RegisteredEvents = Registered<Register>
 
 type Subscriber = EventSubscriber<RegisteredEvents>
 
 const Context = createContext<Subscriber | undefined>(undefined)
-
-/** A subscriber that the application made, connects and closes by itself. */
-interface GivenSubscriber {
-  subscriber: Subscriber
-}
 
 /** A subscriber that the provider makes: another one when `url`, `projectId`, `channels` or `credentials` change. */
 interface OwnSubscriber extends SubscriberOptions {
@@ -61,7 +53,10 @@ interface OwnSubscriber extends SubscriberOptions {
   subscriber?: undefined
 }
 
-export type DataUpdatesProviderProps = (GivenSubscriber | OwnSubscriber) & { children?: ReactNode }
+/** A subscriber that the application made; it connects and closes it by itself. */
+type GivenSubscriber = { subscriber: Subscriber } & { [Name in Exclude<keyof OwnSubscriber, 'subscriber'>]?: undefined }
+
+export type DataUpdatesProviderProps = (OwnSubscriber | GivenSubscriber) & { children?: ReactNode }
 
 /**
  * One stream for everything below it. `headers` may be another function in each render: the newest one is asked, and nothing reconnects.
@@ -69,20 +64,13 @@ export type DataUpdatesProviderProps = (GivenSubscriber | OwnSubscriber) & { chi
  * @example
  * <DataUpdatesProvider url="/api/events/stream" projectId={projectId} headers={headers} enabled={flags.sse}>…</DataUpdatesProvider>
  */
-export function DataUpdatesProvider(props: DataUpdatesProviderProps): ReactNode {
-  return props.subscriber ? (
-    <Context.Provider value={props.subscriber}>{props.children}</Context.Provider>
-  ) : (
-    <OwnProvider {...(props as OwnSubscriber)} />
-  )
-}
-
-function OwnProvider({
+export function DataUpdatesProvider({
+  subscriber: given,
   url,
   enabled = true,
   children,
   ...options
-}: OwnSubscriber & { children?: ReactNode }): ReactNode {
+}: DataUpdatesProviderProps) {
   const latest = useLatest(options.headers)
   const { projectId, channels, credentials } = options
   const identity = JSON.stringify([url, projectId, channels, credentials])
@@ -93,24 +81,21 @@ function OwnProvider({
       const { current = {} } = latest
       return typeof current === 'function' ? current(context) : current
     }
-    return new EventSubscriber<RegisteredEvents>(url, { ...options, headers })
-  }, [identity])
+    return given ?? new EventSubscriber<RegisteredEvents>(url, { ...options, headers })
+  }, [given, identity])
 
   useEffect(() => {
-    if (!enabled) return
+    if (given || !enabled) return
     subscriber.connect()
     return () => subscriber.close()
-  }, [subscriber, enabled])
+  }, [given, subscriber, enabled])
 
   return <Context.Provider value={subscriber}>{children}</Context.Provider>
 }
 
 /** What {@link useDataUpdates} gives. The functions stay the same for as long as the subscriber does. */
-export interface DataUpdates {
+export interface DataUpdates extends Pick<Subscriber, 'subscribe' | 'on' | 'onResync'> {
   subscriber: Subscriber
-  subscribe: Subscriber['subscribe']
-  on: Subscriber['on']
-  onResync: Subscriber['onResync']
   connectionState: ConnectionState
 }
 
@@ -118,15 +103,12 @@ export interface DataUpdates {
 export function useDataUpdates(): DataUpdates {
   const subscriber = useSubscriber()
   const connectionState = useConnectionState()
-  const functions = useMemo(
-    () => ({
-      subscriber,
-      subscribe: subscriber.subscribe.bind(subscriber) as Subscriber['subscribe'],
-      on: subscriber.on.bind(subscriber) as Subscriber['on'],
-      onResync: subscriber.onResync.bind(subscriber),
-    }),
-    [subscriber],
-  )
+  const functions = useMemo(() => {
+    const subscribe: Subscriber['subscribe'] = (pattern, handler) => subscriber.subscribe(pattern, handler)
+    const on: Subscriber['on'] = (typePattern, handler) => subscriber.on(typePattern, handler)
+    const onResync: Subscriber['onResync'] = (handler) => subscriber.onResync(handler)
+    return { subscriber, subscribe, on, onResync }
+  }, [subscriber])
   return useMemo(() => ({ ...functions, connectionState }), [functions, connectionState])
 }
 
@@ -134,11 +116,8 @@ export function useDataUpdates(): DataUpdates {
 export function useConnectionState(): ConnectionState {
   const subscriber = useSubscriber()
   const listen = useMemo(() => subscriber.onState.bind(subscriber), [subscriber])
-  return useSyncExternalStore(
-    listen,
-    () => subscriber.state,
-    () => 'disconnected',
-  )
+  const read = () => subscriber.state
+  return useSyncExternalStore(listen, read, () => 'disconnected')
 }
 
 /** Calls the newest handler for each entity event that the pattern names. */
@@ -155,12 +134,14 @@ export function useEntityUpdates<Pattern extends PatternOf<RegisteredEvents>>(
 export function useSSE(channels: readonly string[], onEvent: (event: EventOf<RegisteredEvents>) => void): void {
   const subscriber = useSubscriber()
   const latest = useLatest({ channels, onEvent })
-  useEffect((): Unsubscribe => {
-    return subscriber.on('*', (event: EventForType<RegisteredEvents, '*'>) => {
-      const { channels, onEvent } = latest.current
-      if (channels.includes(event.channel ?? DEFAULT_CHANNEL)) return onEvent(event)
-    })
-  }, [subscriber, latest])
+  useEffect(
+    () =>
+      subscriber.on('*', (event) => {
+        const { channels, onEvent } = latest.current
+        if (channels.includes(event.channel ?? DEFAULT_CHANNEL)) return onEvent(event)
+      }),
+    [subscriber, latest],
+  )
 }
 
 /** Calls the newest handler when events may have been missed: load the data again. */
@@ -177,7 +158,7 @@ function useSubscriber(): Subscriber {
 }
 
 /** The newest value, for functions that are called later. Written in an effect, so that a render that is thrown away changes nothing. */
-function useLatest<Value>(value: Value): RefObject<Value> {
+function useLatest<Value>(value: Value) {
   const ref = useRef(value)
   useInsertionEffect(() => {
     ref.current = value
