@@ -1,0 +1,128 @@
+import { beforeAll, describe, expect, it } from 'vitest'
+import { type Consumer, consumer } from './consumer'
+
+/** The compilers that users have; 7 is the one that is written in Go. */
+const COMPILERS = {
+  'typescript-5.4': '5.4.5',
+  'typescript-5.9': '5.9.3',
+  'typescript-6.0': '6.0.3',
+  'typescript-7.0': '7.0.2',
+}
+const DEPENDENCIES = {
+  ...Object.fromEntries(Object.entries(COMPILERS).map(([name, version]) => [name, `npm:typescript@${version}`])),
+  '@nestjs/common': '11.2.10',
+  '@nestjs/core': '11.2.10',
+  '@types/express': '5.0.6',
+  '@types/node': '20.19.25',
+  '@types/react': '19.2.7',
+  express: '5.3.0',
+  fastify: '5.12.8',
+  react: '19.3.1',
+  'reflect-metadata': '0.2.2',
+  rxjs: '7.8.2',
+  zod: '4.6.7',
+}
+
+/** Every entry, and what inference has to give. */
+const SOURCE = `
+import { defineEvents, type EntityEvent, matchesPattern } from '@entitycast/sse-protocol'
+import { EventHub, HubError } from '@entitycast/sse-server'
+import { eventStream as expressStream } from '@entitycast/sse-server/express'
+import { eventStream as fastifyStream } from '@entitycast/sse-server/fastify'
+import { eventStream as fetchStream } from '@entitycast/sse-server/fetch'
+import { EventsModule, openStream } from '@entitycast/sse-server/nest'
+import { eventStream as nodeStream } from '@entitycast/sse-server/node'
+import { applyEntityEvent, EventSubscriber } from '@entitycast/sse-client'
+import { DataUpdatesProvider, useEntityUpdates } from '@entitycast/sse-client/react'
+import { z } from 'zod'
+
+const events = defineEvents({
+  entities: { document: z.object({ embeddedChunks: z.number() }) },
+  named: { 'lock:acquired': z.object({ entityId: z.number() }) },
+})
+export const hub = new EventHub({ events })
+export const published: Promise<string> = hub.project('p').updated('document', 'd', { embeddedChunks: 5 })
+// @ts-expect-error a string is no number
+hub.project('p').updated('document', 'd', { embeddedChunks: '5' })
+// @ts-expect-error not defined
+hub.project('p').emit('lock:released', { entityId: 1 })
+
+const updates = new EventSubscriber<typeof events>('/stream')
+updates.subscribe('document:*', (event) => {
+  const chunks: number | undefined = event.data?.embeddedChunks
+  return void chunks
+})
+updates.on('lock:acquired', (event) => {
+  const id: number = event.data.entityId
+  return void id
+})
+// @ts-expect-error not defined
+updates.subscribe('chunk:*', () => {})
+
+const rows: { id: string; chunks: number }[] = applyEntityEvent([{ id: 'd', chunks: 1 }], {} as EntityEvent)
+const authorize = () => ({ projectId: 'p' })
+export const all = [
+  rows, matchesPattern('*', {}), HubError, EventsModule, openStream, fastifyStream, useEntityUpdates, DataUpdatesProvider,
+  expressStream(new EventHub(), { authorize }), fetchStream(new EventHub(), { authorize }), nodeStream(new EventHub(), { authorize }),
+]
+// @ts-expect-error authorize is required
+nodeStream(new EventHub(), {})
+`
+
+describe.each(Object.keys(COMPILERS))('[packed] a consumer with %s', (compiler) => {
+  let folder: Consumer
+
+  beforeAll(async () => {
+    folder = await consumer('typescript', DEPENDENCIES)
+    folder.write('consumer.ts', SOURCE)
+    folder.write('consumer.cts', SOURCE)
+  })
+
+  it.each([
+    ['ESM', 'node16', 'consumer.ts'],
+    ['CommonJS', 'node16', 'consumer.cts'],
+    ['a bundler', 'bundler', 'consumer.ts'],
+  ])('[packed] compiles every entry, strict: %s', async (_, moduleResolution, file) => {
+    const config = `tsconfig.${compiler}.${moduleResolution}.${file.replace('.', '-')}.json`
+    const compilerOptions = {
+      target: 'es2022',
+      module: moduleResolution === 'bundler' ? 'esnext' : moduleResolution,
+      moduleResolution,
+      lib: ['es2022', 'dom', 'dom.iterable'],
+      types: ['node'],
+      strict: true,
+      exactOptionalPropertyTypes: true,
+      // The peers' own types are not ours to check with an old compiler; ours are checked by each use above.
+      skipLibCheck: true,
+      noEmit: true,
+    }
+    folder.write(config, JSON.stringify({ compilerOptions, files: [file] }))
+    const args = [`node_modules/${compiler}/bin/tsc`, '-p', config]
+    expect(await folder.node(args, { timeoutMs: 120_000 })).toEqual({ code: 0, stdout: '', stderr: '' })
+  })
+})
+
+describe('[packed] our declarations are sound by themselves', () => {
+  it('[packed] with skipLibCheck off, where no peer is installed', async () => {
+    const folder = await consumer('bare')
+    const entries = ['sse-protocol', 'sse-server', 'sse-server/fetch', 'sse-client']
+    folder.write(
+      'declarations.ts',
+      entries.map((entry) => `export * as ${entry.replace(/\W/g, '_')} from '@entitycast/${entry}'`).join('\n'),
+    )
+    const compilers = await consumer('typescript', DEPENDENCIES)
+    const compilerOptions = {
+      target: 'es2022',
+      module: 'node16',
+      lib: ['es2022', 'dom', 'dom.iterable'],
+      typeRoots: [`${compilers.folder}/node_modules/@types`],
+      types: ['node'],
+      strict: true,
+      exactOptionalPropertyTypes: true,
+      noEmit: true,
+    }
+    folder.write('tsconfig.json', JSON.stringify({ compilerOptions, files: ['declarations.ts'] }))
+    const tsc = `${compilers.folder}/node_modules/typescript-6.0/bin/tsc`
+    expect(await folder.node([tsc, '-p', '.'], { timeoutMs: 120_000 })).toEqual({ code: 0, stdout: '', stderr: '' })
+  })
+})
