@@ -35,7 +35,9 @@ export interface EncodedEvent {
  * @throws ProtocolError for whatever is wrong first; see {@link ProtocolErrorCode}
  */
 export function encodeEvent(event: EventInput, now: () => string): EncodedEvent {
-  if (typeof event !== 'object' || event === null) throw invalid(`event is ${quote(event)}; it must be an object`)
+  if (typeof event !== 'object' || event === null || Array.isArray(event)) {
+    throw invalid(`event is ${quote(event)}; it must be an object`)
+  }
   const { type, projectId, channel, timestamp, userId } = event
   assertEventType(type)
   assertProjectId(projectId)
@@ -43,10 +45,18 @@ export function encodeEvent(event: EventInput, now: () => string): EncodedEvent 
   if (timestamp !== undefined) assertTimestamp(timestamp)
   if (userId !== undefined) assertUserId(userId)
   const when = timestamp ?? now()
-  const { entity, id, ids, version, data } = event as EntityEvent
+  const { entity, id, ids, version, versions, data } = event as EntityEvent
   if (!isEntityType(type)) {
-    if (entity !== undefined || id !== undefined || ids !== undefined || version !== undefined) {
-      throw invalid(`${type} has entity, id, ids or version; a named event carries whatever it has to say in data`)
+    if (
+      entity !== undefined ||
+      id !== undefined ||
+      ids !== undefined ||
+      version !== undefined ||
+      versions !== undefined
+    ) {
+      throw invalid(
+        `${type} has entity, id, ids, version or versions; a named event carries whatever it has to say in data`,
+      )
     }
     return { type, data: stringify({ data: data ?? null, channel, timestamp: when, userId }) }
   }
@@ -57,12 +67,15 @@ export function encodeEvent(event: EventInput, now: () => string): EncodedEvent 
     }
     assertIds(ids)
     if (version !== undefined) {
-      throw invalid(`version is ${quote(version)}; a batch has none, because each of its entities has its own`)
+      throw invalid(`version is ${quote(version)}; a batch has versions, one for each of its ids`)
     }
-    return { type, data: stringify({ entity, id: null, ids, data, channel, timestamp: when, userId }) }
+    if (versions !== undefined) assertVersions(versions, ids)
+    return { type, data: stringify({ entity, id: null, ids, data, channel, timestamp: when, userId, versions }) }
   }
   assertEntityId(id)
-  if (ids !== undefined) throw invalid(`ids is ${quote(ids)}; only entity.batch may have it`)
+  if (ids !== undefined || versions !== undefined) {
+    throw invalid(`${type} has ids or versions; only entity.batch may have them`)
+  }
   if (version !== undefined) assertVersion(version)
   return { type, data: stringify({ entity, id, data, channel, timestamp: when, userId, version }) }
 }
@@ -84,7 +97,7 @@ export function decodeEvent(type: string, text: string, projectId: string): Proj
   if (typeof wire !== 'object' || wire === null || Array.isArray(wire)) {
     throw invalid(`data of ${type} is ${quote(wire)}; it must be an object`)
   }
-  const { channel, timestamp, userId, entity, id, ids, version } = wire
+  const { channel, timestamp, userId, entity, id, ids, version, versions } = wire
   assertTimestamp(timestamp)
   const common: { projectId: string; timestamp: string; channel?: string; userId?: string } = { projectId, timestamp }
   if (channel !== undefined) {
@@ -101,6 +114,10 @@ export function decodeEvent(type: string, text: string, projectId: string): Proj
     assertIds(ids)
     const event: EntityEvent = { type, entity, id: null, ids, ...common }
     if ('data' in wire) event.data = wire.data
+    if (versions !== undefined) {
+      assertVersions(versions, ids)
+      event.versions = versions
+    }
     return event
   }
   assertEntityId(id)
@@ -118,6 +135,16 @@ function assertIds(ids: unknown): asserts ids is string[] {
     throw invalid(`ids is ${quote(ids)}; a batch must name 1 to ${MAX_BATCH_IDS} ids`)
   }
   for (const one of ids) assertEntityId(one)
+}
+
+function assertVersions(versions: unknown, ids: readonly string[]): asserts versions is number[] {
+  if (!Array.isArray(versions) || versions.length !== ids.length) {
+    throw new ProtocolError(
+      'INVALID_VERSION',
+      `versions is ${quote(versions)}; it must have one version for each of the ${ids.length} ids`,
+    )
+  }
+  for (const one of versions) assertVersion(one)
 }
 
 function stringify(wire: { data?: unknown; [field: string]: unknown }): string {

@@ -23,6 +23,7 @@ export interface SingleEntityEvent<Data = unknown, Entity extends string = strin
   data?: Data
   /** Grows with each change of this entity. The client drops an event whose version is not newer than the last it applied. */
   version?: number
+  versions?: undefined
 }
 
 /** The same change of several entities of one kind. */
@@ -35,6 +36,8 @@ export interface BatchEntityEvent<Data = unknown, Entity extends string = string
   /** The fields that changed, alike for each of `ids`. Absent: they changed, load them again. */
   data?: Data
   version?: undefined
+  /** The version of each of `ids` after the change, in their order. */
+  versions?: number[]
 }
 
 /** A change of one entity, or of several in a batch. */
@@ -50,6 +53,7 @@ export interface NamedEvent<Type extends string = `${string}:${string}`, Data = 
   id?: undefined
   ids?: undefined
   version?: undefined
+  versions?: undefined
 }
 
 /** Whatever a handler may be given. */

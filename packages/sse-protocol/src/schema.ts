@@ -38,14 +38,18 @@ export const SingleEntityEventSchema = v.object({
 })
 
 /** The same change of several entities. */
-export const BatchEntityEventSchema = v.object({
-  type: v.literal('entity.batch'),
-  entity: Entity,
-  id: v.null(),
-  ids: v.pipe(v.array(Id), v.minLength(1), v.maxLength(MAX_BATCH_IDS)),
-  ...fields,
-  data: v.optional(v.unknown()),
-})
+export const BatchEntityEventSchema = v.pipe(
+  v.object({
+    type: v.literal('entity.batch'),
+    entity: Entity,
+    id: v.null(),
+    ids: v.pipe(v.array(Id), v.minLength(1), v.maxLength(MAX_BATCH_IDS)),
+    ...fields,
+    data: v.optional(v.unknown()),
+    versions: v.optional(v.array(Version)),
+  }),
+  v.check(({ ids, versions }) => !versions || versions.length === ids.length, 'one version for each of the ids'),
+)
 
 /**
  * An entity event, as handlers see it.

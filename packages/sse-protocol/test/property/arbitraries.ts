@@ -47,6 +47,7 @@ const fields = {
   channel: fc.option(channel, { nil: undefined }),
   userId: fc.option(id, { nil: undefined }),
 }
+const version = fc.nat(Number.MAX_SAFE_INTEGER)
 const absent = Symbol('absent')
 const maybeData = fc.oneof(fc.constant(absent), data)
 
@@ -61,7 +62,7 @@ export const singleEvent = fc
     id,
     ...fields,
     data: maybeData,
-    version: fc.option(fc.nat(Number.MAX_SAFE_INTEGER), { nil: undefined }),
+    version: fc.option(version, { nil: undefined }),
   })
   .map((event) => written<EntityEvent>(event))
 
@@ -73,8 +74,9 @@ export const batchEvent = fc
     ids: fc.array(id, { minLength: 1, maxLength: 5 }),
     ...fields,
     data: maybeData,
+    versions: fc.option(fc.array(version, { minLength: 5, maxLength: 5 }), { nil: undefined }),
   })
-  .map((event) => written<EntityEvent>(event))
+  .map(({ versions, ...event }) => written<EntityEvent>({ ...event, versions: versions?.slice(0, event.ids.length) }))
 
 export const namedEvent = fc.record({ type: namedType, ...fields, data }).map((event) => written<NamedEvent>(event))
 
