@@ -39,6 +39,8 @@ export class Link implements StreamResponse, Sink {
   #wasFull = false
   #inFlight = 0
   #arrivesAt = 0
+  /** What is on its way to the client. */
+  readonly #pipe: (() => void)[] = []
   #stalledUntil = 0
   /** Nothing passes any more, and nobody is told. */
   #halfOpen = false
@@ -146,8 +148,7 @@ export class Link implements StreamResponse, Sink {
 
   /** The reader does not read for a while. */
   stall(ms: number): void {
-    this.#stalledUntil = this.client.scheduler.time + ms
-    this.client.scheduler.after(ms, () => this.#pump())
+    this.#stalledUntil = Math.max(this.#stalledUntil, this.client.scheduler.time + ms)
   }
 
   #enqueue(bytes: Buffer): void {
@@ -161,51 +162,49 @@ export class Link implements StreamResponse, Sink {
   }
 
   #respond(status: number, headers: Readonly<Record<string, string>>): void {
-    const link = this
     this.#toClient(this.#latency(), () => {
       if (this.#clientDone) return
       this.answered({
         status,
         headers: { get: (name) => headers[name.toLowerCase()] ?? null },
         body: {
-          getReader: () => ({ read: () => link.#read(), cancel: async () => link.abort() }),
-          cancel: async () => link.abort(),
+          getReader: () => ({ read: () => this.#read(), cancel: async () => this.abort() }),
+          cancel: async () => this.abort(),
         },
       })
     })
   }
 
-  /** In order, whatever the latency of each. */
+  /** In order, whatever the latency of each, and not while the reader stalls. */
   #toClient(delayMs: number, task: () => void): void {
     const { scheduler } = this.client
     this.#arrivesAt = Math.max(this.#arrivesAt, scheduler.time + delayMs)
-    scheduler.at(this.#arrivesAt, () => {
-      if (!this.#halfOpen) this.client.run(0, task)
-    })
+    this.#pipe.push(task)
+    scheduler.at(this.#arrivesAt, () => this.#deliver())
+  }
+
+  #deliver(): void {
+    const { scheduler } = this.client
+    if (this.#halfOpen) return
+    // Whoever stalls leaves everything where it is, and the window shut.
+    if (scheduler.time < this.#stalledUntil) scheduler.at(this.#stalledUntil, () => this.#deliver())
+    else this.client.enter(this.#pipe.shift() ?? (() => {}))
   }
 
   #pump(): void {
-    const { scheduler } = this.client
     if (this.#halfOpen) return
     while (this.#queue.length > 0 && this.#inFlight < this.options.windowBytes) {
       const piece = this.#takePiece()
       this.#inFlight += piece.length
-      const deliver = () => {
-        if (this.#halfOpen) return
-        // A reader who stalls leaves the bytes where they are, and the window shut.
-        if (scheduler.time < this.#stalledUntil) {
-          scheduler.at(this.#stalledUntil, deliver)
-          return
-        }
+      this.#toClient(this.#latency(), () => {
         this.#inFlight -= piece.length
         this.#arrive(piece)
         this.#pump()
-      }
-      this.#toClient(this.#latency(), deliver)
+      })
     }
     if (this.#unsent === 0 && this.#wasFull) {
       this.#wasFull = false
-      this.server.run(0, () => this.#listener?.drained())
+      this.server.enter(() => this.#listener?.drained())
     }
     if (this.#server === 'ending' && this.#unsent === 0) {
       this.#closeServer()

@@ -5,18 +5,38 @@ import type { Scheduler } from './scheduler'
  * killed (they never run).
  */
 export class Process {
-  /** Until when it is stopped. */
-  frozenUntil = 0
   alive = true
   /** Timers that are set. */
   timers = 0
   /** What its own wall clock is off by. */
   wallOffset = 0
+  /** What came due while it is stopped, in order; undefined while it runs. */
+  #late: (() => void)[] | undefined
+  #wakeAt = 0
 
   constructor(readonly scheduler: Scheduler) {}
 
+  /** Stops it for a while. */
   freeze(ms: number): void {
-    this.frozenUntil = Math.max(this.frozenUntil, this.scheduler.time + ms)
+    this.#late ??= []
+    const wakeAt = this.scheduler.time + ms
+    if (wakeAt <= this.#wakeAt) return
+    this.#wakeAt = wakeAt
+    this.scheduler.at(wakeAt, () => {
+      if (this.#wakeAt === wakeAt) this.wake()
+    })
+  }
+
+  /** It runs again: first what is late, and whatever comes meanwhile waits behind that. */
+  wake(): void {
+    this.#wakeAt = 0
+    const next = () => {
+      const task = this.#late?.shift()
+      if (this.#late?.length === 0) this.#late = undefined
+      task?.()
+      if (this.#late && this.#wakeAt === 0) this.scheduler.at(this.scheduler.time, next)
+    }
+    this.scheduler.at(this.scheduler.time, next)
   }
 
   kill(): void {
@@ -52,15 +72,28 @@ export class Process {
     }
   }
 
+  /** Runs `task` now, or when the process runs again. */
+  enter(task: () => void): void {
+    if (this.#late)
+      this.#late.push(() => {
+        if (this.alive) task()
+      })
+    else if (this.alive) task()
+  }
+
   /** Runs `task` after `delayMs`, when the process runs again, if it is alive then. */
   run(delayMs: number, task: () => void): () => void {
-    let cancel = () => {}
-    const attempt = () => {
-      if (!this.alive) return
-      if (this.scheduler.time < this.frozenUntil) cancel = this.scheduler.at(this.frozenUntil, attempt)
-      else task()
+    let cancelled = false
+    const due = () => {
+      if (this.alive && !cancelled) task()
     }
-    cancel = this.scheduler.after(delayMs, attempt)
-    return () => cancel()
+    const cancel = this.scheduler.after(delayMs, () => {
+      if (this.#late) this.#late.push(due)
+      else due()
+    })
+    return () => {
+      cancelled = true
+      cancel()
+    }
   }
 }

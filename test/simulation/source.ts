@@ -33,6 +33,9 @@ export class Source {
   readonly versions = new Map<string, number>()
   /** What was accepted, by epoch and offset. */
   readonly log = new Map<string, Map<number, Meant[]>>()
+  /** The log that was written last, and its newest offset; none where the last log was lost. */
+  epoch: string | undefined
+  head = 0
   facts = 0
   readonly #waiting = new Set<Publication>()
 
@@ -50,13 +53,20 @@ export class Source {
     else this.#change(random.pick(IDS))
   }
 
+  /** The log is gone: whoever had a cursor into it is told. */
+  lost(): void {
+    this.epoch = undefined
+    this.head = 0
+  }
+
   /** After a crash the application publishes again what it does not know to be accepted. */
   republish(): void {
     for (const publication of [...this.#waiting]) this.#send(publication)
   }
 
-  get settled(): boolean {
-    return this.#waiting.size === 0
+  /** Publishes that the log has not accepted yet. */
+  get waiting(): number {
+    return this.#waiting.size
   }
 
   snapshot(): Row[] {
@@ -85,14 +95,17 @@ export class Source {
     if (!row) {
       const fields = { f0: version, f1: version, f2: version }
       this.rows.set(id, { id, version, fields })
-      this.#send({ meant, send: () => this.#project().created('row', id, { ...project, fields, ...fields }, { version }) })
+      this.#send({ meant, send: () => this.#project().created('row', id, { ...project, ...fields }, { version }) })
     } else if (random.chance(0.12)) {
       this.rows.delete(id)
       this.#send({ meant, send: () => this.#project().deleted('row', id, { version }) })
     } else {
       const field = `f${random.int(0, 2)}`
       this.rows.set(id, { id, version, fields: { ...row.fields, [field]: version } })
-      this.#send({ meant, send: () => this.#project().updated('row', id, { ...project, [field]: version }, { version }) })
+      this.#send({
+        meant,
+        send: () => this.#project().updated('row', id, { ...project, [field]: version }, { version }),
+      })
     }
   }
 
@@ -137,6 +150,8 @@ export class Source {
         if (!cursor) return world.fail(`publish resolved with ${text}`)
         let offsets = this.log.get(cursor.epoch)
         if (!offsets) this.log.set(cursor.epoch, (offsets = new Map()))
+        this.epoch = cursor.epoch
+        this.head = cursor.offset
         const here = offsets.get(cursor.offset)
         if (here) here.push(publication.meant)
         else offsets.set(cursor.offset, [publication.meant])

@@ -1,5 +1,5 @@
-import { HubError, EventHub, MemoryAdapter, serveStream, type Retention } from '@entitycast/sse-server'
-import { Link, type ClientResponse } from './network'
+import { EventHub, HubError, MemoryAdapter, type Retention, serveStream } from '@entitycast/sse-server'
+import { type ClientResponse, Link } from './network'
 import { Page } from './page'
 import { Process } from './process'
 import { SeededRandom } from './random'
@@ -38,13 +38,21 @@ export class World {
   readonly pages: Page[] = []
   readonly links = new Set<Link>()
   readonly revoked = new Set<string>()
-  readonly figures: Figures = { steps: 0, virtualMs: 0, published: 0, delivered: 0, resyncs: {}, connects: 0, faults: {} }
+  readonly figures: Figures = {
+    steps: 0,
+    virtualMs: 0,
+    published: 0,
+    delivered: 0,
+    resyncs: {},
+    connects: 0,
+    faults: {},
+  }
   readonly retention: Retention
   /** Faults so far that explain a resync. */
   epochLost = 0
   hub!: EventHub
   server!: Process
-  #adapter!: MemoryAdapter
+  #adapter: MemoryAdapter | undefined
   #up = false
   #chaos = true
   readonly #heartbeatIntervalMs: number
@@ -63,7 +71,7 @@ export class World {
     this.#heartbeatIntervalMs = random.pick([1_000, 3_000, 5_000])
     this.#conflateWindowMs = random.pick([false, false, 100, 500])
     // Some worlds have events so large that catching up takes many pages.
-    this.#pad = random.chance(0.25) ? random.int(1_000, 20_000) : 0
+    this.#pad = random.chance(0.15) ? random.int(1_000, 6_000) : 0
     for (const projectId of PROJECTS) this.sources.set(projectId, new Source(this, projectId))
   }
 
@@ -85,20 +93,28 @@ export class World {
 
   async run(): Promise<Figures> {
     const { random, scheduler } = this
-    this.#start(false)
-    const pages = random.int(1, 5)
+    this.#start()
+    const pages = random.int(1, 4)
     for (let i = 0; i < pages; i++) {
-      const page = new Page(this, i, random.pick(PROJECTS), random.pick(USERS), random.chance(0.4) ? this.#someChannels() : undefined)
+      const page = new Page(
+        this,
+        i,
+        random.pick(PROJECTS),
+        random.pick(USERS),
+        random.chance(0.4) ? this.#someChannels() : undefined,
+      )
       this.pages.push(page)
-      scheduler.at(random.int(0, 5_000), () => page.load())
+      scheduler.at(random.int(0, 2_000), () => page.load())
     }
-    const chaosMs = random.int(10_000, 60_000)
+    const chaosMs = random.int(4_000, 18_000)
     this.#schedulePublishing()
     this.#scheduleFaults(chaosMs)
     await this.#runUntil(() => scheduler.time >= chaosMs)
     this.#heal()
-    const deadline = scheduler.time + RECOVERY_MS
-    await this.#runUntil(() => scheduler.time >= deadline || (this.#settled() && scheduler.time > deadline - RECOVERY_MS + 1_000))
+    const healedAt = scheduler.time
+    await this.#runUntil(
+      () => scheduler.time >= healedAt + RECOVERY_MS || (scheduler.time > healedAt + 1_000 && this.#settled()),
+    )
     if (!this.#settled()) {
       for (const page of this.pages) if (!page.upToDate()) this.fail(`no progress: ${page.describe()}`)
     }
@@ -110,8 +126,15 @@ export class World {
   }
 
   /** A request of a page: answered by whatever process runs the server when it arrives. */
-  request(client: Process, url: string, headers: Record<string, string>, signal: AbortSignal): Promise<ClientResponse> {
+  request(
+    client: Process,
+    url: string,
+    headers: Record<string, string>,
+    signal: AbortSignal,
+    opened: (link: Link) => void,
+  ): Promise<ClientResponse> {
     const { random, scheduler } = this
+    const lowered = lowerCase(headers)
     this.figures.connects++
     return new Promise((answered, failed) => {
       const link = new Link(
@@ -120,29 +143,30 @@ export class World {
         random,
         {
           latencyMs: random.pick([1, 20, 200]),
-          windowBytes: random.pick([300, 2_000, 60_000]),
+          windowBytes: random.pick([300, 2_000, 60_000]) + 2 * this.#pad,
           fullBytes: random.pick([200, 2_000, 65_536]),
-          splits: random.pick([0, 0.1, 0.7]),
+          splits: random.pick([0, 0.1, 0.4]),
         },
-        { method: 'GET', url, header: (name) => lowerCase(headers)[name], ip: undefined },
+        { method: 'GET', url, header: (name) => lowered[name], ip: undefined },
         answered,
         failed,
       )
+      opened(link)
       signal.addEventListener('abort', () => {
         failed(new Error('aborted'))
         link.abort()
       })
-      const refuse = () => client.run(0, () => failed(new Error('refused')))
+      const refuse = () => client.enter(() => failed(new Error('refused')))
       scheduler.after(random.int(1, 50), () => {
         if (!this.#up) return refuse()
         const { server, hub } = this
-        server.run(0, () => {
+        server.enter(() => {
           this.links.add(link)
-          const userId = headers['x-user'] as string
+          const userId = lowered['x-user'] as string
           const authorize = async () => {
             if (this.revoked.has(userId)) throw new HubError('FORBIDDEN', 'revoked')
             const expiresAt = this.#chaos && random.chance(0.3) ? server.now() + random.int(2_000, 20_000) : undefined
-            return { projectId: headers['x-project'] as string, userId, channels: 'all' as const, expiresAt }
+            return { projectId: lowered['x-project'] as string, userId, channels: 'all' as const, expiresAt }
           }
           void serveStream(hub, { authorize }, undefined, link.request, link)
         })
@@ -150,12 +174,13 @@ export class World {
     })
   }
 
-  #start(keepLog: boolean): void {
+  #start(): void {
+    if (this.#up) return
     const server = new Process(this.scheduler)
     this.server = server
     const random = new SeededRandom(this.random.int(0, 2 ** 31))
     const ports = { clock: server as never, random: random.next, randomId: () => random.text(16) }
-    if (!keepLog || !this.#adapter) this.#adapter = new MemoryAdapter(ports)
+    this.#adapter ??= new MemoryAdapter(ports)
     const log = this.#adapter
     // A log that outlives the process, as a broker's does: the hub's end is not the log's.
     const adapter = Object.assign(Object.create(log), {
@@ -169,7 +194,10 @@ export class World {
     this.hub = new EventHub({
       adapter,
       ports,
-      logger: { warn: () => {}, error: (message, details) => this.fail(`logged: ${message} ${JSON.stringify(details)}`) },
+      logger: {
+        warn: () => {},
+        error: (message, details) => this.fail(`logged: ${message} ${JSON.stringify(details)}`),
+      },
       heartbeatIntervalMs: this.#heartbeatIntervalMs,
       conflateWindowMs: this.#conflateWindowMs,
       maxAgeMs: this.random.pick([10_000, 60_000, false as const]),
@@ -185,7 +213,11 @@ export class World {
     if (!this.#up) return
     this.#up = false
     this.server.kill()
-    if (!keepLog) this.epochLost++
+    if (!keepLog) {
+      this.#adapter = undefined
+      this.epochLost++
+      for (const source of this.sources.values()) source.lost()
+    }
     for (const link of this.links) link.cut()
     this.links.clear()
   }
@@ -194,10 +226,11 @@ export class World {
     const { random, scheduler } = this
     const source = this.sources.get(random.pick(PROJECTS)) as Source
     const burst = random.chance(0.15) ? random.int(5, 40) : 1
-    if (this.#up) this.server.run(0, () => {
-      for (let i = 0; i < burst; i++) source.publish()
-    })
-    const pauseMs = random.chance(0.05) ? random.int(2_000, 10_000) : random.int(5, 800)
+    if (this.#up)
+      this.server.enter(() => {
+        for (let i = 0; i < burst; i++) source.publish()
+      })
+    const pauseMs = random.chance(0.05) ? random.int(1_000, 5_000) : random.int(5, 600)
     scheduler.after(pauseMs, () => {
       if (this.#chaos) this.#schedulePublishing()
     })
@@ -205,7 +238,7 @@ export class World {
 
   #scheduleFaults(untilMs: number): void {
     const { random, scheduler } = this
-    for (let time = random.int(500, 6_000); time < untilMs; time += random.int(200, 6_000)) {
+    for (let time = random.int(500, 3_000); time < untilMs; time += random.int(150, 3_000)) {
       scheduler.at(time, () => this.#breakSomething())
     }
   }
@@ -217,17 +250,17 @@ export class World {
     const faults: Record<string, () => void> = {
       cut: () => link?.cut(),
       vanish: () => link?.vanish(),
-      stall: () => link?.stall(random.int(500, 45_000)),
+      stall: () => link?.stall(random.int(500, 40_000)),
       'restart, log lost': () => {
         this.#stop(false)
-        scheduler.after(random.int(100, 8_000), () => this.#start(false))
+        scheduler.after(random.int(100, 8_000), () => this.#start())
       },
       'restart, log kept': () => {
         this.#stop(true)
-        scheduler.after(random.int(100, 8_000), () => this.#start(true))
+        scheduler.after(random.int(100, 8_000), () => this.#start())
       },
       'server stopped': () => this.server.freeze(random.int(500, 20_000)),
-      'page asleep': () => page?.process.freeze(random.int(500, 60_000)),
+      'page asleep': () => page?.process.freeze(random.int(500, 20_000)),
       'server clock jumps': () => {
         this.server.wallOffset += random.pick([-3_600_000, 3_600_000])
       },
@@ -238,15 +271,20 @@ export class World {
       disconnect: () => this.hub.disconnect({ userId: random.pick(USERS) }),
       flood: () => {
         const source = this.sources.get(random.pick(PROJECTS)) as Source
-        if (this.#up) this.server.run(0, () => {
-          for (let i = random.int(50, 300); i > 0; i--) source.publish()
-        })
+        if (this.#up)
+          this.server.enter(() => {
+            for (let i = random.int(30, 150); i > 0; i--) source.publish()
+          })
       },
       'connect again': () => page?.again(),
     }
     const names = Object.keys(faults)
     const name = random.pick(names)
-    if (!this.#up && ['revoke', 'disconnect', 'flood', 'restart, log lost', 'restart, log kept', 'server stopped'].includes(name)) return
+    if (
+      !this.#up &&
+      ['revoke', 'disconnect', 'flood', 'restart, log lost', 'restart, log kept', 'server stopped'].includes(name)
+    )
+      return
     this.fault(name)
     faults[name]?.()
   }
@@ -269,9 +307,9 @@ export class World {
 
   #heal(): void {
     this.#chaos = false
-    this.server.frozenUntil = Math.min(this.server.frozenUntil, this.scheduler.time + 1_000)
-    for (const page of this.pages) page.process.frozenUntil = Math.min(page.process.frozenUntil, this.scheduler.time + 1_000)
-    if (!this.#up) this.#start(true)
+    this.server.wake()
+    for (const page of this.pages) page.process.wake()
+    if (!this.#up) this.#start()
     for (const userId of [...this.revoked]) this.#grant(userId)
   }
 
@@ -289,7 +327,8 @@ export class World {
       for (const link of this.links) {
         if (link.breached) this.fail('an event was written after the revocation')
         // What a socket may hold is its mark, and a page.
-        if (link.peakUnsent > link.options.fullBytes + 65_536 * 2 + 100_000) this.fail(`a socket held ${link.peakUnsent} bytes`)
+        if (link.peakUnsent > link.options.fullBytes + 65_536 * 2 + 100_000)
+          this.fail(`a socket held ${link.peakUnsent} bytes`)
         if (link.gone) this.links.delete(link)
       }
     }
@@ -305,12 +344,15 @@ export class World {
     const end = this.scheduler.time + 10_000
     while (!closed && this.scheduler.next !== undefined && this.scheduler.time < end) await this.scheduler.step()
     if (!closed) this.fail('close() did not return')
-    for (const page of this.pages) if (page.process.timers > 0) this.fail(`page ${page.index} left ${page.process.timers} timers`)
+    for (const page of this.pages)
+      if (page.process.timers > 0) this.fail(`page ${page.index} left ${page.process.timers} timers`)
     if (this.hub.stats().connections > 0) this.fail('connections are left after close()')
   }
 
   #someChannels(): string[] {
-    return CHANNELS.filter(() => this.random.chance(0.5)).concat('default').filter((name, i, all) => all.indexOf(name) === i)
+    return CHANNELS.filter(() => this.random.chance(0.5))
+      .concat('default')
+      .filter((name, i, all) => all.indexOf(name) === i)
   }
 }
 
