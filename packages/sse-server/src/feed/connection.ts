@@ -63,8 +63,7 @@ export class Connection implements SinkListener {
     readonly observer: ConnectionObserver,
     start: Start,
   ) {
-    this.view = feed.view(grant.channels)
-    feed.connections.add(this)
+    this.view = feed.enter(this, grant.channels)
     this.openedAt = feed.clock.monotonic()
     this.offset = start.offset
     this.lagging = start.lagging

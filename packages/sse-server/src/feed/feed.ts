@@ -36,6 +36,10 @@ export class Feed implements LogListener {
   #log: OpenLog | undefined
   readonly #views = new Map<string, View>()
   #flushing = false
+  /** What the adapter told before the answer to `open` was here. */
+  #early: (() => void)[] | undefined = []
+  /** Newcomers for whom the log is being asked. */
+  #locating = 0
 
   constructor(
     readonly projectId: string,
@@ -50,6 +54,11 @@ export class Feed implements LogListener {
   async open(): Promise<void> {
     this.#log = await this.adapter.open(this.projectId, this)
     this.#restart(this.#log.head)
+    // A promise's answer is seen a moment after it was given: what was appended in between comes after that head.
+    const early = this.#early ?? []
+    this.#early = undefined
+    for (const told of early) told()
+    this.idleSince = this.clock.monotonic()
   }
 
   close(): void {
@@ -75,26 +84,28 @@ export class Feed implements LogListener {
   }
 
   get idle(): boolean {
-    return this.connections.size === 0 && this.listeners.size === 0
+    return this.connections.size === 0 && this.listeners.size === 0 && this.#locating === 0
   }
 
-  /** The view of readers who ask for these channels; `undefined` asks for all. */
-  view(channels: readonly string[] | undefined): View {
+  /** A connection comes. The result is its view; `undefined` asks for all channels. */
+  enter(connection: Connection, channels: readonly string[] | undefined): View {
+    this.connections.add(connection)
     const key = View.key(channels)
     let view = this.#views.get(key)
     if (!view) {
-      view = new View(channels && new Set(channels))
+      view = new View(key, channels && new Set(channels))
       this.#views.set(key, view)
     }
+    view.readers++
     return view
   }
 
-  /** A connection has left: views and feed are let go when nobody needs them. */
+  /** A connection has left: its view is let go when nobody else has it, and the feed when it has been idle. */
   leave(connection: Connection): void {
-    this.connections.delete(connection)
+    if (!this.connections.delete(connection)) return
     this.idleSince = this.clock.monotonic()
-    for (const other of this.connections) if (other.view === connection.view) return
-    for (const [key, view] of this.#views) if (view === connection.view) this.#views.delete(key)
+    const { view } = connection
+    if (--view.readers === 0) this.#views.delete(view.key)
   }
 
   /**
@@ -108,15 +119,27 @@ export class Feed implements LogListener {
     if (!cursor) return () => broken('bad-cursor')
     const { epoch, offset } = cursor
     let expired = false
-    if (epoch === this.#epoch && offset < this.#window.first - 1) expired = 'gap' in (await this.readLog(offset))
+    if (epoch === this.#epoch && offset < this.#window.first - 1) {
+      this.#locating++
+      try {
+        expired = 'gap' in (await this.readLog(offset))
+      } finally {
+        this.#locating--
+        this.idleSince = this.clock.monotonic()
+      }
+    }
     return () => {
       if (epoch !== this.#epoch) return broken('epoch')
       if (offset > this.head) return broken('ahead')
-      return expired ? broken('expired') : { offset, lagging: true, resync: undefined }
+      return expired ? broken('expired') : { offset, lagging: offset < this.head, resync: undefined }
     }
   }
 
   entries(entries: readonly LogEntry[]): void {
+    if (this.#early) {
+      this.#early.push(() => this.entries(entries))
+      return
+    }
     const now = this.clock.monotonic()
     for (const { offset, record } of entries) {
       // A repeat is dropped; a hole means that the adapter broke its word, and is not passed on.
@@ -132,15 +155,20 @@ export class Feed implements LogListener {
   }
 
   doubt(head: Cursor, reason: Extract<ResyncReason, 'epoch' | 'broker-gap'>): void {
+    if (this.#early) {
+      this.#early.push(() => this.doubt(head, reason))
+      return
+    }
     this.#restart(head)
     for (const connection of this.connections) connection.resync(reason)
     for (const listener of this.listeners) listener.resync(reason)
     this.#schedule()
   }
 
-  /** Lets go of events that are too old. */
+  /** Lets go of events that are too old, and of pages that were made of them. */
   trim(): void {
     this.#window.trim(this.clock.monotonic())
+    for (const view of this.#views.values()) view.forget()
   }
 
   /**
@@ -156,8 +184,10 @@ export class Feed implements LogListener {
 
   /** The page after a connection's cursor, from the log itself; or why it cannot be had. */
   async read(connection: Connection): Promise<Page | { gap: 'epoch' | 'expired' | 'ahead' }> {
-    const from = connection.offset
-    const result = await this.readLog(from)
+    const epoch = this.#epoch
+    const result = await this.readLog(connection.offset)
+    // Entries of the log before must not be kept as a page of this one.
+    if (this.#epoch !== epoch) return { gap: 'epoch' }
     if ('gap' in result) return result
     return this.#pageOf(connection, () => takePage(result.entries).map((entry) => ({ ...entry, frame: undefined })))
   }
@@ -169,7 +199,8 @@ export class Feed implements LogListener {
   /** One page for every reader at this place who sees the same: made by the first who asks. */
   #pageOf({ offset: from, view, lagging: conflated, userId }: Connection, take: () => FeedEntry[]): Page {
     const shared = `${from}/${conflated}`
-    const own = `${shared}/${userId}`
+    // Nobody is not the user whose id is "undefined".
+    const own = userId === undefined ? `${shared}/` : `${shared}/=${userId}`
     const kept = view.page(shared) ?? view.page(own)
     if (kept) return kept
     const entries = take()

@@ -8,10 +8,15 @@ const KEPT_PAGES = 64
 export class View {
   /** The last page that was made for a live reader: nearly always what the next one wants. */
   live: Page | undefined
+  /** Connections that have this view. */
+  readers = 0
   readonly #pages = new Map<string, Page>()
 
-  /** `undefined`: every channel. */
-  constructor(readonly channels: ReadonlySet<string> | undefined) {}
+  constructor(
+    readonly key: string,
+    /** `undefined`: every channel. */
+    readonly channels: ReadonlySet<string> | undefined,
+  ) {}
 
   static key(channels: readonly string[] | undefined): string {
     return channels ? [...new Set(channels)].sort().join(',') : '*'
@@ -28,6 +33,8 @@ export class View {
   }
 
   keep(key: string, page: Page): void {
+    // A page that nobody else can ask for would only take memory, once for each connection.
+    if (this.readers < 2) return
     if (this.#pages.size >= KEPT_PAGES) this.#pages.clear()
     this.#pages.set(key, page)
   }
