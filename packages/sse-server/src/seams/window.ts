@@ -39,14 +39,16 @@ export class RetentionWindow<Entry extends LogEntry> {
     this.trim(now)
   }
 
-  /** Lets go of what the retention no longer covers. */
+  /** Lets go of what the retention no longer covers. The newest entry goes by age alone, however large it is. */
   trim(now: number): void {
     const { ageMs, events, bytes } = this.retention
     const oldest = now - ageMs
     const end = this.#entries.length
     while (
       this.#start < end &&
-      (end - this.#start > events || this.#bytes > bytes || (this.#times[this.#start] as number) < oldest)
+      (end - this.#start > events ||
+        (this.#bytes > bytes && end - this.#start > 1) ||
+        (this.#times[this.#start] as number) < oldest)
     ) {
       this.#bytes -= bytesOf(this.#entries[this.#start] as Entry)
       this.#start++
