@@ -1,6 +1,6 @@
 import { type ClosingReason, encodeFrame, formatCursor, type Resume, type ResyncReason } from '@entitycast/sse-protocol'
 import { Chunk, type Sink, type SinkListener } from '../seams/sink'
-import type { Feed, Start } from './feed'
+import type { Feed, Gap, Start } from './feed'
 import type { Page } from './page'
 import type { View } from './view'
 
@@ -38,6 +38,8 @@ const END_GRACE_MS = 5_000
  */
 export class Connection implements SinkListener {
   readonly view: View
+/** `reauthorize` may take this long, in milliseconds: whoever cannot be asked about is not shown more. */
+const REAUTHORIZE_TIMEOUT_MS = 10_000
   readonly openedAt: number
   /** The last offset that was written. */
   offset: number
@@ -47,7 +49,10 @@ export class Connection implements SinkListener {
   beatAt = 0
   #full = false
   #reading = false
-  #asking = false
+  /** Since when `reauthorize` is being asked. */
+  #askedAt: number | undefined
+  /** The log could not be read, and that has been reported. */
+  #failing = false
   #ended = false
   #gone = false
   #resync: ResyncReason | undefined
@@ -105,20 +110,16 @@ export class Connection implements SinkListener {
   /** Sends what lies after the cursor, as far as the socket takes it. Live delivery, resume and catching up are this one loop. */
   advance(): void {
     while (!this.#ended && !this.#full && !this.#reading) {
-      if (this.#resync) {
-        this.#sendResync(this.#resync)
-        continue
-      }
-      if (this.offset >= this.feed.head) {
+      if (!this.#resync && this.offset >= this.feed.head) {
         this.lagging = false
         return
       }
-      if (this.feed.clock.monotonic() >= this.grant.expiresAt) {
+      if (this.#expired) {
         this.close('expired')
         return
       }
       const page = this.feed.page(this)
-      if (page) this.#send(page)
+      if (page) this.#take(page)
       else this.#readPage()
     }
   }
@@ -133,6 +134,10 @@ export class Connection implements SinkListener {
     this.lagging ||= this.offset < this.feed.head
     this.advance()
   }
+      if (this.#resync) {
+        this.#sendResync(this.#resync)
+        continue
+      }
 
   closed(): void {
     if (this.#gone) return
@@ -141,15 +146,15 @@ export class Connection implements SinkListener {
     this.observer.left(this)
   }
 
-  /** Writes a heartbeat, unless something else is on its way or the socket is full. */
+  /** Writes a heartbeat, unless something else is on its way or the socket is full. Whether it may be open is asked in any case. */
   beat(frame: (id: string | undefined) => Chunk): void {
-    if (this.#ended || this.#full || this.#asking) return
+    if (this.#ended || this.#askedAt !== undefined) return
     const { reauthorize } = this.grant
     if (!reauthorize) {
       this.#writeBeat(frame)
       return
     }
-    this.#asking = true
+    this.#askedAt = this.feed.clock.monotonic()
     void (async () => {
       let allowed = false
       let failed = false
@@ -159,7 +164,7 @@ export class Connection implements SinkListener {
         failed = true
         this.observer.failed(this, error)
       }
-      this.#asking = false
+      this.#askedAt = undefined
       if (allowed) this.#writeBeat(frame)
       // Not knowing is not a no: the client may come back and ask `authorize` again.
       else this.close(failed ? 'expired' : 'revoked')
@@ -190,6 +195,10 @@ export class Connection implements SinkListener {
   get full(): boolean {
     return this.#full
   }
+    if (this.#askedAt !== undefined) {
+      this.#askedAt += sleptMs
+      if (now - this.#askedAt >= REAUTHORIZE_TIMEOUT_MS) return this.close('expired')
+    }
 
   /**
    * Ends the stream with the reason. After a revocation or an expiry nothing that was queued may go out, so a socket
@@ -220,10 +229,21 @@ export class Connection implements SinkListener {
     this.observer.ended(this, reason)
   }
 
-  #send(page: Page): void {
-    // What was handed over counts as sent, also when the socket says that it is full now.
-    this.offset = page.to
-    if (page.chunk) this.#write(page.chunk)
+  get #expired(): boolean {
+    const { expiresAt } = this.grant
+    return expiresAt !== Number.POSITIVE_INFINITY && this.feed.clock.monotonic() >= expiresAt
+  }
+
+  #take(page: Page | Gap): void {
+    if ('gap' in page) {
+      if (page.cause !== undefined) this.observer.failed(this, page.cause)
+      this.resync(page.gap === 'expired' ? 'overflow' : page.gap)
+    } else if (page.to === this.offset) this.resync('broker-gap')
+    else {
+      // What was handed over counts as sent, also when the socket says that it is full now.
+      this.offset = page.to
+      if (page.chunk) this.#write(page.chunk)
+    }
   }
 
   #sendResync(reason: ResyncReason): void {
@@ -237,33 +257,40 @@ export class Connection implements SinkListener {
   #readPage(): void {
     this.#reading = true
     const { epoch } = this.feed
-    void (async () => {
-      try {
-        const page = await this.feed.read(this)
-        // Meanwhile the log may have become another one: then a resync is waiting, and the page is of no use.
-        if (this.feed.epoch !== epoch || this.#resync) return
-        if ('gap' in page) this.resync(page.gap === 'expired' ? 'overflow' : page.gap)
-        else if (page.to === this.offset) this.resync('broker-gap')
-        else if (!this.#ended) this.#send(page)
-      } catch (error) {
-        this.observer.failed(this, error)
-        return
-      } finally {
+    this.feed.read(this).then(
+      (page) => {
         this.#reading = false
-      }
-      this.advance()
-    })()
+        this.#failing = false
+        // Meanwhile the log may have become another one, and then a resync is waiting; or the grant has ended.
+        const usable = this.feed.epoch === epoch && !this.#resync && !this.#ended && !this.#expired
+        if (usable) this.#take(page)
+        this.advance()
+      },
+      (error) => {
+        // The next round tries again, and says nothing while the reason is the same.
+        this.#reading = false
+        if (!this.#failing) this.observer.failed(this, error)
+        this.#failing = true
+      },
+    )
   }
 
   #writeBeat(frame: (id: string | undefined) => Chunk): void {
-    if (this.#ended || this.#full) return
+    if (this.#ended || this.#full || this.#expired) return
     const atHead = this.offset === this.feed.head && !this.#resync
     this.#write(frame(atHead ? this.feed.cursor : undefined))
   }
 
   #write(chunk: Chunk): void {
     this.observer.wrote(chunk.bytes.length)
-    if (this.sink.write(chunk)) return
+    try {
+      if (this.sink.write(chunk)) return
+    } catch (error) {
+      // One socket's failure is not another's: whoever called goes on with the next connection.
+      this.observer.failed(this, error)
+      this.destroy()
+      return
+    }
     this.#full = true
     this.#unsent = this.sink.unsentBytes
     this.#stalledAt = this.feed.clock.monotonic()

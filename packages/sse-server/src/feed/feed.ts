@@ -1,5 +1,5 @@
 import { type Cursor, formatCursor, parseCursor, type ResyncReason } from '@entitycast/sse-protocol'
-import type { Adapter, LogEntry, LogListener, LogPage, OpenLog, Retention } from '../seams/adapter'
+import type { Adapter, LogEntry, LogListener, LogPage, LogRecord, OpenLog, Retention } from '../seams/adapter'
 import type { Clock } from '../seams/ports'
 import { RetentionWindow } from '../seams/window'
 import type { Connection } from './connection'
@@ -22,6 +22,12 @@ export interface Start {
   readonly resync: ResyncReason | undefined
 }
 
+/** Why a page cannot be had. With a `cause` where what the log holds could not be written down. */
+export interface Gap {
+  readonly gap: 'epoch' | 'expired' | 'ahead' | 'broker-gap'
+  readonly cause?: unknown
+}
+
 /**
  * One project in this process: the newest part of its log, each event encoded once, and the connections that read it.
  * There is one way to send: what lies after a connection's cursor. A live connection is one whose cursor is at the head.
@@ -36,6 +42,9 @@ export class Feed implements LogListener {
   #log: OpenLog | undefined
   readonly #views = new Map<string, View>()
   #flushing = false
+  /** What came since connections were last written to. */
+  #unsentEvents = 0
+  #unsentBytes = 0
   /** What the adapter told before the answer to `open` was here. */
   #early: (() => void)[] | undefined = []
   /** Newcomers for whom the log is being asked. */
@@ -148,6 +157,7 @@ export class Feed implements LogListener {
         this.doubt({ epoch: this.#epoch, offset }, 'broker-gap')
         continue
       }
+      this.#makeRoom(record)
       this.#window.push({ offset, record, frame: undefined }, now)
       for (const listener of this.listeners) listener.entry({ offset, record })
     }
@@ -174,7 +184,7 @@ export class Feed implements LogListener {
   /**
    * The page after a connection's cursor. Nothing where this process does not hold it: then `read` asks the log.
    */
-  page(connection: Connection): Page | undefined {
+  page(connection: Connection): Page | Gap | undefined {
     const { offset: from, view, lagging: conflated } = connection
     const { live } = view
     if (live && live.from === from && live.conflated === conflated) return live
@@ -183,7 +193,7 @@ export class Feed implements LogListener {
   }
 
   /** The page after a connection's cursor, from the log itself; or why it cannot be had. */
-  async read(connection: Connection): Promise<Page | { gap: 'epoch' | 'expired' | 'ahead' }> {
+  async read(connection: Connection): Promise<Page | Gap> {
     const epoch = this.#epoch
     const result = await this.readLog(connection.offset)
     // Entries of the log before must not be kept as a page of this one.
@@ -197,7 +207,7 @@ export class Feed implements LogListener {
   }
 
   /** One page for every reader at this place who sees the same: made by the first who asks. */
-  #pageOf({ offset: from, view, lagging: conflated, userId }: Connection, take: () => FeedEntry[]): Page {
+  #pageOf({ offset: from, view, lagging: conflated, userId }: Connection, take: () => FeedEntry[]): Page | Gap {
     const shared = `${from}/${conflated}`
     // Nobody is not the user whose id is "undefined".
     const own = userId === undefined ? `${shared}/` : `${shared}/=${userId}`
@@ -208,12 +218,14 @@ export class Feed implements LogListener {
       ({ record }) => record.users !== undefined && view.covers({ ...record, users: undefined }, userId),
     )
     const encode = conflated ? encodeConflated : encodeEntries
-    const page: Page = {
-      from,
-      to: entries.at(-1)?.offset ?? from,
-      conflated,
-      chunk: toChunk(encode(entries, this.#epoch, view, userId)),
+    let text: string
+    try {
+      text = encode(entries, this.#epoch, view, userId)
+    } catch (cause) {
+      // Something that is no event of ours is in the log.
+      return { gap: 'broker-gap', cause }
     }
+    const page: Page = { from, to: entries.at(-1)?.offset ?? from, conflated, chunk: toChunk(text) }
     view.keep(restricted ? own : shared, page)
     if (!restricted && !conflated) view.live = page
     return page
@@ -231,8 +243,23 @@ export class Feed implements LogListener {
     this.#flushing = true
     this.clock.defer(() => {
       this.#flushing = false
-      for (const view of this.#views.values()) view.forget()
-      for (const connection of this.connections) connection.advance()
+      this.#flush()
     })
+  }
+
+  #flush(): void {
+    this.#unsentEvents = 0
+    this.#unsentBytes = 0
+    for (const view of this.#views.values()) view.forget()
+    for (const connection of this.connections) connection.advance()
+  }
+
+  /** A burst in one turn must not push out of the window what connections at the head have not been given yet. */
+  #makeRoom({ data }: LogRecord): void {
+    const { events, bytes } = this.retention
+    const tooMuch = (this.#unsentEvents + 1) * 2 > events || (this.#unsentBytes + data.length) * 2 > bytes
+    if (tooMuch && this.#unsentEvents > 0) this.#flush()
+    this.#unsentEvents++
+    this.#unsentBytes += data.length
   }
 }
