@@ -16,8 +16,17 @@ import { RetentionWindow } from '../seams/window'
 interface MemoryLog {
   readonly epoch: string
   readonly window: RetentionWindow<LogEntry>
-  readonly listeners: Set<LogListener>
+  readonly listeners: Set<Listening>
+  /** Appended, and not yet told. */
+  untold: LogEntry[]
+  telling: boolean
   usedAt: number
+}
+
+interface Listening {
+  readonly listener: LogListener
+  /** The head when it began. */
+  readonly after: number
 }
 
 /**
@@ -54,17 +63,19 @@ export class MemoryAdapter implements Adapter {
       log.window.push(entry, now)
       entries.push(entry)
     }
-    for (const listener of log.listeners) listener.entries(entries)
+    log.untold.push(...entries)
+    tell(log)
     return { epoch: log.epoch, offset: log.window.last }
   }
 
   async open(projectId: string, listener: LogListener): Promise<OpenLog> {
     const log = this.#log(projectId)
-    log.listeners.add(listener)
+    const listening = { listener, after: log.window.last }
+    log.listeners.add(listening)
     return {
-      head: { epoch: log.epoch, offset: log.window.last },
+      head: { epoch: log.epoch, offset: listening.after },
       close: () => {
-        log.listeners.delete(listener)
+        log.listeners.delete(listening)
       },
     }
   }
@@ -98,6 +109,8 @@ export class MemoryAdapter implements Adapter {
         epoch: this.#ports.randomId(),
         window: new RetentionWindow(this.#retention, 0),
         listeners: new Set(),
+        untold: [],
+        telling: false,
         usedAt: now,
       }
       this.#logs.set(projectId, log)
@@ -114,5 +127,23 @@ export class MemoryAdapter implements Adapter {
     for (const [projectId, log] of this.#logs) {
       if (log.listeners.size === 0 && now - log.usedAt > ageMs) this.#logs.delete(projectId)
     }
+  }
+}
+
+/** One record after the other, to all: a listener that appends in turn must not have its record overtake the one it was told. */
+function tell(log: MemoryLog): void {
+  if (log.telling) return
+  log.telling = true
+  try {
+    while (log.untold.length > 0) {
+      const entries = log.untold
+      log.untold = []
+      for (const { listener, after } of log.listeners) {
+        const isNew = (entries[0] as LogEntry).offset > after
+        listener.entries(isNew ? entries : entries.filter(({ offset }) => offset > after))
+      }
+    }
+  } finally {
+    log.telling = false
   }
 }
