@@ -102,7 +102,9 @@ export function readOptions(options: EventHubOptions): HubSettings {
     if (!KNOWN.has(name)) throw invalid(`${name} is not an option of EventHub; there are ${[...KNOWN].join(', ')}`)
   }
   const maxEventBytes = whole('maxEventBytes', options.maxEventBytes ?? 65_536, 256, 16_777_216)
-  const { ageMs = 300_000, events = 1_000, bytes = 1_048_576 } = options.retention ?? {}
+  const { ageMs = 300_000, events = 1_000, bytes = 1_048_576, ...rest } = options.retention ?? {}
+  for (const name of Object.keys(rest))
+    throw invalid(`retention.${name} is not an option; there are ageMs, events, bytes`)
   const heartbeat = options.heartbeat ?? 'event'
   if (heartbeat !== 'event' && heartbeat !== 'comment')
     throw invalid(`heartbeat is ${quote(heartbeat)}; it must be 'event' or 'comment'`)
@@ -144,10 +146,11 @@ function readLimits(limits: EventHubOptions['limits']): HubSettings['limits'] {
   const given: ConnectionLimits = limits === false ? NO_LIMITS : { ...LIMITS, ...limits }
   const read = {} as Record<keyof ConnectionLimits, number>
   for (const [name, value] of Object.entries(given)) {
-    if (!(name in LIMITS)) throw invalid(`limits.${name} is not a limit; there are ${Object.keys(LIMITS).join(', ')}`)
+    if (!Object.hasOwn(LIMITS, name))
+      throw invalid(`limits.${name} is not a limit; there are ${Object.keys(LIMITS).join(', ')}`)
     read[name as keyof ConnectionLimits] = off(
       value,
-      false,
+      LIMITS[name as keyof ConnectionLimits],
       (one) => whole(`limits.${name}`, one, 1, 10_000_000),
       Number.POSITIVE_INFINITY,
     )
