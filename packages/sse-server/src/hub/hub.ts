@@ -27,6 +27,7 @@ import { Caretaker } from './caretaker'
 import { HubError } from './error'
 import { type Grant, grantedChannels, readGrant } from './grant'
 import { type EventHubOptions, type HubSettings, readOptions } from './options'
+import { Pace } from './pace'
 import { type ProjectPublisher, projectPublisher } from './project'
 import { Publisher, type PublishOptions } from './publisher'
 import { count, type HubStats, Tally } from './tally'
@@ -35,6 +36,8 @@ import { count, type HubStats, Tally } from './tally'
 const IDLE_FEED_MS = 60_000
 /** How often connections are ended while draining, in milliseconds. */
 const WAVE_MS = 50
+/** A listener whose log could not be opened tries again after so long, in milliseconds. */
+const LISTEN_AGAIN_MS = 1_000
 /** What is left at the end of the drain gets this long to take its last bytes, in milliseconds. */
 const CUT_AFTER_MS = 1_000
 
@@ -85,6 +88,7 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
   readonly #registry = new Registry()
   readonly #feeds = new Map<string, Feed>()
   readonly #opening = new Map<string, Promise<Feed>>()
+  readonly #pace: Pace
   /** Connections that have ended, and whose sockets have not. */
   readonly #leaving = new Set<Connection>()
   readonly #tally = new Tally()
@@ -110,6 +114,7 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
       tidy: (now) => this.#tidy(now),
     })
   }
+    this.#pace = new Pace(clock)
 
   /**
    * Adds an event to its project's log, and so to every page that may see it. Resolves with the event's cursor when the log has
@@ -133,6 +138,7 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
     }
   }
 
+      if (this.#registry.size > 0) await this.#pace.take(record.data.length)
   /**
    * The same, short, for one project.
    *
@@ -160,6 +166,7 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
     filter: { projectId: string; type?: Type; pattern?: undefined },
     handler: (event: EventForType<Definitions, Type>) => void,
     options?: { onResync?: (reason: ResyncReason) => void },
+   * @throws HubError `CLOSED` after `close()`
   ): () => void
   listen<Pattern extends PatternOf<Definitions>>(
     filter: { projectId: string; pattern: Pattern; type?: undefined },
@@ -180,6 +187,7 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
     // An async handler's rejection is the handler's failure like any other.
     const run = (event: ProjectEvent) => void Promise.resolve(call(event)).catch(failed)
     if (pattern === undefined) index.addType(type ?? '*', run)
+    if (this.#closed) throw new HubError('CLOSED', 'The hub is closed; listen before hub.close()')
     else index.addPattern(pattern, run)
     const listener: FeedListener = {
       entry: ({ record }) => {
@@ -199,11 +207,22 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
     }
     let feed: Feed | undefined
     let stopped = false
-    this.#feed(projectId).then((opened) => {
-      if (stopped) return
-      feed = opened
-      feed.listeners.add(listener)
-    }, failed)
+    const begin = (missed: boolean) => {
+      this.#feed(projectId).then(
+        (opened) => {
+          if (stopped) return
+          feed = opened
+          feed.listeners.add(listener)
+          if (missed) listener.resync('broker-gap')
+        },
+        (error) => {
+          if (stopped || this.#closing) return
+          failed(error)
+          this.#ports.clock.after(LISTEN_AGAIN_MS, () => stopped || this.#closing || begin(true))
+        },
+      )
+    }
+    begin(false)
     return () => {
       stopped = true
       feed?.listeners.delete(listener)
@@ -329,9 +348,10 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
       {
         connectionId: `conn_${randomId()}`,
         userId,
+    const ends = clock.monotonic() + lifetimeMs
         channels,
         ip: request.ip,
-        expiresAt: now + lifetimeMs,
+        expiresAt: ends,
         rotateAt: now + maxAgeMs * (0.8 + 0.4 * random()),
         reauthorize: request.reauthorize,
       },
@@ -348,7 +368,8 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
   /** Counts a refusal. For mounts. */
   refused(error: HubError): void {
     count(this.#tally.refused, error.code)
-    if (error.status >= 500 && error.code !== 'UNAVAILABLE' && error.code !== 'CLOSED') {
+    const expected = error.code === 'UNAVAILABLE' || error.code === 'CLOSED'
+    if (error.status >= 500 && (!expected || error.cause !== undefined)) {
       this.#settings.logger.error('a stream could not be opened', {
         code: error.code,
         cause: describe(error.cause ?? error),
@@ -384,6 +405,10 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
       this.#settings.logger.error('a connection met an error', { connectionId: connection.id, error: describe(error) }),
   }
 
+  get random(): Ports['random'] {
+    return this.#ports.random
+  }
+
   async #feed(projectId: string): Promise<Feed> {
     if (this.#closed) throw new HubError('CLOSED', 'The hub is closed')
     const open = this.#feeds.get(projectId)
@@ -413,7 +438,8 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
   }
 
   #end(filter: ConnectionFilter, reason: ClosingReason): number {
-    const given = Object.entries(filter ?? {}).filter(([, value]) => value !== undefined)
+    // A field that is there and undefined is somebody's mistake, and leaving it out would end more streams than were meant.
+    const given = Object.entries(filter ?? {})
     const known = given.every(
       ([name, value]) =>
         ['projectId', 'userId', 'connectionId'].includes(name) && typeof value === 'string' && value !== '',
@@ -421,7 +447,7 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
     if (given.length === 0 || !known) {
       throw new HubError(
         'INVALID_FILTER',
-        `the filter is ${quote(JSON.stringify(filter))}; name a projectId, userId or connectionId as text`,
+        `the filter names ${given.map(([name, value]) => `${name} ${quote(value)}`).join(', ') || 'nothing'}; name a projectId, userId or connectionId as text`,
       )
     }
     const connections = [...this.#registry.matching(filter)]
@@ -459,11 +485,12 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
   }
 
   async #drain(drainMs: number): Promise<void> {
-    const { clock, random } = this.#ports
-    await this.#publisher.flush()
+    const { random } = this.#ports
+    await this.#atMost(CUT_AFTER_MS, this.#publisher.flush())
     const waiting = shuffle([...this.#registry], random)
     // A retry of its own for each: those that are ended in one wave must not come back in one.
-    const end = (connection: Connection) =>
+    const end = (connection: Connection) => {
+      connection.advance()
       connection.close('shutdown', Math.round(this.#settings.retryMs * (0.5 + random())))
     const everyoneLeft = new Promise<void>((resolve) => {
       this.#allLeft = resolve
@@ -474,21 +501,37 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
       const from = Math.floor((wave * waiting.length) / waves)
       const to = Math.floor(((wave + 1) * waiting.length) / waves)
       for (const connection of waiting.slice(from, to)) end(connection)
-      if (wave < waves - 1)
-        await Promise.race([everyoneLeft, new Promise<void>((resolve) => void clock.after(drainMs / waves, resolve))])
+      if (wave < waves - 1) await this.#atMost(drainMs / waves, everyoneLeft)
     }
-    const deadline = new Promise<void>((resolve) => void clock.after(CUT_AFTER_MS, resolve))
-    await Promise.race([everyoneLeft, deadline])
-    await this.#publisher.flush()
+    await this.#atMost(CUT_AFTER_MS, everyoneLeft)
+    await this.#atMost(CUT_AFTER_MS, this.#publisher.flush())
     this.#closed = true
     for (const connection of [...this.#registry, ...this.#leaving]) connection.destroy()
     this.#caretaker.stop()
     for (const feed of this.#feeds.values()) {
+    }
       feed.listeners.clear()
       feed.close()
     }
     this.#feeds.clear()
-    await this.#adapter.close()
+    try {
+      await this.#atMost(CUT_AFTER_MS, this.#adapter.close())
+    } catch (error) {
+      this.#settings.logger.error('the adapter could not be closed', { error: describe(error) })
+    }
+  }
+
+  /** Waits, but not for ever: a log that does not answer must not keep a process from ending. */
+  async #atMost(ms: number, promise: Promise<void>): Promise<void> {
+    let cancel = () => {}
+    const deadline = new Promise<void>((resolve) => {
+      cancel = this.#ports.clock.after(ms, resolve)
+    })
+    try {
+      await Promise.race([promise, deadline])
+    } finally {
+      cancel()
+    }
   }
 }
 

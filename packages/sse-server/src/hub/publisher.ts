@@ -101,12 +101,12 @@ export class Publisher {
       cancel()
       this.#windows.delete(projectId)
       const left = conflate(records.map((record, i) => ({ offset: i + 1, record })))
-      settle(
+      const accepted = async () =>
         this.adapter.append(
           projectId,
           left.map(({ record }) => record),
-        ),
-      )
+        )
+      settle(accepted())
     }
     const cancel = this.clock.after(conflateWindowMs, flush)
     const waiting = { records, cursor, flush }
@@ -137,11 +137,11 @@ function readAudience(audience: PublishOptions['audience']): readonly string[] |
   return [...users]
 }
 
-/** Entities hold no space, so an entity's key is never a named type's. */
+/** Ids hold no line break, so an entity's key is never a named type's. */
 function readKey(event: EventInput, conflateKey: string | undefined): string | undefined {
   if (isEntityType(event.type)) return event.type === 'entity.batch' ? undefined : `${event.entity}:${event.id}`
   if (conflateKey === undefined) return undefined
   if (typeof conflateKey !== 'string')
     throw new ProtocolError('INVALID_EVENT', `conflateKey is ${quote(conflateKey)}; it must be text`)
-  return `${event.type} ${conflateKey}`
+  return `${event.type}\n${conflateKey}`
 }

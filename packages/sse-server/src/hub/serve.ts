@@ -55,13 +55,13 @@ export async function serveStream<Source>(
     const query = readQuery(request)
     if (hub.draining)
       throw new HubError('UNAVAILABLE', 'The server is shutting down', {
-        retryAfterMs: 1_000 + Math.round(Math.random() * 2_000),
+        retryAfterMs: 1_000 + Math.round(hub.random() * 2_000),
       })
     const grant = await authorize(hub, options, source)
     if (response.gone) return
     if (!grant) throw new HubError('UNAUTHORIZED', 'No valid credentials')
     const projectId = request.header('x-project-id')
-    if (projectId !== undefined && projectId !== grant.projectId) {
+    if (projectId !== undefined && projectId !== grant.projectId && projectId !== encoded(grant.projectId)) {
       throw new HubError('PROJECT_MISMATCH', `X-Project-Id is ${quote(projectId)}, which your credentials do not open`)
     }
     if (request.method === 'HEAD') {
@@ -97,7 +97,7 @@ function readQuery(request: StreamRequest): { channels: string[] | undefined; la
   if (accept !== undefined && accept !== '' && !/\*\/\*|text\/\*|text\/event-stream/i.test(accept)) {
     throw new HubError('NOT_ACCEPTABLE', `Accept is ${quote(accept)}; this is text/event-stream`)
   }
-  const { searchParams } = new URL(request.url, 'http://localhost')
+  const searchParams = queryOf(request.url)
   for (const name of CREDENTIALS) {
     if (searchParams.has(name))
       throw new HubError(
@@ -118,6 +118,21 @@ function readQuery(request: StreamRequest): { channels: string[] | undefined; la
 
 async function authorize<Source>(
   hub: Hub,
+/** A request line may hold anything: what cannot be read as an address is the client's mistake. */
+function queryOf(url: string): URLSearchParams {
+  const at = url.indexOf('?')
+  return new URLSearchParams(at < 0 ? '' : url.slice(at + 1).replace(/#.*$/, ''))
+}
+
+/** How a client writes a project id that a header cannot carry. */
+function encoded(projectId: string): string | undefined {
+  try {
+    return encodeURIComponent(projectId)
+  } catch {
+    return undefined
+  }
+}
+
   options: EventStreamOptions<Source>,
   source: Source,
 ): Promise<Grant | null | undefined> {
@@ -136,11 +151,13 @@ async function authorize<Source>(
 
 /** Errors carry a code and a status of ours, or tell the client nothing. */
 function readError(thrown: unknown): HubError {
-  const { code, status } = (thrown ?? {}) as Partial<HubError>
+  const { name, code, status } = (thrown ?? {}) as Partial<HubError>
+  // By name: other libraries' errors have a code and a status too, and a message that is not for clients.
   if (
     thrown instanceof Error &&
     typeof code === 'string' &&
     typeof status === 'number' &&
+    name === 'HubError' &&
     status >= 400 &&
     status <= 599
   )
