@@ -37,6 +37,14 @@ export async function createApp(config: Config): Promise<App> {
 
   const app = express()
   app.disable('x-powered-by')
+  app.use((_req, res, next) => {
+    res.set(
+      'Content-Security-Policy',
+      "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    )
+    res.set('X-Content-Type-Options', 'nosniff')
+    next()
+  })
   app.use(express.json({ limit: '32kb' }))
 
   // The stream of a tenant's changes. The session says whose.
@@ -58,7 +66,7 @@ export async function createApp(config: Config): Promise<App> {
   )
   app.get('/events/stats', requireSession(sessions), requireAdmin, eventStats(hub))
 
-  app.use('/api', sessionRoutes(sessions, accounts, hub))
+  app.use('/api', sessionRoutes({ sessions, accounts, hub, locks, announcer }))
   app.use(
     '/api',
     requireSession(sessions),

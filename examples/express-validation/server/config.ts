@@ -25,6 +25,9 @@ export interface Config {
 /** From `dist/server` and from `server` alike. */
 const example = fileURLToPath(new URL(import.meta.url.includes('/dist/server/') ? '../..' : '..', import.meta.url))
 
+/** A timer that is set for longer fires at once. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1
+
 export function readConfig(env: NodeJS.ProcessEnv): Config {
   return {
     host: env.HOST || '127.0.0.1',
@@ -43,8 +46,8 @@ function wholeNumber(env: NodeJS.ProcessEnv, name: string, fallback: number): nu
   const text = env[name]
   if (!text) return fallback
   const value = Number(text)
-  if (Number.isSafeInteger(value) && value >= 0) return value
-  throw new Error(`${name} is ${JSON.stringify(text)}; it must be a whole number`)
+  if (Number.isSafeInteger(value) && value >= 0 && value <= LONGEST_TIMER_MS) return value
+  throw new Error(`${name} is ${JSON.stringify(text)}; it must be a whole number from 0 to ${LONGEST_TIMER_MS}`)
 }
 
 function flag(env: NodeJS.ProcessEnv, name: string, fallback: boolean): boolean {

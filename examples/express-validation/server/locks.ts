@@ -56,6 +56,13 @@ export class ReviewLocks {
     return { submissionId, userId: held.userId }
   }
 
+  /** A user has signed out. The locks that were theirs. */
+  endAllOf(tenantId: string, userId: string): Lock[] {
+    const locks = this.list(tenantId).filter((lock) => lock.userId === userId)
+    for (const { submissionId } of locks) this.#remove(tenantId, submissionId)
+    return locks
+  }
+
   /** Who holds it. */
   heldBy(tenantId: string, submissionId: string): string | null {
     return this.#tenants.get(tenantId)?.get(submissionId)?.userId ?? null

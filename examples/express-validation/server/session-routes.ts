@@ -3,6 +3,8 @@ import { type RequestHandler, type Response, Router } from 'express'
 import * as v from 'valibot'
 import type { AppEvents } from '../shared/events.js'
 import type { Accounts } from './accounts.js'
+import type { Announcer } from './announcer.js'
+import type { ReviewLocks } from './locks.js'
 import { Refusal, readBody } from './refusal.js'
 import type { Session, Sessions } from './sessions.js'
 
@@ -11,8 +13,16 @@ const Credentials = v.object({
   password: v.pipe(v.string(), v.maxLength(256)),
 })
 
+export interface SignIn {
+  sessions: Sessions
+  accounts: Accounts
+  hub: EventHub<AppEvents>
+  locks: ReviewLocks
+  announcer: Announcer
+}
+
 /** Signing in and out. */
-export function sessionRoutes(sessions: Sessions, accounts: Accounts, hub: EventHub<AppEvents>): Router {
+export function sessionRoutes({ sessions, accounts, hub, locks, announcer }: SignIn): Router {
   const router = Router()
 
   router.get('/tenants', async (_req, res) => {
@@ -28,13 +38,14 @@ export function sessionRoutes(sessions: Sessions, accounts: Accounts, hub: Event
 
   router.post('/logout', requireSession(sessions), async (_req, res) => {
     const session = sessionOf(res)
-    res
-      .set('Set-Cookie', await sessions.close(session))
-      .status(204)
-      .end()
-    // Ends this user's streams everywhere. Where the session still stands the page comes back by itself and misses nothing;
+    const { tenantId, user } = session
+    const noCookie = await sessions.close(session)
+    // Ends this user's streams everywhere. Where a session still stands the page comes back by itself and misses nothing;
     // a tab that was left open with this session is refused with 401.
-    hub.disconnect({ projectId: session.tenantId, userId: session.user.id })
+    hub.disconnect({ projectId: tenantId, userId: user.id })
+    // Who has gone reviews nothing. A drawer that is open in another browser of theirs takes its lock again.
+    await Promise.all(locks.endAllOf(tenantId, user.id).map((lock) => announcer.unlocked(tenantId, lock)))
+    res.set('Set-Cookie', noCookie).status(204).end()
   })
 
   return router

@@ -1,10 +1,18 @@
 import { DataUpdatesProvider } from '@entitycast/sse-client/react'
 import { useCallback, useEffect, useState } from 'react'
 import type { Bootstrap } from '../shared/api'
-import { CHANNELS } from '../shared/events'
+import { type AppEvents, CHANNELS } from '../shared/events'
 import { ApiError, api, messageOf } from './api'
 import { BoardPage } from './board-page'
 import { LoginPage } from './login-page'
+import { onSessionChanged } from './session-tabs'
+
+/** Every hook knows the type of `event.data` from here on. */
+declare module '@entitycast/sse-client/react' {
+  interface Register {
+    events: AppEvents
+  }
+}
 
 type View =
   | { kind: 'loading' }
@@ -23,9 +31,10 @@ export function App() {
       setView(signedOut ? { kind: 'signed-out' } : { kind: 'failed', message: messageOf(error) })
     }
   }, [])
-  useEffect(() => void load(), [load])
-
-  const signedOut = useCallback(() => setView({ kind: 'signed-out' }), [])
+  useEffect(() => {
+    void load()
+    return onSessionChanged(() => void load())
+  }, [load])
 
   if (view.kind === 'loading') return <p className="splash">Loading the board…</p>
   if (view.kind === 'signed-out') return <LoginPage onSignedIn={load} />
@@ -51,7 +60,7 @@ export function App() {
       since={bootstrap.cursor}
       enabled={bootstrap.flags.sseUpdates}
     >
-      <BoardPage first={bootstrap} onSignedOut={signedOut} />
+      <BoardPage first={bootstrap} onStale={load} />
     </DataUpdatesProvider>
   )
 }

@@ -1,7 +1,7 @@
-import { useEntityUpdates, useResync, useSSE } from '@entitycast/sse-client/react'
-import { useCallback, useReducer, useState } from 'react'
+import { useDataUpdates, useEntityUpdates, useResync, useSSE } from '@entitycast/sse-client/react'
+import { useCallback, useEffect, useReducer, useRef, useState } from 'react'
 import type { Bootstrap, User } from '../shared/api'
-import { type AppEvents, NOTIFICATIONS, type Submission, VALIDATION } from '../shared/events'
+import { NOTIFICATIONS, type Submission, VALIDATION } from '../shared/events'
 import { ApiError, api, messageOf } from './api'
 import { boardFrom, boardReducer } from './board-state'
 import { DecisionDrawer } from './decision-drawer'
@@ -11,12 +11,19 @@ import { counted, useNow } from './format'
 import { BellIcon, PlusIcon, ReloadIcon } from './icons'
 import { NewSubmission } from './new-submission'
 import { noticeOf } from './notices'
+import { announceSession } from './session-tabs'
 import { StreamsPage } from './streams-page'
 import { SubmissionTable } from './submission-table'
 import { Toasts, useToasts } from './toasts'
 import { type Page, TopBar } from './top-bar'
 
-export function BoardPage({ first, onSignedOut }: { first: Bootstrap; onSignedOut: () => void }) {
+interface BoardPageProps {
+  first: Bootstrap
+  /** The session is over, or somebody else's: begin again. */
+  onStale: () => void
+}
+
+export function BoardPage({ first, onStale }: BoardPageProps) {
   const { user, tenant, team, kinds, lockTtlMs } = first
   const live = first.flags.sseUpdates
   const [board, dispatch] = useReducer(boardReducer, first, boardFrom)
@@ -26,6 +33,10 @@ export function BoardPage({ first, onSignedOut }: { first: Bootstrap; onSignedOu
   const [submitting, setSubmitting] = useState(false)
   const { toasts, show, dismiss } = useToasts()
   const now = useNow()
+  // The sign-in page may have been scrolled.
+  useEffect(() => {
+    scrollTo(0, 0)
+  }, [])
 
   const userOf = useCallback(
     (userId: string): User =>
@@ -35,32 +46,45 @@ export function BoardPage({ first, onSignedOut }: { first: Bootstrap; onSignedOu
 
   const failed = useCallback(
     (error: unknown) => {
-      if (error instanceof ApiError && error.status === 401) onSignedOut()
+      if (error instanceof ApiError && error.status === 401) onStale()
       else show({ tone: 'bad', text: messageOf(error) })
     },
-    [onSignedOut, show],
+    [onStale, show],
   )
 
-  const reload = useCallback(async () => {
-    dispatch({ kind: 'reloading' })
-    try {
-      dispatch({ kind: 'reloaded', bootstrap: await api.bootstrap() })
-    } catch (error) {
-      dispatch({ kind: 'reload-failed' })
-      failed(error)
-    }
+  // One after the other: what arrives during a reload is put on top of that reload's answer.
+  const reloads = useRef(Promise.resolve())
+  const reload = useCallback(() => {
+    reloads.current = reloads.current.then(async () => {
+      dispatch({ kind: 'reloading' })
+      try {
+        dispatch({ kind: 'reloaded', bootstrap: await api.bootstrap() })
+      } catch (error) {
+        dispatch({ kind: 'reload-failed' })
+        failed(error)
+      }
+    })
   }, [failed])
 
   // The whole of "live": rows, locks, toasts, and what to do when the server cannot prove that nothing is missing.
-  useEntityUpdates<AppEvents, 'submission:*'>('submission:*', (event) => dispatch({ kind: 'event', event }))
-  useSSE<AppEvents>([VALIDATION], (event) => {
+  useEntityUpdates('submission:*', (event) => dispatch({ kind: 'event', event }))
+  useSSE([VALIDATION], (event) => {
     if (event.type === 'lock:acquired' || event.type === 'lock:released') dispatch({ kind: 'event', event })
   })
-  useSSE<AppEvents>([NOTIFICATIONS], (event) => {
+  useSSE([NOTIFICATIONS], (event) => {
     const notice = noticeOf(event, user, userOf)
     if (notice) show(notice)
   })
-  useResync(() => void reload())
+  useResync(reload)
+  const { subscriber } = useDataUpdates()
+  useEffect(
+    () =>
+      subscriber.onError((error) => {
+        if (!error.retrying) onStale()
+        else if (error.code === 'HANDLER_FAILED') console.error(error)
+      }),
+    [subscriber, onStale],
+  )
 
   const answered = (submission: Submission, word: string) => {
     dispatch({ kind: 'answer', submission })
@@ -73,7 +97,7 @@ export function BoardPage({ first, onSignedOut }: { first: Bootstrap; onSignedOu
         show({ tone: 'warn', text: overdue === 0 ? 'Nobody is overdue' : `${counted(overdue, 'participant')} overdue` })
     }, failed)
 
-  const signOut = () => api.logout().then(onSignedOut, failed)
+  const signOut = () => api.logout().then(announceSession, failed).then(onStale)
 
   const close = () => {
     document.querySelector<HTMLElement>(`tr[data-id="${openId}"] .row-button`)?.focus()

@@ -1,17 +1,18 @@
 import { useEffect, useState } from 'react'
 
-const relative = new Intl.RelativeTimeFormat('en', { numeric: 'auto', style: 'short' })
-const absolute = new Intl.DateTimeFormat('en', { dateStyle: 'medium', timeStyle: 'short' })
+const relative = new Intl.RelativeTimeFormat('en', { numeric: 'auto' })
+const absolute = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeStyle: 'short' })
 
-/** "in 8 hr.", "yesterday" */
+/** "in 8 hours", "yesterday" */
 export function fromNow(iso: string, now: number): string {
   const minutes = Math.round((Date.parse(iso) - now) / 60_000)
+  if (minutes === 0) return 'just now'
   if (Math.abs(minutes) < 60) return relative.format(minutes, 'minute')
   if (Math.abs(minutes) < 36 * 60) return relative.format(Math.round(minutes / 60), 'hour')
   return relative.format(Math.round(minutes / (24 * 60)), 'day')
 }
 
-/** "Nov 21, 2026, 9:30 AM" */
+/** "21 Nov 2026, 09:30" */
 export const atTime = (iso: string): string => absolute.format(new Date(iso))
 
 export const firstName = (name: string): string => name.split(' ')[0] ?? name
@@ -26,7 +27,7 @@ export const initials = (name: string): string =>
 /** "1 participant", "3 participants" */
 export const counted = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`
 
-/** The time, so that "in 3 min." does not go stale on the screen. */
+/** The time, so that "in 3 minutes" does not go stale on the screen. */
 export function useNow(everyMs = 30_000): number {
   const [now, setNow] = useState(Date.now)
   useEffect(() => {

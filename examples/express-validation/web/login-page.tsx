@@ -3,6 +3,7 @@ import type { TenantWithUsers } from '../shared/api'
 import { api, messageOf } from './api'
 import { Avatar } from './avatar'
 import { CheckIcon } from './icons'
+import { announceSession } from './session-tabs'
 
 /** Chooses a tenant and a user. A real sign-in page would ask for a name; this one lists them, to make two windows with two people easy. */
 export function LoginPage({ onSignedIn }: { onSignedIn: () => Promise<void> }) {
@@ -37,6 +38,7 @@ export function LoginPage({ onSignedIn }: { onSignedIn: () => Promise<void> }) {
     setError(undefined)
     try {
       await api.login(userId, password)
+      announceSession()
       await onSignedIn()
     } catch (thrown) {
       setError(messageOf(thrown))
@@ -51,7 +53,13 @@ export function LoginPage({ onSignedIn }: { onSignedIn: () => Promise<void> }) {
           <CheckIcon />
         </span>
         <h1>Validation board</h1>
-        <p>A team decides on submissions together. Open it in two windows, as two people, and watch each other work.</p>
+        <p>A team decides on submissions together. Open the board in two windows, as two people:</p>
+        <ol>
+          <li>Sign in here as Dana, and in a private window as Kim.</li>
+          <li>Dana opens “KYC file 1042”: Kim sees who is reviewing it.</li>
+          <li>Dana approves it: Kim’s row and counts change, and a toast says so.</li>
+          <li>Meadow Clinics, meanwhile, sees nothing of it.</li>
+        </ol>
       </section>
       <form className="login-form" onSubmit={signIn}>
         <h2>Sign in</h2>

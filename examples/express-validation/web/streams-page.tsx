@@ -50,7 +50,8 @@ export function StreamsPage({ userOf }: { userOf: (userId: string) => User }) {
           <Figure label="Up for" value={duration(stats.uptimeMs)} />
         </dl>
       )}
-      <div className="table-frame">
+      {connections.length === 0 && <p className="empty">Nobody is listening.</p>}
+      <div className="table-frame" hidden={connections.length === 0}>
         <table className="table">
           <caption className="visually-hidden">Open streams of this tenant</caption>
           <thead>
@@ -80,7 +81,7 @@ export function StreamsPage({ userOf }: { userOf: (userId: string) => User }) {
                     {lagging ? 'Behind' : 'Up to date'}
                   </span>
                 </td>
-                <td>
+                <td className="cell-end">
                   <button
                     type="button"
                     className="button button-small"

@@ -49,32 +49,28 @@ function SubmissionRow({ submission, locks, user, userOf, now, open, onOpen }: R
   const [firstVersion] = useState(version)
   const flash = version === firstVersion ? '' : version % 2 === 0 ? 'flash-even' : 'flash-odd'
   const submitter = userOf(submittedBy)
-  const reviewer = locks[id]
+  const reviewer = status === 'pending' ? locks[id] : undefined
+  const overdue = isOverdue(submission, now)
   return (
     <tr className={flash} data-id={id} data-open={open}>
       <th scope="row">
         <button type="button" className="row-button" onClick={() => onOpen(id)}>
           {title}
         </button>
-        <p className="quiet">{participant}</p>
+        <p className="row-participant">{participant}</p>
       </th>
       <td data-label="Submitted by">
         <span className="person">
           <Avatar name={submitter.name} small />
-          <span>
-            {submittedBy === user.id ? 'You' : submitter.name}
-            <span className="quiet"> · {fromNow(submittedAt, now)}</span>
-          </span>
+          <TwoLines first={submittedBy === user.id ? 'You' : submitter.name} second={fromNow(submittedAt, now)} />
         </span>
       </td>
       <td data-label="Due">
-        <time dateTime={dueAt} title={atTime(dueAt)} className={isOverdue(submission, now) ? 'overdue' : undefined}>
-          {status !== 'pending'
-            ? '–'
-            : isOverdue(submission, now)
-              ? `Overdue, ${fromNow(dueAt, now)}`
-              : fromNow(dueAt, now)}
-        </time>
+        {status === 'pending' && (
+          <time dateTime={dueAt} title={atTime(dueAt)} className={overdue ? 'overdue' : undefined}>
+            {overdue ? <TwoLines first="Overdue" second={fromNow(dueAt, now)} /> : fromNow(dueAt, now)}
+          </time>
+        )}
       </td>
       <td data-label="Status">
         <StatusBadge status={status} />
@@ -82,11 +78,18 @@ function SubmissionRow({ submission, locks, user, userOf, now, open, onOpen }: R
       <td data-label="Review">
         {reviewer && <LockBadge name={firstName(userOf(reviewer).name)} mine={reviewer === user.id} />}
         {!reviewer && decidedBy && decidedAt && (
-          <span className="quiet">
-            {decidedBy === user.id ? 'You' : userOf(decidedBy).name} · {fromNow(decidedAt, now)}
-          </span>
+          <TwoLines first={decidedBy === user.id ? 'You' : userOf(decidedBy).name} second={fromNow(decidedAt, now)} />
         )}
       </td>
     </tr>
+  )
+}
+
+function TwoLines({ first, second }: { first: string; second: string }) {
+  return (
+    <span className="two-lines">
+      <span>{first}</span>
+      <span className="quiet">{second}</span>
+    </span>
   )
 }

@@ -55,6 +55,14 @@ describe('signing in', () => {
     expect(await dana.ask('GET', '/api/sse')).toMatchObject({ status: 401 })
   })
 
+  it('[session] signing out ends what was being reviewed', async () => {
+    const [dana, kim] = [await Visitor.signedIn(app.url, 'dana'), await Visitor.signedIn(app.url, 'kim')]
+    await dana.ask('PUT', '/api/submissions/harbor-bank-1042/lock', { holder: 'tab' })
+    expect((await kim.bootstrap()).locks).toHaveLength(1)
+    await dana.ask('POST', '/api/logout')
+    expect((await kim.bootstrap()).locks).toEqual([])
+  })
+
   it('[session] a session ends after its time', async () => {
     const short = await startApp({ SESSION_TTL_MS: '0' })
     const dana = await Visitor.signedIn(short.url, 'dana')
