@@ -50,9 +50,14 @@ export class Link implements StreamResponse, Sink {
   #clientDone = false
   /** Most bytes that the server's side held at once. */
   peakUnsent = 0
-  /** Bytes handed over after this was set are a breach. */
-  sealed = false
-  breached = false
+  /** An event was handed over after the right to it had ended, or was left in the queue. */
+  breach: string | undefined
+  /** When the grant ends, in virtual time. */
+  grantedUntil = Number.POSITIVE_INFINITY
+  /** The application has said yes. */
+  granted = false
+  #sealed = false
+  #streaming = false
 
   constructor(
     readonly server: Process,
@@ -74,10 +79,6 @@ export class Link implements StreamResponse, Sink {
     return this.#unsent
   }
 
-  get open_(): boolean {
-    return this.#server === 'open'
-  }
-
   answer(status: number, headers: Readonly<Record<string, string>>, body: string): void {
     if (this.gone) return
     this.#server = 'ending'
@@ -88,13 +89,20 @@ export class Link implements StreamResponse, Sink {
 
   open(headers: Readonly<Record<string, string>>): Sink {
     this.#server = 'open'
+    this.#streaming = true
     this.#respond(200, headers)
     return this
   }
 
   write(chunk: Chunk): boolean {
     if (this.#server !== 'open') return false
-    if (this.sealed && !chunk.text.startsWith('event: closing')) this.breached = true
+    const over = this.#sealed
+      ? 'the revocation'
+      : this.server.monotonic() >= this.grantedUntil
+        ? 'the expiry'
+        : undefined
+    if (over && !chunk.text.startsWith('event: closing'))
+      this.breach = `written after ${over}: ${chunk.text.slice(0, 60)}`
     this.#enqueue(chunk.bytes)
     this.#pump()
     this.#wasFull ||= this.#unsent > this.options.fullBytes
@@ -118,6 +126,15 @@ export class Link implements StreamResponse, Sink {
   listen(listener: SinkListener): void {
     this.#listener = listener
     if (this.gone) listener.closed()
+  }
+
+  /** The right has ended: from here on no event may be handed over, and none may be left in the queue. */
+  seal(): void {
+    if (this.#streaming) {
+      const left = this.#queue.map(String).find((text) => !text.startsWith('event: closing'))
+      if (left !== undefined) this.breach = `left in the queue after the revocation: ${left.slice(0, 60)}`
+    }
+    this.#sealed = this.granted
   }
 
   // The client's side

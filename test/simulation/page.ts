@@ -25,6 +25,8 @@ export class Page {
   #rows: readonly ShownRow[] = []
   /** Versions of rows that were shown, also of rows that are gone. */
   readonly #seen = new Map<string, number>()
+  /** Versions that handlers were given. */
+  readonly #given = new Map<string, number>()
   /** Events that came while the data was loaded again, to be applied after. */
   #held: ProjectEvent[] | undefined
   /** Facts that were received: each once, and in order. */
@@ -51,7 +53,10 @@ export class Page {
   load(): void {
     const { world } = this
     const again = () => this.process.run(1_000, () => this.load())
-    if (!world.up) return again()
+    if (!world.up) {
+      again()
+      return
+    }
     const { server, hub } = world
     void hub.cursor(this.projectId).then((since) => {
       server.run(world.random.int(0, 300), () => {
@@ -79,7 +84,7 @@ export class Page {
   /** Connected, nothing to load, and at the log's end. */
   upToDate(): boolean {
     const subscriber = this.#subscriber
-    if (!subscriber || subscriber.state !== 'connected' || this.#held || this.#source.waiting > 0) return false
+    if (subscriber?.state !== 'connected' || this.#held || this.#source.waiting > 0) return false
     const cursor = parseCursor(subscriber.cursor ?? '')
     const { epoch, head, log } = this.#source
     if (!cursor) return false
@@ -106,9 +111,11 @@ export class Page {
       return
     }
     const { epoch, offset } = this.#verified
-    if (cursor.epoch !== epoch)
-      return this.#fail(`the cursor went from ${epoch}.${offset} to ${cursor.epoch}.${cursor.offset} without a resync`)
-    if (cursor.offset < offset) return this.#fail(`the cursor went back from ${offset} to ${cursor.offset}`)
+    if (cursor.epoch !== epoch) {
+      this.#fail(`the cursor went from ${epoch}.${offset} to ${cursor.epoch}.${cursor.offset} without a resync`)
+      return
+    }
+    if (cursor.offset < offset) this.#fail(`the cursor went back from ${offset} to ${cursor.offset}`)
     const log = this.#source.log.get(epoch)
     for (let at = offset + 1; at <= cursor.offset; at++)
       for (const meant of log?.get(at) ?? []) this.#checkSeen(meant, at)
@@ -192,7 +199,10 @@ export class Page {
     // Another resync has begun another load.
     if (this.#held !== held || this.#stopped) return
     const again = () => this.process.run(1_000, () => this.#reload(held))
-    if (!world.up) return again()
+    if (!world.up) {
+      again()
+      return
+    }
     let answered = false
     world.server.run(world.random.int(1, 300), () => {
       const rows = this.#source.snapshot()
@@ -214,15 +224,31 @@ export class Page {
   #receive(event: ProjectEvent): void {
     const { world } = this
     world.figures.delivered++
-    const data = event.data as { project?: string; fact?: number } | undefined
+    const data = event.data as { project?: string; fact?: number; users?: string[] } | undefined
     if (event.projectId !== this.projectId || (event.type !== 'entity.deleted' && data?.project !== this.projectId)) {
       this.#fail(`an event of another project: ${JSON.stringify(event).slice(0, 200)}`)
     }
     if (this.channels && !this.channels.includes(event.channel ?? 'default'))
       this.#fail(`an event of the channel ${event.channel}`)
+    if (data?.users && !data.users.includes(this.userId))
+      this.#fail(`an event for ${data.users}, and this is ${this.userId}`)
+    this.#expectNewer(event)
     if (event.type === 'test:fact') this.#receiveFact(data?.fact as number)
     else if (this.#held) this.#held.push(event)
     else this.#apply(event)
+  }
+
+  /** Clause 5: what a handler is given of an entity is newer than what it was given before. */
+  #expectNewer(event: ProjectEvent): void {
+    if (event.entity === undefined) return
+    const versions = event.type === 'entity.batch' ? event.versions : [event.version]
+    const ids = event.type === 'entity.batch' ? event.ids : [event.id]
+    for (const [i, id] of ids.entries()) {
+      const version = versions?.[i] ?? 0
+      const before = this.#given.get(id) ?? 0
+      if (version <= before) this.#fail(`was given version ${version} of ${id} after ${before}`)
+      this.#given.set(id, version)
+    }
   }
 
   #receiveFact(fact: number): void {
@@ -242,7 +268,8 @@ export class Page {
       this.#see(row.id, row.version)
     }
     if (event.id !== null && event.version !== undefined) this.#see(event.id, event.version)
-    if (event.type === 'entity.batch') event.ids.forEach((id, i) => this.#see(id, event.versions?.[i] ?? 0))
+    if (event.type === 'entity.batch')
+      for (const [i, id] of event.ids.entries()) this.#see(id, event.versions?.[i] ?? 0)
   }
 
   #checkSeen(meant: Meant, offset: number): void {

@@ -50,6 +50,7 @@ export class Source {
     const choice = random.next()
     if (choice < 0.2) this.#fact()
     else if (choice < 0.27) this.#batch()
+    else if (choice < 0.31) this.#swap(random.pick(IDS))
     else this.#change(random.pick(IDS))
   }
 
@@ -78,7 +79,7 @@ export class Source {
     const fact = ++this.facts
     const channel = random.pick(CHANNELS)
     const users = random.chance(0.2) ? [random.pick(['u1', 'u2'])] : undefined
-    const data = { project: this.projectId, fact, pad: this.world.pad }
+    const data = { project: this.projectId, fact, users, pad: this.world.pad }
     this.#send({
       meant: { kind: 'fact', channel, users, fact },
       send: () => this.#project().emit('test:fact', data, { channel, audience: users && { users } }),
@@ -107,6 +108,22 @@ export class Source {
         send: () => this.#project().updated('row', id, { ...project, [field]: version }, { version }),
       })
     }
+  }
+
+  /** Two instances of an application race: the newer row is published first. Each publishes the row as a whole. */
+  #swap(id: string): void {
+    const row = this.rows.get(id)
+    if (!row) return
+    const sends = [1, 2].map((step) => {
+      const version = row.version + step
+      const fields = { ...row.fields, f0: version }
+      this.versions.set(id, version)
+      this.rows.set(id, { id, version, fields })
+      const meant: Meant = { kind: 'entity', channel: 'default', users: undefined, versions: { [key(id)]: version } }
+      const data = { project: this.projectId, pad: this.world.pad, ...fields }
+      return () => this.#send({ meant, send: () => this.#project().updated('row', id, data, { version }) })
+    })
+    for (const send of sends.reverse()) send()
   }
 
   #batch(): void {

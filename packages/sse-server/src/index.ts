@@ -9,16 +9,22 @@ export type {
 export { defineEvents } from '@entitycast/sse-protocol'
 export { MemoryAdapter } from './adapters/memory'
 export { EventHub } from './event-hub'
+export type { ConnectionFilter } from './feed/connection'
 export type { CorsOptions } from './hub/cors'
 export { HubError, type HubErrorCode } from './hub/error'
 export type { Grant } from './hub/grant'
 export type { ConnectionInfo, ConnectRequest, Hub, ListenFilter } from './hub/hub'
 export type { ConnectionLimits, EventHubOptions } from './hub/options'
-export type { EntityEventOptions, EventOptions, NamedEventOptions, ProjectPublisher } from './hub/project'
+export type {
+  BatchEventOptions,
+  EntityEventOptions,
+  EventOptions,
+  NamedEventOptions,
+  ProjectPublisher,
+} from './hub/project'
 export type { PublishOptions } from './hub/publisher'
 export { type EventStreamOptions, serveStream } from './hub/serve'
 export type { HubStats } from './hub/tally'
-export type { ConnectionFilter } from './registry/registry'
 export type {
   Adapter,
   AdapterManifest,

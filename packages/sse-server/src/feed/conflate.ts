@@ -84,7 +84,14 @@ function canMerge(previous: Run, next: Run): boolean {
   const a = fieldsOf(previous)
   const b = fieldsOf(next)
   if ((a.version === undefined) !== (b.version === undefined)) return false
-  return isPlain(a.data) && isPlain(b.data)
+  if (!isPlain(a.data) || !isPlain(b.data)) return false
+  // Where publishers race, the earlier one may be older than what the reader has already seen, and must not come back inside a newer
+  // one. Between neighbouring versions there is no room for that, and where every field is written again nothing of it is left.
+  return a.version === undefined || b.version === a.version + 1 || coversFields(b.data as object, a.data as object)
+}
+
+function coversFields(newer: object, older: object): boolean {
+  return Object.keys(older).every((field) => Object.hasOwn(newer, field))
 }
 
 function merge(previous: Run, next: Run): Run {

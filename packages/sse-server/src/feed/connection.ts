@@ -18,6 +18,13 @@ export interface ConnectionGrant {
   readonly reauthorize: (() => boolean | Promise<boolean>) | undefined
 }
 
+/** Which connections are meant. At least one field; each that is given must fit. */
+export interface ConnectionFilter {
+  projectId?: string
+  userId?: string
+  connectionId?: string
+}
+
 /** What happens to connections, for whoever counts. */
 export interface ConnectionObserver {
   /** Its end has begun: nothing more is written to it. Called once. */
@@ -31,6 +38,8 @@ export interface ConnectionObserver {
 
 /** After the last frame a peer has this long to take it, in milliseconds. */
 const END_GRACE_MS = 5_000
+/** `reauthorize` may take this long, in milliseconds: whoever cannot be asked about is not shown more. */
+const REAUTHORIZE_TIMEOUT_MS = 10_000
 
 /**
  * One open stream: a cursor into a feed, and a socket. There is no queue: what cannot be written now is still in the log, and is
@@ -38,8 +47,6 @@ const END_GRACE_MS = 5_000
  */
 export class Connection implements SinkListener {
   readonly view: View
-/** `reauthorize` may take this long, in milliseconds: whoever cannot be asked about is not shown more. */
-const REAUTHORIZE_TIMEOUT_MS = 10_000
   readonly openedAt: number
   /** The last offset that was written. */
   offset: number
@@ -83,6 +90,15 @@ const REAUTHORIZE_TIMEOUT_MS = 10_000
     return this.grant.userId
   }
 
+  /** Whether the filter means it. */
+  matches({ projectId, userId, connectionId }: ConnectionFilter): boolean {
+    return (
+      (projectId === undefined || projectId === this.feed.projectId) &&
+      (userId === undefined || userId === this.userId) &&
+      (connectionId === undefined || connectionId === this.id)
+    )
+  }
+
   /** Whether its end has begun: nothing more is written to it. */
   get ended(): boolean {
     return this.#ended
@@ -118,6 +134,10 @@ const REAUTHORIZE_TIMEOUT_MS = 10_000
         this.close('expired')
         return
       }
+      if (this.#resync) {
+        this.#sendResync(this.#resync)
+        continue
+      }
       const page = this.feed.page(this)
       if (page) this.#take(page)
       else this.#readPage()
@@ -134,10 +154,6 @@ const REAUTHORIZE_TIMEOUT_MS = 10_000
     this.lagging ||= this.offset < this.feed.head
     this.advance()
   }
-      if (this.#resync) {
-        this.#sendResync(this.#resync)
-        continue
-      }
 
   closed(): void {
     if (this.#gone) return
@@ -179,6 +195,10 @@ const REAUTHORIZE_TIMEOUT_MS = 10_000
       return
     }
     if (now >= this.grant.expiresAt) return this.close('expired')
+    if (this.#askedAt !== undefined) {
+      this.#askedAt += sleptMs
+      if (now - this.#askedAt >= REAUTHORIZE_TIMEOUT_MS) return this.close('expired')
+    }
     if (this.#full) {
       const unsent = this.sink.unsentBytes
       this.#stalledAt += sleptMs
@@ -195,10 +215,6 @@ const REAUTHORIZE_TIMEOUT_MS = 10_000
   get full(): boolean {
     return this.#full
   }
-    if (this.#askedAt !== undefined) {
-      this.#askedAt += sleptMs
-      if (now - this.#askedAt >= REAUTHORIZE_TIMEOUT_MS) return this.close('expired')
-    }
 
   /**
    * Ends the stream with the reason. After a revocation or an expiry nothing that was queued may go out, so a socket

@@ -15,9 +15,9 @@ import {
   quote,
   type ResyncReason,
 } from '@entitycast/sse-protocol'
-import { Connection, type ConnectionObserver } from '../feed/connection'
+import { Connection, type ConnectionFilter, type ConnectionObserver } from '../feed/connection'
 import { Feed, type FeedListener } from '../feed/feed'
-import { type ConnectionFilter, Registry } from '../registry/registry'
+import { Registry } from '../registry/registry'
 import type { Adapter } from '../seams/adapter'
 import type { Ports } from '../seams/ports'
 import { Chunk, type Sink } from '../seams/sink'
@@ -30,6 +30,7 @@ import { type EventHubOptions, type HubSettings, readOptions } from './options'
 import { Pace } from './pace'
 import { type ProjectPublisher, projectPublisher } from './project'
 import { Publisher, type PublishOptions } from './publisher'
+import { Revocations } from './revocations'
 import { count, type HubStats, Tally } from './tally'
 
 /** A feed that nobody reads is kept for this long, in milliseconds. */
@@ -67,6 +68,8 @@ export interface ConnectRequest {
   /** The client's cursor, as it sent it: not to be trusted. */
   readonly lastEventId?: string | undefined
   readonly ip?: string | undefined
+  /** When the application was asked for the grant, by the hub's monotonic clock: a later revocation undoes it. */
+  readonly askedAt: number
   readonly reauthorize?: (() => boolean | Promise<boolean>) | undefined
   /** Whether the client has left. */
   gone(): boolean
@@ -83,15 +86,16 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
   readonly #adapter: Adapter
   readonly #ports: Ports
   readonly #publisher: Publisher
+  readonly #pace: Pace
   readonly #caretaker: Caretaker
   readonly #admission: Admission
   readonly #registry = new Registry()
   readonly #feeds = new Map<string, Feed>()
   readonly #opening = new Map<string, Promise<Feed>>()
-  readonly #pace: Pace
   /** Connections that have ended, and whose sockets have not. */
   readonly #leaving = new Set<Connection>()
   readonly #tally = new Tally()
+  readonly #revocations = new Revocations()
   readonly #beats = new Map<string | undefined, Chunk>()
   readonly #madeAt: number
   #closing: Promise<void> | undefined
@@ -107,6 +111,7 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
     this.#madeAt = clock.monotonic()
     adapter.start(this.#settings.retention)
     this.#publisher = new Publisher(adapter, this.#settings, options.events, clock)
+    this.#pace = new Pace(clock)
     this.#admission = new Admission(this.#settings.limits, this.#registry, this.#ports)
     this.#caretaker = new Caretaker(clock, this.#settings.heartbeatIntervalMs, this.#settings.stallTimeoutMs, {
       connections: () => [...this.#registry, ...this.#leaving],
@@ -114,7 +119,6 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
       tidy: (now) => this.#tidy(now),
     })
   }
-    this.#pace = new Pace(clock)
 
   /**
    * Adds an event to its project's log, and so to every page that may see it. Resolves with the event's cursor when the log has
@@ -131,6 +135,7 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
       const record = this.#publisher.encode(event as EventInput, options)
       const { epoch, offset } = await this.#publisher.append(event.projectId, record)
       this.#tally.published++
+      if (this.#registry.size > 0) await this.#pace.take(record.data.length)
       return formatCursor(epoch, offset)
     } catch (error) {
       this.#tally.publishFailures++
@@ -138,7 +143,6 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
     }
   }
 
-      if (this.#registry.size > 0) await this.#pace.take(record.data.length)
   /**
    * The same, short, for one project.
    *
@@ -159,6 +163,7 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
    *
    * @returns a function that stops it
    * @throws ProtocolError `INVALID_PROJECT_ID`, `INVALID_PATTERN`
+   * @throws HubError `CLOSED` after `close()`
    * @example
    * const stop = hub.listen({ projectId: 'proj_123', type: 'lock:*' }, (event) => console.log(event.type, event.data))
    */
@@ -166,7 +171,6 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
     filter: { projectId: string; type?: Type; pattern?: undefined },
     handler: (event: EventForType<Definitions, Type>) => void,
     options?: { onResync?: (reason: ResyncReason) => void },
-   * @throws HubError `CLOSED` after `close()`
   ): () => void
   listen<Pattern extends PatternOf<Definitions>>(
     filter: { projectId: string; pattern: Pattern; type?: undefined },
@@ -180,6 +184,7 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
   ): () => void {
     const { projectId, type, pattern } = filter
     assertProjectId(projectId)
+    if (this.#closed) throw new HubError('CLOSED', 'The hub is closed; listen before hub.close()')
     const index = new HandlerIndex()
     const call = handler as (event: ProjectEvent) => void | Promise<void>
     const failed = (error: unknown) =>
@@ -187,7 +192,6 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
     // An async handler's rejection is the handler's failure like any other.
     const run = (event: ProjectEvent) => void Promise.resolve(call(event)).catch(failed)
     if (pattern === undefined) index.addType(type ?? '*', run)
-    if (this.#closed) throw new HubError('CLOSED', 'The hub is closed; listen before hub.close()')
     else index.addPattern(pattern, run)
     const listener: FeedListener = {
       entry: ({ record }) => {
@@ -279,7 +283,13 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
    * @throws HubError `INVALID_FILTER`
    */
   revoke(filter: ConnectionFilter): number {
-    return this.#end(filter, 'revoked')
+    const ended = this.#end(filter, 'revoked')
+    // A stream whose end has begun for another reason may still hold bytes that its socket has not taken.
+    for (const connection of this.#leaving) {
+      if (connection.matches(filter)) connection.destroy()
+    }
+    this.#revocations.add(filter, this.#ports.clock.monotonic())
+    return ended
   }
 
   /** What the hub has done and holds. */
@@ -333,12 +343,17 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
     const { projectId, userId, expiresAt } = grant
     const lifetimeMs = expiresAt === undefined ? Number.POSITIVE_INFINITY : expiresAt - clock.now()
     if (lifetimeMs <= 0) throw new HubError('UNAUTHORIZED', 'The grant has expired')
+    const ends = clock.monotonic() + lifetimeMs
     this.#admission.check({ projectId, userId, ip: request.ip })
     const feed = await this.#feed(projectId)
     const start = await feed.locate(request.lastEventId)
     // Nothing is awaited from here on: what was checked still holds when the connection is in the registry.
     if (this.#closing) throw this.#admission.draining()
     if (request.gone()) return
+    if (this.#revocations.undo(grant, request.askedAt)) {
+      // The grant may be older than the revocation: let the client ask again.
+      throw new HubError('UNAVAILABLE', 'Access has changed meanwhile', { retryAfterMs: 1_000 })
+    }
     this.#admission.take({ projectId, userId, ip: request.ip })
     const now = clock.monotonic()
     const { heartbeatIntervalMs, maxAgeMs, retryMs } = this.#settings
@@ -348,7 +363,6 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
       {
         connectionId: `conn_${randomId()}`,
         userId,
-    const ends = clock.monotonic() + lifetimeMs
         channels,
         ip: request.ip,
         expiresAt: ends,
@@ -386,6 +400,10 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
     return this.#ports.clock
   }
 
+  get random(): Ports['random'] {
+    return this.#ports.random
+  }
+
   readonly #observer: ConnectionObserver = {
     ended: (connection, reason) => {
       this.#registry.remove(connection)
@@ -403,10 +421,6 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
     },
     failed: (connection, error) =>
       this.#settings.logger.error('a connection met an error', { connectionId: connection.id, error: describe(error) }),
-  }
-
-  get random(): Ports['random'] {
-    return this.#ports.random
   }
 
   async #feed(projectId: string): Promise<Feed> {
@@ -492,6 +506,7 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
     const end = (connection: Connection) => {
       connection.advance()
       connection.close('shutdown', Math.round(this.#settings.retryMs * (0.5 + random())))
+    }
     const everyoneLeft = new Promise<void>((resolve) => {
       this.#allLeft = resolve
       if (this.#registry.size === 0 && this.#leaving.size === 0) resolve()
@@ -509,7 +524,6 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
     for (const connection of [...this.#registry, ...this.#leaving]) connection.destroy()
     this.#caretaker.stop()
     for (const feed of this.#feeds.values()) {
-    }
       feed.listeners.clear()
       feed.close()
     }

@@ -23,6 +23,11 @@ export interface EntityEventOptions extends EventOptions {
   version?: number | undefined
 }
 
+export interface BatchEventOptions extends EventOptions {
+  /** The version of each id after the change, in the order of the ids. */
+  versions?: readonly number[] | undefined
+}
+
 export interface NamedEventOptions extends EventOptions, Pick<PublishOptions, 'conflateKey'> {}
 
 /** Publishes events of one project. Each method resolves with the event's cursor once it is in the log, and rejects as `hub.publish` does. */
@@ -52,7 +57,7 @@ export interface ProjectPublisher<Definitions extends EventDefinitions = EventDe
     entity: Entity,
     ids: readonly string[],
     data?: EntityData<Definitions, Entity>,
-    options?: EventOptions,
+    options?: BatchEventOptions,
   ): Promise<string>
   /** A named event: `lock:acquired`. */
   emit<Type extends NamedType<Definitions>>(
@@ -68,7 +73,10 @@ export function projectPublisher<Definitions extends EventDefinitions>(
   projectId: string,
   publish: Publish,
 ): ProjectPublisher<Definitions> {
-  const send = (fields: object, { audience, ...options }: EntityEventOptions & NamedEventOptions = {}) => {
+  const send = (
+    fields: object,
+    { audience, ...options }: EntityEventOptions & BatchEventOptions & NamedEventOptions = {},
+  ) => {
     const { conflateKey, ...rest } = options
     return publish({ ...fields, projectId, ...rest } as EventInput, { audience, conflateKey })
   }

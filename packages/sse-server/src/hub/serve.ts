@@ -57,6 +57,7 @@ export async function serveStream<Source>(
       throw new HubError('UNAVAILABLE', 'The server is shutting down', {
         retryAfterMs: 1_000 + Math.round(hub.random() * 2_000),
       })
+    const askedAt = hub.clock.monotonic()
     const grant = await authorize(hub, options, source)
     if (response.gone) return
     if (!grant) throw new HubError('UNAUTHORIZED', 'No valid credentials')
@@ -74,6 +75,7 @@ export async function serveStream<Source>(
       channels: query.channels,
       lastEventId: request.header('last-event-id') ?? query.lastEventId,
       ip: options.clientIp ? options.clientIp(source) : request.ip,
+      askedAt,
       reauthorize: reauthorize && (() => reauthorize(source, grant)),
       gone: () => response.gone,
       open: () => response.open({ ...STREAM_HEADERS, ...cors }),
@@ -116,8 +118,6 @@ function readQuery(request: StreamRequest): { channels: string[] | undefined; la
   }
 }
 
-async function authorize<Source>(
-  hub: Hub,
 /** A request line may hold anything: what cannot be read as an address is the client's mistake. */
 function queryOf(url: string): URLSearchParams {
   const at = url.indexOf('?')
@@ -133,6 +133,8 @@ function encoded(projectId: string): string | undefined {
   }
 }
 
+async function authorize<Source>(
+  hub: Hub,
   options: EventStreamOptions<Source>,
   source: Source,
 ): Promise<Grant | null | undefined> {
@@ -155,9 +157,9 @@ function readError(thrown: unknown): HubError {
   // By name: other libraries' errors have a code and a status too, and a message that is not for clients.
   if (
     thrown instanceof Error &&
+    name === 'HubError' &&
     typeof code === 'string' &&
     typeof status === 'number' &&
-    name === 'HubError' &&
     status >= 400 &&
     status <= 599
   )

@@ -1,11 +1,4 @@
-import type { Connection } from '../feed/connection'
-
-/** Which connections are meant. At least one field; each that is given must fit. */
-export interface ConnectionFilter {
-  projectId?: string
-  userId?: string
-  connectionId?: string
-}
+import type { Connection, ConnectionFilter } from '../feed/connection'
 
 /** Which of the limits a further connection would break. */
 export type LimitName = 'perUser' | 'perIp' | 'perProject' | 'perProcess'
@@ -45,12 +38,7 @@ export class Registry {
   *matching(filter: ConnectionFilter): Generator<Connection, void, undefined> {
     const { connectionId } = filter
     const candidates = connectionId === undefined ? this.#byId.values() : [this.#byId.get(connectionId)]
-    for (const connection of candidates) {
-      if (!connection) continue
-      if (filter.projectId !== undefined && connection.feed.projectId !== filter.projectId) continue
-      if (filter.userId !== undefined && connection.userId !== filter.userId) continue
-      yield connection
-    }
+    for (const connection of candidates) if (connection?.matches(filter)) yield connection
   }
 
   /** The first limit that one more connection of this kind would break. */
