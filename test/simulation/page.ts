@@ -86,17 +86,15 @@ export class Page {
     const subscriber = this.#subscriber
     if (subscriber?.state !== 'connected' || this.#held || this.#source.waiting > 0) return false
     const cursor = parseCursor(subscriber.cursor ?? '')
-    const { epoch, head, log } = this.#source
-    if (!cursor) return false
-    // A log that nobody used for long begins anew; then nothing was published into it yet.
-    return cursor.epoch === epoch ? cursor.offset >= head : !log.has(cursor.epoch)
+    const { head } = this.#source
+    return cursor !== null && cursor.epoch === head?.epoch && cursor.offset >= head.offset
   }
 
   describe(): string {
     const { state, cursor } = this.#subscriber ?? {}
-    const { epoch, head, waiting } = this.#source
+    const { head, waiting } = this.#source
     const loading = this.#held ? ', loading' : ''
-    return `page ${this.index} (${this.userId}) of ${this.projectId} is ${state} at ${cursor}${loading}; the log is at ${epoch}.${head}, ${waiting} publishes wait`
+    return `page ${this.index} (${this.userId}) of ${this.projectId} is ${state} at ${cursor}${loading}; the log is at ${head?.epoch}.${head?.offset}, ${waiting} publishes wait`
   }
 
   /** After each step: everything up to the cursor that this page may see was seen. */

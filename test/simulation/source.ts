@@ -1,4 +1,4 @@
-import { parseCursor } from '@entitycast/sse-protocol'
+import { type Cursor, parseCursor } from '@entitycast/sse-protocol'
 import { CHANNELS, type World } from './world'
 
 /** A row of the database that pages show. */
@@ -33,9 +33,8 @@ export class Source {
   readonly versions = new Map<string, number>()
   /** What was accepted, by epoch and offset. */
   readonly log = new Map<string, Map<number, Meant[]>>()
-  /** The log that was written last, and its newest offset; none where the last log was lost. */
-  epoch: string | undefined
-  head = 0
+  /** Where the log really ends; none before anybody has opened it. */
+  head: Cursor | undefined
   facts = 0
   readonly #waiting = new Set<Publication>()
 
@@ -56,8 +55,7 @@ export class Source {
 
   /** The log is gone: whoever had a cursor into it is told. */
   lost(): void {
-    this.epoch = undefined
-    this.head = 0
+    this.head = undefined
   }
 
   /** After a crash the application publishes again what it does not know to be accepted. */
@@ -167,8 +165,6 @@ export class Source {
         if (!cursor) return world.fail(`publish resolved with ${text}`)
         let offsets = this.log.get(cursor.epoch)
         if (!offsets) this.log.set(cursor.epoch, (offsets = new Map()))
-        this.epoch = cursor.epoch
-        this.head = cursor.offset
         const here = offsets.get(cursor.offset)
         if (here) here.push(publication.meant)
         else offsets.set(cursor.offset, [publication.meant])

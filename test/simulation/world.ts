@@ -1,4 +1,12 @@
-import { EventHub, HubError, MemoryAdapter, type Retention, serveStream } from '@entitycast/sse-server'
+import {
+  type Adapter,
+  type Cursor,
+  EventHub,
+  HubError,
+  MemoryAdapter,
+  type Retention,
+  serveStream,
+} from '@entitycast/sse-server'
 import { type ClientResponse, Link } from './network'
 import { Page } from './page'
 import { Process } from './process'
@@ -190,8 +198,12 @@ export class World {
     const adapter = Object.assign(Object.create(log), {
       manifest: log.manifest,
       start: log.start.bind(log),
-      append: log.append.bind(log),
-      open: log.open.bind(log),
+      append: async (...args: Parameters<Adapter['append']>) => this.#atHead(args[0], await log.append(...args)),
+      open: async (...args: Parameters<Adapter['open']>) => {
+        const open = await log.open(...args)
+        this.#atHead(args[0], open.head)
+        return open
+      },
       read: log.read.bind(log),
       close: async () => {},
     })
@@ -211,6 +223,12 @@ export class World {
     })
     this.#up = true
     for (const source of this.sources.values()) source.republish()
+  }
+
+  #atHead(projectId: string, head: Cursor): Cursor {
+    const source = this.sources.get(projectId) as Source
+    source.head = head
+    return head
   }
 
   #stop(keepLog: boolean): void {
