@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { NestFactory } from '@nestjs/core'
 import type { NestExpressApplication } from '@nestjs/platform-express'
+import { MAX_UPLOAD_BYTES } from '../shared/model.js'
 import { AppModule } from './app.module.js'
 import { CONFIG, type Config, EXAMPLE_DIR } from './config.js'
 import { Database } from './database.js'
@@ -20,7 +21,7 @@ async function main(): Promise<void> {
   await addSamples(app.get(DocumentStore))
 
   app.useBodyParser('json', { limit: '512kb' })
-  app.useBodyParser('text', { limit: '128kb' })
+  app.useBodyParser('text', { limit: MAX_UPLOAD_BYTES })
   app.useStaticAssets(join(EXAMPLE_DIR, 'dist/web'), { index: 'index.html' })
   app.enableShutdownHooks()
 

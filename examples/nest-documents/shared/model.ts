@@ -44,6 +44,9 @@ export interface ProjectData {
   cursor: string
 }
 
+/** The largest text that can be uploaded. */
+export const MAX_UPLOAD_BYTES = 128 * 1024
+
 export type BulkAction = 'embed' | 'reset' | 're-embed'
 
 export interface SearchHit {

@@ -10,7 +10,7 @@ export const PEOPLE: readonly Person[] = [
   { id: 'user_maya', name: 'Maya Lindqvist', role: 'Research lead', projects: [northwind] },
   { id: 'user_tomas', name: 'Tomás Okafor', role: 'Field analyst', projects: [northwind] },
   { id: 'user_priya', name: 'Priya Raman', role: 'Partner', projects: [acme] },
-  { id: 'user_sam', name: 'Sam Duarte', role: 'Auditor, works for both', projects: [northwind, acme] },
+  { id: 'user_sam', name: 'Sam Duarte', role: 'Auditor', projects: [northwind, acme] },
 ]
 
 export function findPerson(id: string | undefined): Person | undefined {
