@@ -41,7 +41,7 @@ describe.skipIf(isMissing)('nest-documents in Chromium', { timeout: 240_000 }, (
     rmSync(folder, { recursive: true, force: true })
   })
 
-  it('[2.4] two tabs follow an ingestion live, through kill -9 and a restart, and end equal to the database without a reload; the other project’s page gets nothing', async () => {
+  it('[D4] two tabs follow an ingestion live, through kill -9 and a restart, and end equal to the database without a reload; the other project’s page gets nothing', async () => {
     const dataDir = join(folder, 'killed')
     let server = await ServerProcess.start(dataDir, SLOW)
     const { url, port } = server
@@ -99,7 +99,7 @@ describe.skipIf(isMissing)('nest-documents in Chromium', { timeout: 240_000 }, (
     }
   })
 
-  it('shows an upload, a bulk change and a deletion in the other tab too', async () => {
+  it('[documents] shows an upload, a bulk change and a deletion in the other tab too', async () => {
     const server = await ServerProcess.start(join(folder, 'edited'), QUICK)
     const tabs: Tab[] = []
     try {
@@ -135,7 +135,7 @@ describe.skipIf(isMissing)('nest-documents in Chromium', { timeout: 240_000 }, (
     }
   })
 
-  it('[2.8] goes on when the token has expired: the page renews it, and the stream resumes', async () => {
+  it('[D8] goes on when the token has expired: the page renews it, and the stream resumes', async () => {
     const server = await ServerProcess.start(join(folder, 'expired'), { ...QUICK, ACCESS_TOKEN_TTL_S: '5' })
     const tabs: Tab[] = []
     try {
@@ -152,7 +152,7 @@ describe.skipIf(isMissing)('nest-documents in Chromium', { timeout: 240_000 }, (
     }
   })
 
-  it('ends by itself at SIGTERM, with open streams and work under way', async () => {
+  it('[S7] ends by itself at SIGTERM, with open streams and work under way', async () => {
     const server = await ServerProcess.start(join(folder, 'ended'), SLOW)
     const maya = await Tab.open(browser, server.url, 'user_maya')
     try {
@@ -166,7 +166,7 @@ describe.skipIf(isMissing)('nest-documents in Chromium', { timeout: 240_000 }, (
     }
   })
 
-  it('takes the picture of the README', async () => {
+  it('[documents] takes the picture of the README', async () => {
     const write = process.env.ENTITYCAST_SCREENSHOTS === '1'
     const path = write
       ? fileURLToPath(new URL('../../docs/screenshot.png', import.meta.url))

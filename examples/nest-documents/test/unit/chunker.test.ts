@@ -6,23 +6,23 @@ const sentence = (words: number) => `${Array.from({ length: words }, (_, i) => `
 const bare = (text: string) => text.replace(/\s+/g, '')
 
 describe('chunkText', () => {
-  it('keeps a heading with its paragraph', () => {
+  it('[chunker] keeps a heading with its paragraph', () => {
     expect(chunkText('Title\n\nA short paragraph.')).toEqual(['Title\n\nA short paragraph.'])
   })
 
-  it('gives paragraphs that do not fit together a chunk each', () => {
+  it('[chunker] gives paragraphs that do not fit together a chunk each', () => {
     const paragraph = sentence(40)
     expect(paragraph.length).toBeGreaterThan(CHUNK_CHARACTERS / 2)
     expect(chunkText(`${paragraph}\n\n${paragraph}\n \n${paragraph}`)).toEqual([paragraph, paragraph, paragraph])
   })
 
-  it('cuts a long paragraph between sentences', () => {
+  it('[chunker] cuts a long paragraph between sentences', () => {
     const chunks = chunkText(Array.from({ length: 8 }, () => sentence(20)).join(' '))
     expect(chunks.length).toBeGreaterThan(1)
     for (const chunk of chunks) expect(chunk).toMatch(/^word0 .*\.$/)
   })
 
-  it('cuts a word that is longer than a chunk, but no character', () => {
+  it('[chunker] cuts a word that is longer than a chunk, but no character', () => {
     const chunks = chunkText('🌊'.repeat(30), 11)
     expect(chunks).toEqual([
       '🌊'.repeat(5),
@@ -34,16 +34,16 @@ describe('chunkText', () => {
     ])
   })
 
-  it('reads Windows and old Mac line ends, and skips a byte order mark', () => {
+  it('[chunker] reads Windows and old Mac line ends, and skips a byte order mark', () => {
     expect(chunkText('\uFEFFone\r\n\r\ntwo\r\rthree', 5)).toEqual(['one', 'two', 'three'])
   })
 
-  it('makes nothing of nothing', () => {
+  it('[chunker] makes nothing of nothing', () => {
     expect(chunkText('')).toEqual([])
     expect(chunkText(' \n\n\t\n ')).toEqual([])
   })
 
-  it('loses nothing but white space and never passes the limit, whatever the text', () => {
+  it('[chunker] loses nothing but white space and never passes the limit, whatever the text', () => {
     const text = fc.array(fc.oneof(fc.string(), fc.constantFrom('\n\n', '. ', '\r\n', ' ', '🌊', 'word')), {
       maxLength: 60,
     })

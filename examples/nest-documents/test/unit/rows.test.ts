@@ -32,7 +32,7 @@ const rows: Rows = {
 const event = (fields: object) => ({ projectId: 'p', timestamp: '2026-01-01T00:00:00.000Z', ...fields }) as EntityEvent
 
 describe('the rows of the page', () => {
-  it('take a newer update and its version', () => {
+  it('[documents] take a newer update and its version', () => {
     const update = {
       type: 'entity.updated',
       entity: 'document',
@@ -43,7 +43,7 @@ describe('the rows of the page', () => {
     expect(applyToRows(rows, event(update)).documents[0]).toMatchObject({ embeddedChunks: 5, version: 8 })
   })
 
-  it('are not taken back by an update from before they were loaded', () => {
+  it('[documents] are not taken back by an update from before they were loaded', () => {
     const update = {
       type: 'entity.updated',
       entity: 'document',
@@ -54,7 +54,7 @@ describe('the rows of the page', () => {
     expect(applyToRows(rows, event(update)).documents).toBe(rows.documents)
   })
 
-  it('take a batch, but not those that were loaded with a newer version', () => {
+  it('[documents] take a batch, but not those that were loaded with a newer version', () => {
     const batch = {
       type: 'entity.batch',
       entity: 'document',
@@ -68,13 +68,13 @@ describe('the rows of the page', () => {
     ])
   })
 
-  it('lose the chunks of a deleted document', () => {
+  it('[documents] lose the chunks of a deleted document', () => {
     const gone = applyToRows(rows, event({ type: 'entity.deleted', entity: 'document', id: 'a', version: 9 }))
     expect(gone.documents.map(({ id }) => id)).toEqual(['b'])
     expect(gone.chunks.map(({ id }) => id)).toEqual(['b-1'])
   })
 
-  it('show each activity once, newest first', () => {
+  it('[documents] show each activity once, newest first', () => {
     const entry = (id: string, at: string) => ({ id, userName: 'Maya', text: 'did something', at })
     const once = addActivity(addActivity(rows, entry('1', '2026-01-01T00:00:01Z')), entry('2', '2026-01-01T00:00:02Z'))
     const again = addActivity(once, entry('1', '2026-01-01T00:00:01Z'))
