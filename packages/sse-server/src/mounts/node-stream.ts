@@ -1,7 +1,14 @@
 import { type IncomingMessage, ServerResponse } from 'node:http'
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
 import type { Duplex } from 'node:stream'
-import { type Chunk, LAGGING_BYTES, type Sink, type SinkListener, type StreamResponse } from '@entitycast/sse-server'
+import {
+  type Chunk,
+  type EventHub,
+  LAGGING_BYTES,
+  type Sink,
+  type SinkListener,
+  type StreamResponse,
+} from '@entitycast/sse-server'
 
 export type NodeRequest = IncomingMessage | Http2ServerRequest
 export type NodeResponse = ServerResponse | Http2ServerResponse
@@ -13,6 +20,7 @@ export type HeldHeaders = Readonly<Record<string, number | string | readonly str
  * noticed; and what it says about room is always followed by `drained` or `closed`.
  */
 export class NodeStream implements StreamResponse, Sink {
+  readonly #hub: Pick<EventHub, 'draining'>
   readonly #req: NodeRequest
   /** Of either kind: what is used here, the compatibility API of HTTP/2 has too. */
   readonly #res: ServerResponse
@@ -27,7 +35,8 @@ export class NodeStream implements StreamResponse, Sink {
   #socket: Duplex | undefined
   #flush: (() => void) | undefined
 
-  constructor(req: NodeRequest, res: NodeResponse, headers: HeldHeaders = {}) {
+  constructor(hub: Pick<EventHub, 'draining'>, req: NodeRequest, res: NodeResponse, headers: HeldHeaders = {}) {
+    this.#hub = hub
     this.#req = req
     this.#res = res as ServerResponse
     this.#http1 = !('stream' in res)
@@ -57,8 +66,9 @@ export class NodeStream implements StreamResponse, Sink {
 
   answer(status: number, headers: Readonly<Record<string, string>>, body: string): void {
     if (this.gone) return
-    // A server that sheds load or shuts down (503, or 200 and the end) does not want the connection back: its `close` would wait for it.
-    this.#head(status, headers, status !== 200 && status < 500)
+    this.#head(status, headers)
+    // On a connection that is kept the client would come again, and the server's `close` would wait for it.
+    if (this.#http1 && this.#hub.draining) this.#res.setHeader('connection', 'close')
     if (body === '' || this.#req.method === 'HEAD') this.#res.end()
     else this.#res.end(body)
   }
@@ -67,8 +77,7 @@ export class NodeStream implements StreamResponse, Sink {
     if (this.gone) return this
     this.#opened = true
     const res = this.#res
-    // The connection ends with the stream, so that a server that closes need not wait for idle ones.
-    this.#head(200, headers, false)
+    this.#head(200, headers)
     res.flushHeaders()
     if (this.#http1) {
       res.socket?.setNoDelay?.(true)
@@ -115,14 +124,13 @@ export class NodeStream implements StreamResponse, Sink {
     return !this.#full
   }
 
-  #head(status: number, headers: Readonly<Record<string, string>>, keep: boolean): void {
+  #head(status: number, headers: Readonly<Record<string, string>>): void {
     const res = this.#res
     res.statusCode = status
     for (const [name, value] of Object.entries(headers)) {
       const before = name.toLowerCase() === 'vary' ? res.getHeader(name) : undefined
       res.setHeader(name, before ? `${before}, ${value}` : value)
     }
-    if (this.#http1 && !keep) res.setHeader('connection', 'close')
   }
 
   readonly #onDrain = (): void => {
@@ -136,7 +144,11 @@ export class NodeStream implements StreamResponse, Sink {
     if (this.#closed) return
     this.#closed = true
     this.#res.off('close', this.#onClose)
-    if (this.#http1) this.#req.socket.off('close', this.#onClose)
+    if (this.#http1) {
+      this.#req.socket.off('close', this.#onClose)
+      // Not by a `Connection: close` at the start: then clients take a stream that was cut for one that has ended.
+      if (this.#hub.draining) this.#req.socket.destroySoon?.()
+    }
     const writable = this.#socket ?? this.#res
     writable.off('drain', this.#onDrain)
     this.#listener?.closed()

@@ -58,7 +58,7 @@ export function openStream(
   return serveNode(hub, { ...options, authorize: () => grant }, req, req, res)
 }
 
-/** A request listener that answers with `hub.stats()` as JSON. It names users' counts: put it behind the application's own check. */
+/** A request listener that answers with `hub.stats()` as JSON. Put it behind the application's own check. */
 export function eventStats(hub: EventHub): (req: NodeRequest, res: NodeResponse) => void {
   return (_req, res) => {
     res.setHeader('content-type', 'application/json; charset=utf-8')
@@ -76,7 +76,7 @@ export function serveNode<Source>(
   res: NodeResponse,
   details: ExchangeDetails = {},
 ): Promise<void> {
-  const response = new NodeStream(req, res, details.headers)
+  const response = new NodeStream(hub, req, res, details.headers)
   const request = {
     method: req.method ?? 'GET',
     url: details.url ?? req.url ?? '/',

@@ -1,0 +1,80 @@
+import { EventHub } from '@entitycast/sse-server'
+import { eventStats, eventStream } from '@entitycast/sse-server/fastify'
+import fastify, { type FastifyInstance } from 'fastify'
+import { describe, expect, it } from 'vitest'
+import { type Listening, socketsOf } from './listening'
+import { authorize, GOOD, mountSuite } from './mount-suite'
+import { StreamClient } from './stream-client'
+
+async function listen(app: FastifyInstance): Promise<Listening> {
+  const url = await app.listen({ port: 0, host: '127.0.0.1' })
+  return { url, sockets: () => socketsOf(app.server), close: () => app.close() }
+}
+
+mountSuite({
+  name: 'fastify',
+  // TRACE is not a method that Fastify knows by default.
+  methods: ['HEAD', 'OPTIONS', 'POST'],
+  refuses: 'mount',
+  serve: async (hub, { authorize, ...options }) => {
+    const app = fastify()
+    await app.register(eventStream, {
+      ...options,
+      hub,
+      path: '/stream',
+      authorize: (request) => authorize((name) => request.headers[name]?.toString()),
+    })
+    app.get('/stats', eventStats(hub))
+    return listen(app)
+  },
+})
+
+describe('in a Fastify application', () => {
+  it('[S7] app.close() returns with streams open, and closes the hub', async () => {
+    const hub = new EventHub({ logger: false })
+    const app = fastify()
+    await app.register(eventStream, { hub, path: '/stream', authorize: () => ({ projectId: 'p1' }) })
+    const { url } = await listen(app)
+    const clients = await Promise.all(Array.from({ length: 20 }, () => StreamClient.open(`${url}/stream`)))
+    for (const client of clients) await client.next('connected')
+    await app.close()
+    for (const client of clients) expect((await client.next('closing')).data).toEqual({ reason: 'shutdown' })
+    expect(hub.stats()).toMatchObject({ accepting: false, connections: 0 })
+  })
+
+  it('[S7] drainMs: false leaves the hub to the application', async () => {
+    const hub = new EventHub({ logger: false })
+    const app = fastify()
+    await app.register(eventStream, { hub, path: '/stream', authorize: () => ({ projectId: 'p1' }), drainMs: false })
+    await listen(app)
+    await app.close()
+    expect(hub.stats().accepting).toBe(true)
+    await hub.close()
+  })
+
+  it('hooks of its scope run before it, and the headers they set go out with the stream and with a refusal', async () => {
+    const hub = new EventHub({ logger: false })
+    const app = fastify()
+    app.addHook('onRequest', async (request, reply) => {
+      reply.header('x-request-id', 'r1').header('access-control-allow-origin', '*')
+      if (request.headers['x-blocked']) return reply.code(418).send({ blocked: true })
+    })
+    await app.register(eventStream, {
+      hub,
+      prefix: '/api',
+      path: '/stream',
+      authorize: (request) => authorize((name) => request.headers[name]?.toString()),
+    })
+    const { url } = await listen(app)
+    const granted = await StreamClient.open(`${url}/api/stream`, { headers: GOOD })
+    await granted.next('connected')
+    expect(granted.headers).toMatchObject({ 'x-request-id': 'r1', 'access-control-allow-origin': '*' })
+    const refused = await StreamClient.open(`${url}/api/stream`)
+    expect(refused.status).toBe(401)
+    expect(refused.headers).toMatchObject({ 'x-request-id': 'r1', 'access-control-allow-origin': '*' })
+    const blocked = await StreamClient.open(`${url}/api/stream`, { headers: { ...GOOD, 'x-blocked': '1' } })
+    expect(blocked.status).toBe(418)
+    granted.close()
+    await app.close()
+  })
+})

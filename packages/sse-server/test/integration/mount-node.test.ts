@@ -1,0 +1,18 @@
+import { createServer } from 'node:http'
+import { eventStats, eventStream } from '@entitycast/sse-server/node'
+import { listening } from './listening'
+import { mountSuite } from './mount-suite'
+
+mountSuite({
+  name: 'node',
+  methods: ['HEAD', 'OPTIONS', 'POST', 'TRACE'],
+  refuses: 'mount',
+  serve: (hub, { authorize, ...options }) => {
+    const stream = eventStream(hub, {
+      ...options,
+      authorize: (req) => authorize((name) => req.headers[name]?.toString()),
+    })
+    const stats = eventStats(hub)
+    return listening(createServer((req, res) => (req.url === '/stats' ? stats : stream)(req, res)))
+  },
+})

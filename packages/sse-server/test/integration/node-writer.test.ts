@@ -1,0 +1,235 @@
+import { once } from 'node:events'
+import { createServer, type RequestListener, type Server, ServerResponse } from 'node:http'
+import { connect as connectHttp2, createServer as createHttp2Server, type ServerHttp2Session } from 'node:http2'
+import { connect, type Socket } from 'node:net'
+import { EventHub, type EventHubOptions } from '@entitycast/sse-server'
+import { eventStream } from '@entitycast/sse-server/node'
+import { createParser } from 'eventsource-parser'
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import { type Listening, listening } from './listening'
+import { StreamClient } from './stream-client'
+
+const WAIT = { timeout: 15_000 }
+const cleanups: (() => unknown)[] = []
+afterEach(async () => {
+  vi.restoreAllMocks()
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
+})
+
+async function start(
+  wrap: (stream: RequestListener) => RequestListener = (stream) => stream,
+  options: EventHubOptions = {},
+) {
+  const hub = new EventHub({ logger: false, ...options })
+  const http: Server = createServer(wrap(eventStream(hub, { authorize: () => ({ projectId: 'p1' }) })))
+  const server: Listening = await listening(http)
+  cleanups.push(async () => {
+    await hub.close()
+    await server.close()
+  })
+  return { hub, http, server, project: hub.project('p1') }
+}
+
+/** A socket of one's own, for what no HTTP client sends. */
+async function dial(server: Listening, request: string) {
+  const socket: Socket = connect(Number(new URL(server.url).port), '127.0.0.1')
+  cleanups.push(() => socket.destroy())
+  await once(socket, 'connect')
+  const received = { text: '' }
+  socket.setEncoding('utf8').on('data', (text) => {
+    received.text += text
+  })
+  socket.on('error', () => {})
+  socket.write(request)
+  return { socket, received, has: (text: string) => vi.waitFor(() => expect(received.text).toContain(text), WAIT) }
+}
+
+describe('on HTTP/1', () => {
+  it('a plain response gets ready-framed chunks, and a wrapped one is written through', async () => {
+    const { server, project } = await start((stream) => (req, res) => {
+      if (req.url === '/wrapped') res.write = ServerResponse.prototype.write.bind(res)
+      stream(req, res)
+    })
+    const write = vi.spyOn(ServerResponse.prototype, 'write')
+    const plain = await StreamClient.open(server.url)
+    await plain.next('connected')
+    expect(write).not.toHaveBeenCalled()
+    const wrapped = await StreamClient.open(`${server.url}/wrapped`)
+    await wrapped.next('connected')
+    await project.updated('document', 'd1', { text: 'ü' })
+    for (const client of [plain, wrapped]) {
+      expect((await client.next('entity.updated')).data).toMatchObject({ id: 'd1', data: { text: 'ü' } })
+      client.close()
+    }
+  })
+
+  it('a client of HTTP/1.0 gets the bytes without chunks', async () => {
+    const { server, project, hub } = await start()
+    const { socket, received, has } = await dial(server, 'GET / HTTP/1.0\r\n\r\n')
+    await has('event: connected')
+    await project.updated('document', 'd1')
+    await has('event: entity.updated')
+    expect(received.text).not.toMatch(/transfer-encoding/i)
+    expect(received.text.split('\r\n\r\n')[1]).toMatch(/^event: connected\n/)
+    socket.destroy()
+    await vi.waitFor(() => expect(hub.stats().connections).toBe(0), WAIT)
+  })
+
+  it('a pipelined request waits for its turn, and then streams', async () => {
+    let release: (() => void) | undefined
+    const { server, project, hub } = await start((stream) => (req, res) => {
+      if (req.url === '/slow') release = () => res.end('slow')
+      else stream(req, res)
+    })
+    const get = (path: string) => `GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`
+    const { received, has } = await dial(server, get('/slow') + get('/stream'))
+    await vi.waitFor(() => expect(hub.stats().connections).toBe(1), WAIT)
+    await project.updated('document', 'meanwhile')
+    expect(received.text).toBe('')
+    release?.()
+    await has('event: connected')
+    await has('"id":"meanwhile"')
+    await project.updated('document', 'after')
+    await has('"id":"after"')
+    expect(received.text.indexOf('slow')).toBeLessThan(received.text.indexOf('event: connected'))
+  })
+
+  it('[C9] a pipelined request that never got its turn is forgotten when the client leaves', async () => {
+    const { server, hub, http } = await start((stream) => (req, res) => {
+      if (req.url !== '/slow') stream(req, res)
+    })
+    const get = (path: string) => `GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`
+    const { socket } = await dial(server, get('/slow') + get('/stream'))
+    await vi.waitFor(() => expect(hub.stats().connections).toBe(1), WAIT)
+    socket.destroy()
+    await vi.waitFor(() => expect(hub.stats().connections).toBe(0), WAIT)
+    await vi.waitFor(async () => expect(await server.sockets()).toBe(0), WAIT)
+    expect(http.listening).toBe(true)
+  })
+
+  it('[C9] nothing is left on the socket or the response after the end', async () => {
+    const responses: { res: ServerResponse; socket: Socket }[] = []
+    const { server, hub } = await start((stream) => (req, res) => {
+      responses.push({ res, socket: req.socket })
+      stream(req, res)
+    })
+    const client = await StreamClient.open(server.url)
+    await client.next('connected')
+    const { res, socket } = responses[0]!
+    expect(socket.listenerCount('drain')).toBe(2)
+    client.close()
+    await vi.waitFor(() => expect(hub.stats().connections).toBe(0), WAIT)
+    expect(socket.listenerCount('drain')).toBe(1)
+    expect(res.listenerCount('close') + res.listenerCount('drain')).toBe(0)
+  })
+
+  it('[S7] a server that was told to close first returns as soon as the hub has closed', async () => {
+    const { server, hub } = await start()
+    const client = await StreamClient.open(server.url)
+    await client.next('connected')
+    const closed = server.close()
+    await hub.close()
+    await closed
+    cleanups.length = 0
+    await client.ended
+    expect(client.events.at(-1)).toMatchObject({ event: 'closing', data: { reason: 'shutdown' } })
+  })
+})
+
+describe('[C8] on the compatibility API of HTTP/2', () => {
+  async function startHttp2(options: EventHubOptions = {}) {
+    const hub = new EventHub({ logger: false, ...options })
+    const http = createHttp2Server(
+      eventStream(hub, { authorize: (req) => (req.headers.authorization ? { projectId: 'p1' } : null) }),
+    )
+    const sessions: ServerHttp2Session[] = []
+    http.on('session', (session) => sessions.push(session))
+    const server = await listening(http)
+    const client = connectHttp2(server.url)
+    cleanups.push(async () => {
+      await hub.close()
+      client.destroy()
+      await server.close()
+    })
+    const open = async (headers: Record<string, string> = { authorization: 'Bearer good' }, method = 'GET') => {
+      const stream = client.request({ ':path': '/stream', ':method': method, ...headers })
+      const [response] = await once(stream, 'response')
+      const events: { event: string | undefined; data: Record<string, unknown> }[] = []
+      const parser = createParser({ onEvent: ({ event, data }) => events.push({ event, data: JSON.parse(data) }) })
+      const read = () => stream.setEncoding('utf8').on('data', (text) => parser.feed(text))
+      const has = (event: string) => vi.waitFor(() => expect(events.map((one) => one.event)).toContain(event), WAIT)
+      return { stream, response, events, read, has }
+    }
+    return { hub, http, sessions, client, open, project: hub.project('p1') }
+  }
+
+  it('streams, without a Connection header', async () => {
+    const { open, project, hub, sessions } = await startHttp2()
+    const timeouts = vi.fn()
+    sessions[0]?.on('timeout', timeouts)
+    const { stream, response, read, has } = await open()
+    expect(response[':status']).toBe(200)
+    expect(response['content-type']).toBe('text/event-stream; charset=utf-8')
+    expect(response).not.toHaveProperty('connection')
+    expect(response).not.toHaveProperty('transfer-encoding')
+    read()
+    await has('connected')
+    await project.updated('document', 'd1')
+    await has('entity.updated')
+    stream.close()
+    await vi.waitFor(() => expect(hub.stats().connections).toBe(0), WAIT)
+  })
+
+  it('refuses, and lives on', async () => {
+    const { open, has, hub } = Object.assign(await startHttp2(), { has: undefined })
+    expect(has).toBeUndefined()
+    const refused = await open({})
+    expect(refused.response[':status']).toBe(401)
+    refused.stream.resume()
+    const head = await open(undefined, 'HEAD')
+    expect(head.response[':status']).toBe(200)
+    head.stream.resume()
+    const granted = await open()
+    expect(granted.response[':status']).toBe(200)
+    expect(hub.stats().opened).toBe(1)
+  })
+
+  it('[6] a reader who stops and comes back gets the newest; the other streams of its session go on', async () => {
+    const { open, project, hub } = await startHttp2({ retention: { bytes: 64 * 1_048_576 } })
+    const stopped = await open()
+    const going = await open()
+    going.read()
+    await going.has('connected')
+    const text = 'x'.repeat(60_000)
+    let n = 0
+    while (hub.stats().lagging === 0) {
+      if (++n > 900) throw new Error('54 MB went out, and nobody read them')
+      await project.updated('document', 'd1', { n, text })
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    await project.emit('last:one', {})
+    await going.has('last:one')
+    expect(stopped.events).toEqual([])
+    stopped.read()
+    await stopped.has('last:one')
+  })
+
+  it('[S5] a revoked stream with a full window is cut, and its session goes on', async () => {
+    const { open, project, hub, client } = await startHttp2({ retention: { bytes: 64 * 1_048_576 } })
+    const stopped = await open()
+    const text = 'x'.repeat(60_000)
+    while (hub.stats().lagging === 0) {
+      await project.updated('document', 'd1', { text })
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    stopped.stream.on('error', () => {})
+    const closed = once(stopped.stream, 'close')
+    hub.revoke({ projectId: 'p1' })
+    stopped.read()
+    await closed
+    expect(hub.stats()).toMatchObject({ connections: 0, closed: { revoked: 1 } })
+    expect(client.destroyed).toBe(false)
+    const next = await open()
+    expect(next.response[':status']).toBe(200)
+  })
+})
