@@ -1,9 +1,8 @@
-import { useDataUpdates, useEntityUpdates, useResync, useSSE } from '@entitycast/sse-client/react'
-import { useCallback, useEffect, useReducer, useRef, useState } from 'react'
+import { useDataUpdates, useSSE } from '@entitycast/sse-client/react'
+import { useCallback, useEffect, useState } from 'react'
 import type { Bootstrap, User } from '../shared/api'
-import { NOTIFICATIONS, type Submission, VALIDATION } from '../shared/events'
+import { NOTIFICATIONS, type Submission } from '../shared/events'
 import { ApiError, api, messageOf } from './api'
-import { boardFrom, boardReducer } from './board-state'
 import { DecisionDrawer } from './decision-drawer'
 import { FilterBar } from './filter-bar'
 import { filtered, NO_FILTER } from './filters'
@@ -16,6 +15,7 @@ import { StreamsPage } from './streams-page'
 import { SubmissionTable } from './submission-table'
 import { Toasts, useToasts } from './toasts'
 import { type Page, TopBar } from './top-bar'
+import { useBoard } from './use-board'
 
 interface BoardPageProps {
   first: Bootstrap
@@ -26,7 +26,6 @@ interface BoardPageProps {
 export function BoardPage({ first, onStale }: BoardPageProps) {
   const { user, tenant, team, kinds, lockTtlMs } = first
   const live = first.flags.sseUpdates
-  const [board, dispatch] = useReducer(boardReducer, first, boardFrom)
   const [page, setPage] = useState<Page>('board')
   const [filter, setFilter] = useState(NO_FILTER)
   const [openId, setOpenId] = useState<string | null>(null)
@@ -52,30 +51,11 @@ export function BoardPage({ first, onStale }: BoardPageProps) {
     [onStale, show],
   )
 
-  // One after the other: what arrives during a reload is put on top of that reload's answer.
-  const reloads = useRef(Promise.resolve())
-  const reload = useCallback(() => {
-    reloads.current = reloads.current.then(async () => {
-      dispatch({ kind: 'reloading' })
-      try {
-        dispatch({ kind: 'reloaded', bootstrap: await api.bootstrap() })
-      } catch (error) {
-        dispatch({ kind: 'reload-failed' })
-        failed(error)
-      }
-    })
-  }, [failed])
-
-  // The whole of "live": rows, locks, toasts, and what to do when the server cannot prove that nothing is missing.
-  useEntityUpdates('submission:*', (event) => dispatch({ kind: 'event', event }))
-  useSSE([VALIDATION], (event) => {
-    if (event.type === 'lock:acquired' || event.type === 'lock:released') dispatch({ kind: 'event', event })
-  })
+  const board = useBoard(first, failed)
   useSSE([NOTIFICATIONS], (event) => {
     const notice = noticeOf(event, user, userOf)
     if (notice) show(notice)
   })
-  useResync(reload)
   const { subscriber } = useDataUpdates()
   useEffect(
     () =>
@@ -87,7 +67,7 @@ export function BoardPage({ first, onStale }: BoardPageProps) {
   )
 
   const answered = (submission: Submission, word: string) => {
-    dispatch({ kind: 'answer', submission })
+    board.answer(submission)
     if (!live) show({ tone: 'good', text: `“${submission.title}” ${word}` })
   }
 
@@ -108,7 +88,15 @@ export function BoardPage({ first, onStale }: BoardPageProps) {
 
   return (
     <div className="frame">
-      <TopBar tenant={tenant} user={user} live={live} page={page} onPage={setPage} onSignOut={signOut} />
+      <TopBar
+        tenant={tenant}
+        user={user}
+        live={live}
+        refreshing={board.refreshing}
+        page={page}
+        onPage={setPage}
+        onSignOut={signOut}
+      />
       {page === 'streams' ? (
         <StreamsPage userOf={userOf} />
       ) : (
@@ -124,7 +112,7 @@ export function BoardPage({ first, onStale }: BoardPageProps) {
               onFilter={setFilter}
             >
               {!live && (
-                <button type="button" className="button" onClick={reload}>
+                <button type="button" className="button" onClick={board.reload}>
                   <ReloadIcon />
                   Reload
                 </button>

@@ -4,28 +4,28 @@ const WORDS = {
   connecting: 'Connecting…',
   connected: 'Live',
   reconnecting: 'Reconnecting…',
+  refreshing: 'Refreshing…',
   disconnected: 'Not connected',
+  off: 'Updates off',
 }
 
-const HINTS = {
+const HINTS: typeof WORDS = {
   connecting: 'Opening the stream of changes',
   connected: 'Changes appear by themselves',
   reconnecting: 'The connection was lost. It is being opened again, and nothing will be missed',
+  refreshing: 'Something may have been missed: the board is being loaded again',
   disconnected: 'Changes do not appear by themselves',
+  off: 'Changes appear with the reload button',
 }
 
 /** Whether the board follows the database by itself. */
-export function ConnectionIndicator({ enabled }: { enabled: boolean }) {
-  const state = useConnectionState()
+export function ConnectionIndicator({ enabled, refreshing }: { enabled: boolean; refreshing: boolean }) {
+  const connection = useConnectionState()
+  const state = !enabled ? 'off' : connection === 'connected' && refreshing ? 'refreshing' : connection
   return (
-    <p
-      className="indicator"
-      data-state={enabled ? state : 'off'}
-      role="status"
-      title={enabled ? HINTS[state] : 'Use the reload button'}
-    >
+    <p className="indicator" data-state={state} role="status" title={HINTS[state]}>
       <span className="indicator-dot" aria-hidden="true" />
-      {enabled ? WORDS[state] : 'Updates off'}
+      {WORDS[state]}
     </p>
   )
 }

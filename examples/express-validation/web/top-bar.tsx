@@ -10,12 +10,13 @@ interface TopBarProps {
   tenant: Tenant
   user: User
   live: boolean
+  refreshing: boolean
   page: Page
   onPage: (page: Page) => void
   onSignOut: () => void
 }
 
-export function TopBar({ tenant, user, live, page, onPage, onSignOut }: TopBarProps) {
+export function TopBar({ tenant, user, live, refreshing, page, onPage, onSignOut }: TopBarProps) {
   const [theme, toggleTheme] = useTheme()
   return (
     <header className="top-bar">
@@ -39,7 +40,7 @@ export function TopBar({ tenant, user, live, page, onPage, onSignOut }: TopBarPr
         </nav>
       )}
       <div className="top-bar-end">
-        <ConnectionIndicator enabled={live} />
+        <ConnectionIndicator enabled={live} refreshing={refreshing} />
         <button type="button" className="icon-button" onClick={toggleTheme}>
           {theme === 'dark' ? <SunIcon /> : <MoonIcon />}
           <span className="visually-hidden">{theme === 'dark' ? 'Use light colours' : 'Use dark colours'}</span>

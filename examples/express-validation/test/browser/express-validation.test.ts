@@ -195,6 +195,8 @@ describe.skipIf(isMissing && !isRequired)('the validation board in Chromium', { 
     await kim.indicator('Live').waitFor()
     await server.end('SIGKILL')
     await kim.indicator('Reconnecting…').waitFor()
+    // Even the first attempt to load again fails.
+    await kim.page.route('**/api/bootstrap', (route) => route.abort(), { times: 1 })
     await server.run()
     await dana.approve(server.url, 'harbor-bank-1042')
     await kim.row('harbor-bank-1042').getByText('Approved').waitFor()
