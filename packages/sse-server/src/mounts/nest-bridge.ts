@@ -43,11 +43,10 @@ export function isEmitterToken(token: unknown): token is abstract new () => AnyE
   return ['onAny', 'offAny', 'emitAsync', 'listenersAny'].every((method) => typeof prototype?.[method] === 'function')
 }
 
-/** With `wildcard: true` an event may be emitted as its parts. A dot inside one must not make another project's name of it. */
+/** With `wildcard: true` an event may be emitted as its parts, and comes here joined by eventemitter2 or, beside many values, as they are. */
 function nameOf(event: unknown): string | undefined {
   if (typeof event === 'string') return event
-  if (!Array.isArray(event) || event[0] !== 'events') return undefined
-  return event.map((part) => (typeof part === 'string' ? part.replaceAll('.', '%2E') : '%')).join('.')
+  return Array.isArray(event) && event.every((part) => typeof part === 'string') ? event.join('.') : undefined
 }
 
 function readEvent(name: string, payload: unknown): EventInput {

@@ -17,8 +17,10 @@ export interface EventsModuleOptions {
   /** Options of the hub, or a hub that was made elsewhere. Either way the module closes it when the application closes. */
   hub?: EventHubOptions | EventHub
   /**
-   * Carries what the application emits through `@nestjs/event-emitter` as `events.<projectId>` or `events.<projectId>.<channel>`
-   * into the hub. Default false. (eventemitter2 does not throw for an `error` event without a listener while this listens.)
+   * Carries what the application emits through `@nestjs/event-emitter` as `events.<projectId>` or `events.<projectId>.<channel>` into the
+   * hub. Project ids that may hold a dot need `channelName(projectId)`, as everywhere. Default false.
+   *
+   * eventemitter2 does not throw for an `error` event without a listener while somebody listens to all events, as this does.
    */
   eventEmitter?: boolean
   /** How long `app.close()` spreads the clients' reconnects, in milliseconds. Default 0. */
