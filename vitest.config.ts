@@ -16,8 +16,9 @@ const alias = [
 ]
 
 /** Kinds of tests that own browsers, servers or a thousand sockets: one file at a time, after everything else. */
-const IO = '{browser,integration,load,interop,proxy}'
-const io = [`packages/*/test/${IO}/**/*.test.{ts,tsx}`, 'examples/*/test/**/*.test.ts', `test/${IO}/**/*.test.{ts,tsx}`]
+const IO = '{api,browser,integration,interop,load,proxy}'
+const all = ['packages/*/test/**/*.test.{ts,tsx}', 'examples/*/test/**/*.test.{ts,tsx}', 'test/**/*.test.{ts,tsx}']
+const io = ['packages/*', 'examples/*', ''].map((folder) => `${folder && `${folder}/`}test/${IO}/**/*.test.{ts,tsx}`)
 const packed = ['test/packed/**/*.test.ts']
 
 export default defineConfig({
@@ -30,7 +31,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'fast',
-          include: ['packages/*/test/**/*.test.{ts,tsx}', 'test/**/*.test.{ts,tsx}'],
+          include: all,
           exclude: [...io, ...packed, '**/node_modules/**'],
           sequence: { groupOrder: 0 },
         },
