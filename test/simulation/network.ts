@@ -25,6 +25,9 @@ export interface LinkOptions {
   splits: number
 }
 
+/** A write that is longer holds several events. */
+const PAGE_LIKE_BYTES = 600
+
 type ServerSide = 'waiting' | 'open' | 'ending' | 'closed'
 
 /**
@@ -34,7 +37,7 @@ type ServerSide = 'waiting' | 'open' | 'ending' | 'closed'
 export class Link implements StreamResponse, Sink {
   #server: ServerSide = 'waiting'
   #listener: SinkListener | undefined
-  #queue: Buffer[] = []
+  #queue: { bytes: Buffer; readonly closing: boolean }[] = []
   #unsent = 0
   #wasFull = false
   #inFlight = 0
@@ -57,6 +60,7 @@ export class Link implements StreamResponse, Sink {
   /** The application has said yes. */
   granted = false
   #sealed = false
+  #cutsMidPage = false
   #streaming = false
 
   constructor(
@@ -79,11 +83,21 @@ export class Link implements StreamResponse, Sink {
     return this.#unsent
   }
 
+  /** Something is on its way: a cut now is a cut in mid-frame or in mid-page. */
+  get busy(): boolean {
+    return this.#streaming && this.#inFlight > 0
+  }
+
+  /** Granted and not open yet, or with events in the queue: what a revocation must not miss. */
+  get delicate(): boolean {
+    return (this.granted && this.#server === 'waiting') || (this.#streaming && this.#unsent > 0)
+  }
+
   answer(status: number, headers: Readonly<Record<string, string>>, body: string): void {
     if (this.gone) return
     this.#server = 'ending'
     this.#respond(status, headers)
-    if (body) this.#enqueue(Buffer.from(body))
+    if (body) this.#enqueue(Buffer.from(body), true)
     this.#pump()
   }
 
@@ -103,7 +117,7 @@ export class Link implements StreamResponse, Sink {
         : undefined
     if (over && !chunk.text.startsWith('event: closing'))
       this.breach = `written after ${over}: ${chunk.text.slice(0, 60)}`
-    this.#enqueue(chunk.bytes)
+    this.#enqueue(chunk.bytes, chunk.text.startsWith('event: closing'))
     this.#pump()
     this.#wasFull ||= this.#unsent > this.options.fullBytes
     return this.#unsent <= this.options.fullBytes
@@ -130,10 +144,8 @@ export class Link implements StreamResponse, Sink {
 
   /** The right has ended: from here on no event may be handed over, and none may be left in the queue. */
   seal(): void {
-    if (this.#streaming) {
-      const left = this.#queue.map(String).find((text) => !text.startsWith('event: closing'))
-      if (left !== undefined) this.breach = `left in the queue after the revocation: ${left.slice(0, 60)}`
-    }
+    const left = this.#queue.find(({ closing }) => !closing)
+    if (left) this.breach = `left in the queue after the revocation: ${left.bytes.toString().slice(0, 60)}`
     this.#sealed = this.granted
   }
 
@@ -158,6 +170,11 @@ export class Link implements StreamResponse, Sink {
     this.server.run(this.#latency(), () => this.#closeServer())
   }
 
+  /** Breaks in the middle of the next page: some of it arrives, the rest never does. */
+  cutMidPage(): void {
+    this.#cutsMidPage = true
+  }
+
   /** The peer vanishes: no more bytes, no word to either side. */
   vanish(): void {
     this.#halfOpen = true
@@ -168,8 +185,8 @@ export class Link implements StreamResponse, Sink {
     this.#stalledUntil = Math.max(this.#stalledUntil, this.client.scheduler.time + ms)
   }
 
-  #enqueue(bytes: Buffer): void {
-    this.#queue.push(bytes)
+  #enqueue(bytes: Buffer, closing: boolean): void {
+    this.#queue.push({ bytes, closing })
     this.#unsent += bytes.length
     this.peakUnsent = Math.max(this.peakUnsent, this.#unsent)
   }
@@ -211,11 +228,14 @@ export class Link implements StreamResponse, Sink {
   #pump(): void {
     if (this.#halfOpen) return
     while (this.#queue.length > 0 && this.#inFlight < this.options.windowBytes) {
+      const whole = this.#queue[0]?.bytes.length ?? 0
       const piece = this.#takePiece()
+      const last = this.#cutsMidPage && whole > PAGE_LIKE_BYTES && piece.length < whole
       this.#inFlight += piece.length
       this.#toClient(this.#latency(), () => {
         this.#inFlight -= piece.length
         this.#arrive(piece)
+        if (last) this.cut()
         this.#pump()
       })
     }
@@ -230,14 +250,16 @@ export class Link implements StreamResponse, Sink {
   }
 
   #takePiece(): Buffer {
-    const head = this.#queue[0] as Buffer
-    const room = this.options.windowBytes - this.#inFlight
-    let size = Math.min(head.length, room)
-    if (size > 1 && this.random.chance(this.options.splits)) size = this.random.int(1, size - 1)
+    const head = this.#queue[0] as { bytes: Buffer }
+    const { length } = head.bytes
+    let size = Math.min(length, this.options.windowBytes - this.#inFlight)
+    const split = this.#cutsMidPage && length > PAGE_LIKE_BYTES ? 1 : this.options.splits
+    if (size > 1 && this.random.chance(split)) size = this.random.int(1, size - 1)
     this.#unsent -= size
-    if (size === head.length) return this.#queue.shift() as Buffer
-    this.#queue[0] = head.subarray(size)
-    return head.subarray(0, size)
+    const piece = head.bytes.subarray(0, size)
+    head.bytes = head.bytes.subarray(size)
+    if (size === length) this.#queue.shift()
+    return piece
   }
 
   #closeServer(): void {

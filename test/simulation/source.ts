@@ -128,6 +128,7 @@ export class Source {
     const { random } = this.world
     const ids = [...this.rows.keys()].filter(() => random.chance(0.6))
     if (ids.length === 0) return
+    const field = random.pick(['f0', 'f1', 'mark'])
     const mark = random.int(1, 1_000_000)
     const versions: number[] = []
     for (const id of ids) {
@@ -135,7 +136,7 @@ export class Source {
       const version = (this.versions.get(id) as number) + 1
       this.versions.set(id, version)
       versions.push(version)
-      this.rows.set(id, { id, version, fields: { ...row.fields, mark } })
+      this.rows.set(id, { id, version, fields: { ...row.fields, [field]: mark } })
     }
     const meant: Meant = {
       kind: 'entity',
@@ -143,7 +144,7 @@ export class Source {
       users: undefined,
       versions: Object.fromEntries(ids.map((id, i) => [key(id), versions[i] as number])),
     }
-    const data = { project: this.projectId, pad: this.world.pad, mark }
+    const data = { project: this.projectId, pad: this.world.pad, [field]: mark }
     this.#send({ meant, send: () => this.#project().batch('row', ids, data, { versions }) })
   }
 

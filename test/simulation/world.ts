@@ -153,7 +153,7 @@ export class World {
           latencyMs: random.pick([1, 20, 200]),
           windowBytes: random.pick([300, 2_000, 60_000]) + 2 * this.#pad,
           fullBytes: random.pick([200, 2_000, 65_536]),
-          splits: random.pick([0, 0.1, 0.4]),
+          splits: random.pick([0, 0.2, 0.6]),
         },
         { method: 'GET', url, header: (name) => lowered[name], ip: undefined },
         answered,
@@ -174,6 +174,7 @@ export class World {
           const authorize = async () => {
             if (this.revoked.has(userId)) throw new HubError('FORBIDDEN', 'revoked')
             link.granted = true
+            if (this.#chaos && random.chance(0.05)) server.run(3, () => this.#up && this.#revoke(userId))
             const expiresAt = this.#chaos && random.chance(0.3) ? server.now() + random.int(2_000, 10_000) : undefined
             // The answer of a database that is read takes its time, and the world may change meanwhile.
             await new Promise<void>((resolve) => void server.run(random.pick([0, 0, 5, 300]), resolve))
@@ -267,10 +268,15 @@ export class World {
 
   #breakSomething(): void {
     const { random, scheduler } = this
-    const link = random.pick([...this.links])
+    const links = [...this.links]
+    const link = (random.chance(0.6) && links.find((one) => one.busy)) || random.pick(links)
     const page = random.pick(this.pages)
     const faults: Record<string, () => void> = {
       cut: () => link?.cut(),
+      'cut in mid-page': () => {
+        link?.stall(random.int(500, 4_000))
+        link?.cutMidPage()
+      },
       vanish: () => link?.vanish(),
       stall: () => link?.stall(random.int(500, 40_000)),
       'restart, log lost': () => {
@@ -289,7 +295,12 @@ export class World {
       'page clock jumps': () => {
         if (page) page.process.wallOffset += random.pick([-3_600_000, 3_600_000])
       },
-      revoke: () => this.#revoke(random.pick(USERS)),
+      revoke: () => this.#revoke(this.#delicate()?.userId ?? random.pick(USERS)),
+      'thrown out': () => {
+        const userId = this.#delicate()?.userId ?? random.pick(USERS)
+        this.hub.disconnect({ userId })
+        this.#revoke(userId)
+      },
       disconnect: () => this.hub.disconnect({ userId: random.pick(USERS) }),
       flood: () => {
         const source = this.sources.get(random.pick(PROJECTS)) as Source
@@ -304,11 +315,24 @@ export class World {
     const name = random.pick(names)
     if (
       !this.#up &&
-      ['revoke', 'disconnect', 'flood', 'restart, log lost', 'restart, log kept', 'server stopped'].includes(name)
+      [
+        'revoke',
+        'thrown out',
+        'disconnect',
+        'flood',
+        'restart, log lost',
+        'restart, log kept',
+        'server stopped',
+      ].includes(name)
     )
       return
     this.fault(name)
     faults[name]?.()
+  }
+
+  /** A page for which this is a bad moment. */
+  #delicate(): Page | undefined {
+    return this.random.chance(0.7) ? this.pages.find((page) => page.links.some((link) => link.delicate)) : undefined
   }
 
   #revoke(userId: string): void {
