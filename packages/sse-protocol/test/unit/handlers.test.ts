@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest'
-import { type EntityEvent, HandlerIndex, type NamedEvent } from '../../src/index'
+import { type EntityEvent, HandlerIndex, type NamedEvent, patternKeys } from '../../src/index'
 import { codeOf } from '../vectors'
 
 const timestamp = '2026-01-31T09:30:00.000Z'
@@ -36,6 +36,17 @@ describe('HandlerIndex', () => {
     index.dispatch(batch, never)
     expect(one).toHaveBeenCalledTimes(1)
     expect(all).toHaveBeenCalledTimes(1)
+  })
+
+  it('[N5] calls the handlers of an entity once for the id *, alone and in a batch', () => {
+    const index = new HandlerIndex()
+    const handler = vi.fn()
+    index.addPattern('document:*', handler)
+    index.dispatch({ ...update, id: '*' }, never)
+    index.dispatch({ ...batch, ids: ['*', 'doc_1'] }, never)
+    expect(handler).toHaveBeenCalledTimes(2)
+    expect(patternKeys({ entity: 'document', id: '*' })).toEqual(['*', 'document:*'])
+    expect(patternKeys({ entity: 'document', id: null, ids: ['*', 'a'] })).toEqual(['*', 'document:*', 'document:a'])
   })
 
   it('[N6] calls a handler for the types that its type pattern names, entity events and named ones', () => {

@@ -28,7 +28,7 @@ function seen(input: Record<string, unknown>): Record<string, unknown> {
 const BEYOND_JSON_SCHEMA = [
   /surrogate/,
   /pair the wrong way/,
-  /characters of \d bytes/,
+  /characters of \d+ bytes/,
   /^a timestamp that (?:has a small z|has a space|is a leap second)$/,
   /^a batch with (?:a version|fewer versions than ids|more versions than ids)$/,
   /^an update with (?:ids|versions)$/,

@@ -156,18 +156,12 @@ describe('[N11] a refusal', () => {
         throw new Error('called')
       },
     }
+    const several = () => {
+      // A function of several lines.
+    }
     const { proxy, revoke } = Proxy.revocable([], {})
     revoke()
-    for (const value of [
-      hostile,
-      proxy,
-      Symbol('a\nb'),
-      () => '\n',
-      1n,
-      -0,
-      Object.create(null),
-      new Date(Number.NaN),
-    ]) {
+    for (const value of [hostile, proxy, Symbol('a\nb'), several, 1n, -0, Object.create(null), new Date(Number.NaN)]) {
       const error = refused({ userId: value })
       expect(error).toMatchObject({ code: 'INVALID_USER_ID' })
       expect(error.message).not.toMatch(/[\r\n]/)
