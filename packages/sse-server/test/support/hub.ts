@@ -48,3 +48,10 @@ export async function codeOf(call: () => unknown): Promise<string | undefined> {
   }
   return undefined
 }
+
+/** Closes a hub in virtual time, stalled sockets and all. */
+export async function end(hub: EventHub, clock: VirtualClock): Promise<void> {
+  const closed = hub.close()
+  await clock.advance(5_000)
+  await closed
+}

@@ -1,0 +1,399 @@
+import { describe, expect, it } from 'vitest'
+import { GatedLog } from '../support/gated-log'
+import { end, testHub } from '../support/hub'
+import { RecordingSink } from '../support/recording-sink'
+import { open } from '../support/stream'
+import { VirtualClock } from '../support/virtual-clock'
+
+/** A stream whose socket is full from its first event on. */
+async function slowStream(options: Parameters<typeof testHub>[0] = {}) {
+  const made = testHub(options)
+  const sink = new RecordingSink()
+  const stream = await open(made.hub, { projectId: 'p1' }, { sink })
+  sink.stall()
+  const project = made.hub.project('p1')
+  await project.updated('filler', 'fills-the-socket')
+  await made.clock.settle()
+  return { ...made, sink, stream, project }
+}
+
+const ids = (stream: { events: { data: { id: string } }[] }) => stream.events.map(({ data }) => data.id)
+
+describe('a slow reader', () => {
+  it('[S1] what write said false to counts as sent, and is not sent again', async () => {
+    const { hub, clock, sink, stream, project } = await slowStream()
+    await project.updated('document', 'second')
+    await clock.settle()
+    sink.resume()
+    await clock.settle()
+    expect(ids(stream)).toEqual(['fills-the-socket', 'second'])
+    await end(hub, clock)
+  })
+
+  it('[S1] nothing is written to a full socket, heartbeats included', async () => {
+    const { hub, clock, sink, project } = await slowStream()
+    const { writes } = sink
+    for (let n = 0; n < 50; n++) await project.updated('document', `d${n}`)
+    await clock.advance(16_000)
+    expect(sink.writes).toBe(writes)
+    expect(sink.unsent.match(/^event: /gm)).toHaveLength(1)
+    expect(hub.stats().lagging).toBe(1)
+    await end(hub, clock)
+  })
+
+  it('[S2] it holds up nobody else', async () => {
+    const { hub, clock, project } = await slowStream()
+    const other = await open(hub, { projectId: 'p1' })
+    for (let n = 0; n < 50; n++) {
+      await project.updated('document', `d${n}`)
+      await clock.settle()
+    }
+    expect(other.events).toHaveLength(50)
+    await end(hub, clock)
+  })
+
+  it('[S3] update, update, delete of one entity: only the delete arrives, once, and its cursor is the last', async () => {
+    const { hub, clock, sink, stream, project } = await slowStream()
+    await project.updated('document', 'd', { n: 1 })
+    await project.updated('document', 'd', { n: 2 })
+    const last = await project.deleted('document', 'd')
+    await clock.settle()
+    sink.resume()
+    await clock.settle()
+    expect(stream.types).toEqual(['connected', 'entity.updated', 'entity.deleted'])
+    expect(stream.lastEventId).toBe(last)
+    await project.updated('document', 'sentinel')
+    await clock.settle()
+    expect(stream.types.slice(3)).toEqual(['entity.updated'])
+    await end(hub, clock)
+  })
+
+  it('[S3] the same with versions', async () => {
+    const { hub, clock, sink, stream, project } = await slowStream()
+    await project.updated('document', 'd', { n: 1 }, { version: 1 })
+    await project.updated('document', 'd', { n: 2 }, { version: 2 })
+    const last = await project.deleted('document', 'd', { version: 3 })
+    sink.resume()
+    await clock.settle()
+    expect(stream.types).toEqual(['connected', 'entity.updated', 'entity.deleted'])
+    expect(stream.lastEventId).toBe(last)
+    await end(hub, clock)
+  })
+
+  it('[G4] created and updated is created, with the fields of both and the later one winning', async () => {
+    const { hub, clock, sink, stream, project } = await slowStream()
+    await project.created('document', 'd', { name: 'a', n: 1 })
+    await project.updated('document', 'd', { n: 2 })
+    await project.updated('document', 'd', { m: 3 })
+    sink.resume()
+    await clock.settle()
+    expect(stream.events.slice(1)).toMatchObject([
+      { type: 'entity.created', data: { data: { name: 'a', n: 2, m: 3 } } },
+    ])
+    await end(hub, clock)
+  })
+
+  it('[G5] named events are facts: each arrives, in its place', async () => {
+    const { hub, clock, sink, stream, project } = await slowStream()
+    await project.updated('document', 'd', { n: 1 })
+    await project.emit('lock:acquired', 1)
+    await project.updated('document', 'd', { n: 2 })
+    await project.emit('lock:acquired', 2)
+    sink.resume()
+    await clock.settle()
+    expect(stream.events.slice(1).map(({ type, data }) => [type, data.data])).toEqual([
+      ['lock:acquired', 1],
+      ['entity.updated', { n: 2 }],
+      ['lock:acquired', 2],
+    ])
+    await end(hub, clock)
+  })
+
+  it('[G5] of named events with one type and key only the newest arrives', async () => {
+    const { hub, clock, sink, stream, project } = await slowStream()
+    for (let n = 1; n <= 3; n++) {
+      await project.emit('metrics:updated', n, { conflateKey: 'cpu' })
+      await project.emit('metrics:updated', n, { conflateKey: 'ram' })
+      await project.emit('metrics:moved', n, { conflateKey: 'cpu' })
+    }
+    sink.resume()
+    await clock.settle()
+    expect(stream.events.slice(1).map(({ type, data }) => [type, data.data])).toEqual([
+      ['metrics:updated', 3],
+      ['metrics:updated', 3],
+      ['metrics:moved', 3],
+    ])
+    await end(hub, clock)
+  })
+
+  it('[G5] a conflate key is never an entity: neither stands for the other', async () => {
+    const { hub, clock, sink, stream, project } = await slowStream()
+    await project.updated('lock', 'acquired x', { n: 1 })
+    await project.emit('lock:acquired', 'fact', { conflateKey: 'x' })
+    await project.updated('lock', 'acquired x', { n: 2 })
+    sink.resume()
+    await clock.settle()
+    expect(stream.events.slice(1).map(({ data }) => data.data)).toEqual(['fact', { n: 2 }])
+    await end(hub, clock)
+  })
+
+  it('[G4] nothing is merged across a batch that names the entity', async () => {
+    const { hub, clock, sink, stream, project } = await slowStream()
+    await project.updated('document', 'd', { a: 1 })
+    await project.updated('document', 'e', { a: 1 })
+    await project.batch('document', ['d'], { a: 2 })
+    await project.updated('document', 'd', { b: 3 })
+    await project.updated('document', 'e', { b: 3 })
+    sink.resume()
+    await clock.settle()
+    expect(stream.events.slice(1).map(({ type, data }) => [type, data.id, data.data])).toEqual([
+      ['entity.updated', 'd', { a: 1 }],
+      ['entity.batch', null, { a: 2 }],
+      ['entity.updated', 'd', { b: 3 }],
+      ['entity.updated', 'e', { a: 1, b: 3 }],
+    ])
+    await end(hub, clock)
+  })
+
+  it('[G1] no frame of a page claims a part that comes later, and the last claims the whole page', async () => {
+    const { hub, clock, sink, stream, project } = await slowStream()
+    const at: string[] = []
+    at.push(await project.updated('document', 'a', { n: 1 }))
+    at.push(await project.emit('lock:acquired', 1))
+    at.push(await project.updated('document', 'b', { n: 1 }))
+    at.push(await project.updated('document', 'a', { m: 1 }))
+    at.push(await project.emit('lock:acquired', 2))
+    sink.resume()
+    await clock.settle()
+    expect(stream.events.slice(1).map(({ type, id }) => [type, id])).toEqual([
+      ['lock:acquired', undefined],
+      ['entity.updated', undefined],
+      ['entity.updated', at[3]],
+      ['lock:acquired', at[4]],
+    ])
+    await end(hub, clock)
+  })
+
+  it('[S4] more than the retention holds: exactly one resync: overflow, before any later event, and the connection is kept', async () => {
+    const { hub, clock, sink, stream, project } = await slowStream({ retention: { events: 10 } })
+    for (let n = 0; n < 30; n++) {
+      await project.updated('document', `d${n}`)
+      await clock.settle()
+    }
+    sink.drain()
+    sink.resume()
+    await clock.settle()
+    expect(stream.types).toEqual(['connected', 'entity.updated', 'resync'])
+    expect(stream.resyncs).toEqual(['overflow'])
+    expect(stream.lastEventId).toBe(await hub.cursor('p1'))
+    await project.updated('document', 'after')
+    await clock.settle()
+    expect(ids(stream)).toEqual(['fills-the-socket', 'after'])
+    expect(stream.closed).toBe(false)
+    expect(hub.stats()).toMatchObject({ connections: 1, resyncs: { overflow: 1 } })
+    await end(hub, clock)
+  })
+
+  it('[S4] exactly as much as the retention holds: everything arrives and no resync', async () => {
+    const { hub, clock, sink, stream, project } = await slowStream({ retention: { events: 10 } })
+    for (let n = 0; n < 10; n++) {
+      await project.updated('document', `d${n}`)
+      await clock.settle()
+    }
+    sink.resume()
+    await clock.settle()
+    expect(stream.resyncs).toEqual([])
+    expect(ids(stream)).toEqual(['fills-the-socket', ...Array.from({ length: 10 }, (_, n) => `d${n}`)])
+    await end(hub, clock)
+  })
+
+  it('[S4] whoever is slow again after a resync gets another one, each before what follows', async () => {
+    const { hub, clock, sink, stream, project } = await slowStream({ retention: { events: 5 } })
+    for (let round = 0; round < 3; round++) {
+      for (let n = 0; n < 20; n++) {
+        await project.updated('document', `r${round}-${n}`)
+        await clock.settle()
+      }
+      sink.drain()
+      await clock.settle()
+    }
+    sink.resume()
+    await clock.settle()
+    expect(stream.resyncs.every((reason) => reason === 'overflow')).toBe(true)
+    expect(ids(stream)).toEqual(['fills-the-socket'])
+    expect(stream.lastEventId).toBe(await hub.cursor('p1'))
+    await end(hub, clock)
+  })
+
+  it('[D6] what one that reads nothing makes the process hold is a page, however much is published', async () => {
+    const { hub, clock, sink, project } = await slowStream()
+    for (let n = 0; n < 500; n++) {
+      await project.updated('document', `d${n}`, { text: 'x'.repeat(50_000) })
+      await clock.settle()
+    }
+    expect(sink.unsentBytes).toBeLessThan(70_000)
+    expect(hub.stats().retainedBytes).toBeLessThanOrEqual(1_048_576)
+    await end(hub, clock)
+  })
+
+  it('[L3] 30 s without a byte: closed, slow', async () => {
+    const { hub, clock, sink, stream } = await slowStream()
+    await clock.advance(29_000)
+    expect(stream.closed).toBe(false)
+    await clock.advance(2_000)
+    expect(stream.closed).toBe(true)
+    expect(sink.destroyed).toBe(true)
+    expect(hub.stats()).toMatchObject({ connections: 0, lagging: 0, closed: { slow: 1 } })
+    await end(hub, clock)
+  })
+
+  it('[L3] whoever takes a byte now and then is not closed', async () => {
+    const { hub, clock, sink, stream } = await slowStream()
+    for (let n = 0; n < 5; n++) {
+      await clock.advance(20_000)
+      sink.drain(1)
+    }
+    expect(stream.closed).toBe(false)
+    await clock.advance(31_000)
+    expect(stream.closed).toBe(true)
+    await end(hub, clock)
+  })
+
+  it('[D3] after slow the client resumes with all that it missed', async () => {
+    const { hub, clock, stream, project } = await slowStream()
+    const seen = stream.lastEventId
+    await project.updated('document', 'd')
+    await clock.advance(31_000)
+    expect(stream.closed).toBe(true)
+    const again = await open(hub, { projectId: 'p1' }, { lastEventId: seen })
+    expect(ids(again)).toEqual(['fills-the-socket', 'd'])
+    await end(hub, clock)
+  })
+})
+
+describe('a reader whose page must come from the log', () => {
+  async function behind() {
+    const clock = new VirtualClock()
+    const log = new GatedLog(clock)
+    const made = testHub({ adapter: log, ports: { clock } })
+    const cursor = await made.hub.cursor('p1')
+    await made.hub.project('p1').updated('document', 'a')
+    await made.hub.project('p1').updated('document', 'b')
+    await clock.advance(62_000)
+    expect(made.hub.stats().projects).toBe(0)
+    return { ...made, clock, log, cursor, reads: log.calls.read }
+  }
+
+  it('[D4] a log that fails for a while is asked again, the stream is kept, and it is reported once', async () => {
+    const { hub, clock, log, cursor, logger, reads } = await behind()
+    log.fails = (call, nth) => (call === 'read' && nth > reads + 1 ? new Error('broker down') : undefined)
+    const stream = await open(hub, { projectId: 'p1' }, { lastEventId: cursor })
+    await clock.advance(10_000)
+    expect(stream.events).toEqual([])
+    expect(stream.closed).toBe(false)
+    expect(logger.lines).toHaveLength(1)
+    log.fails = () => undefined
+    await clock.advance(2_000)
+    expect(ids(stream)).toEqual(['a', 'b'])
+    await end(hub, clock)
+  })
+
+  it('[D4] what is published while the page is read follows it, once', async () => {
+    const { hub, clock, log, cursor, reads } = await behind()
+    log.holds = (call, nth) => call === 'read' && nth > reads + 1
+    const stream = await open(hub, { projectId: 'p1' }, { lastEventId: cursor })
+    await hub.project('p1').updated('document', 'c')
+    await clock.settle()
+    log.release()
+    await clock.settle()
+    expect(ids(stream)).toEqual(['a', 'b', 'c'])
+    await end(hub, clock)
+  })
+
+  it('[D4] a heartbeat meanwhile does not claim the head', async () => {
+    const { hub, clock, log, cursor, reads } = await behind()
+    log.holds = (call, nth) => call === 'read' && nth > reads + 1
+    const stream = await open(hub, { projectId: 'p1' }, { lastEventId: cursor })
+    await clock.advance(16_000)
+    expect(stream.frames.at(-1)).toMatchObject({ type: 'heartbeat', id: undefined })
+    log.release()
+    await clock.settle()
+    expect(ids(stream)).toEqual(['a', 'b'])
+    await end(hub, clock)
+  })
+
+  it('[D4] a log that becomes another one while the page is read: one resync, and nothing of the old one', async () => {
+    const { hub, clock, log, cursor, reads } = await behind()
+    log.holds = (call, nth) => call === 'read' && nth > reads + 1
+    const stream = await open(hub, { projectId: 'p1' }, { lastEventId: cursor })
+    log.listeners.get('p1')?.doubt({ epoch: 'another', offset: 7 }, 'epoch')
+    await clock.settle()
+    log.release()
+    await clock.settle()
+    expect(stream.types).toEqual(['connected', 'resync'])
+    expect(stream.lastEventId).toBe('another.7')
+    const listener = log.listeners.get('p1')
+    listener?.entries([
+      {
+        offset: 8,
+        record: { type: 'note:added', data: '{"data":1,"timestamp":"2026-01-31T09:30:00Z"}', channel: 'default' },
+      },
+    ])
+    await clock.settle()
+    expect(stream.types).toEqual(['connected', 'resync', 'note:added'])
+    await end(hub, clock)
+  })
+
+  it('[D4] a page of the old log is not kept for readers of the new one', async () => {
+    const { hub, clock, log, cursor, reads } = await behind()
+    // Two readers at one place, so that a page is worth keeping.
+    log.holds = (call, nth) => call === 'read' && nth > reads + 2
+    const streams = await Promise.all([0, 1].map(() => open(hub, { projectId: 'p1' }, { lastEventId: cursor })))
+    const listener = log.listeners.get('p1')
+    listener?.doubt({ epoch: 'another', offset: 0 }, 'epoch')
+    await clock.settle()
+    log.release()
+    await clock.settle()
+    const record = (data: number) => ({
+      type: 'note:added',
+      data: `{"data":${data},"timestamp":"2026-01-31T09:30:00Z"}`,
+      channel: 'default',
+    })
+    listener?.entries([{ offset: 1, record: record(1) }])
+    const newcomer = await open(hub, { projectId: 'p1' }, { lastEventId: 'another.0' })
+    await clock.settle()
+    expect(newcomer.types).toEqual(['connected', 'note:added'])
+    for (const stream of streams) expect(stream.types).toEqual(['connected', 'resync', 'note:added'])
+    await end(hub, clock)
+  })
+
+  it('[B3] what is no event of ours in the log is a resync for its readers, not the end of the process', async () => {
+    const { hub, clock, log, logger } = await behind()
+    const stream = await open(hub, { projectId: 'p1' })
+    const listener = log.listeners.get('p1')
+    listener?.entries([{ offset: 3, record: { type: 'a\r\nid: forged', data: '{}', channel: 'default' } }])
+    await clock.settle()
+    expect(stream.types).toEqual(['connected', 'resync'])
+    expect(stream.resyncs).toEqual(['broker-gap'])
+    expect(logger.lines).toHaveLength(1)
+    expect(stream.closed).toBe(false)
+    await end(hub, clock)
+  })
+
+  it('[D4] a hole in what the log tells is told, never passed over', async () => {
+    const { hub, clock, log } = await behind()
+    const stream = await open(hub, { projectId: 'p1' })
+    const record = { type: 'note:added', data: '{"data":1,"timestamp":"2026-01-31T09:30:00Z"}', channel: 'default' }
+    log.listeners.get('p1')?.entries([{ offset: 5, record }])
+    await clock.settle()
+    expect(stream.resyncs).toEqual(['broker-gap'])
+    log.listeners.get('p1')?.entries([
+      { offset: 5, record },
+      { offset: 4, record },
+      { offset: 6, record },
+    ])
+    await clock.settle()
+    expect(stream.types).toEqual(['connected', 'resync', 'note:added'])
+    await end(hub, clock)
+  })
+})
