@@ -283,11 +283,10 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
    * @throws HubError `INVALID_FILTER`
    */
   revoke(filter: ConnectionFilter): number {
+    const leaving = [...this.#leaving]
     const ended = this.#end(filter, 'revoked')
-    // A stream whose end has begun for another reason may still hold bytes that its socket has not taken.
-    for (const connection of this.#leaving) {
-      if (connection.matches(filter)) connection.destroy()
-    }
+    // A stream whose end had begun for another reason may still hold bytes that its socket has not taken.
+    for (const connection of leaving) if (connection.matches(filter)) connection.destroy()
     this.#revocations.add(filter, this.#ports.clock.monotonic())
     return ended
   }
