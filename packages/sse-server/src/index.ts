@@ -10,10 +10,12 @@ export { defineEvents } from '@entitycast/sse-protocol'
 export { MemoryAdapter } from './adapters/memory'
 export { EventHub } from './event-hub'
 export type { ConnectionFilter } from './feed/connection'
+export type { ConnectRequest } from './hub/admission'
 export type { CorsOptions } from './hub/cors'
 export { HubError, type HubErrorCode } from './hub/error'
 export type { Grant } from './hub/grant'
-export type { ConnectionInfo, ConnectRequest, Hub, ListenFilter } from './hub/hub'
+export type { Hub } from './hub/hub'
+export type { ListenFilter, ListenOptions } from './hub/listen'
 export type { ConnectionLimits, EventHubOptions } from './hub/options'
 export type {
   BatchEventOptions,
@@ -25,6 +27,7 @@ export type {
 export type { PublishOptions } from './hub/publisher'
 export { type EventStreamOptions, serveStream } from './hub/serve'
 export type { HubStats } from './hub/tally'
+export type { ConnectionInfo } from './registry/registry'
 export type {
   Adapter,
   AdapterManifest,

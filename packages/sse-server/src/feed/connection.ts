@@ -1,8 +1,8 @@
 import { type ClosingReason, encodeFrame, formatCursor, type Resume, type ResyncReason } from '@entitycast/sse-protocol'
 import { Chunk, type Sink, type SinkListener } from '../seams/sink'
-import type { Feed, Gap, Start } from './feed'
-import type { Page } from './page'
-import type { View } from './view'
+import type { Feed, Gap } from './feed'
+import type { Reader, Start } from './reader'
+import type { Page, View } from './view'
 
 /** What a connection may see, and for how long. */
 export interface ConnectionGrant {
@@ -45,7 +45,7 @@ const REAUTHORIZE_TIMEOUT_MS = 10_000
  * One open stream: a cursor into a feed, and a socket. There is no queue: what cannot be written now is still in the log, and is
  * fetched from there when the socket drains.
  */
-export class Connection implements SinkListener {
+export class Connection implements Reader, SinkListener {
   readonly view: View
   readonly openedAt: number
   /** The last offset that was written. */
@@ -194,21 +194,24 @@ export class Connection implements SinkListener {
       if (now - this.#endedAt > END_GRACE_MS) this.sink.destroy()
       return
     }
-    if (now >= this.grant.expiresAt) return this.close('expired')
+    const reason = this.#overdue(now, stallMs, sleptMs)
+    if (reason) this.close(reason)
+    else if (this.offset < this.feed.head || this.#resync) this.advance()
+  }
+
+  /** Why it must end now, if it must. */
+  #overdue(now: number, stallMs: number, sleptMs: number): ClosingReason | undefined {
+    if (now >= this.grant.expiresAt) return 'expired'
     if (this.#askedAt !== undefined) {
       this.#askedAt += sleptMs
-      if (now - this.#askedAt >= REAUTHORIZE_TIMEOUT_MS) return this.close('expired')
+      if (now - this.#askedAt >= REAUTHORIZE_TIMEOUT_MS) return 'expired'
     }
-    if (this.#full) {
-      const unsent = this.sink.unsentBytes
-      this.#stalledAt += sleptMs
-      if (unsent < this.#unsent) this.#stalledAt = now
-      this.#unsent = unsent
-      if (now - this.#stalledAt >= stallMs) this.close('slow')
-      return
-    }
-    if (now >= this.grant.rotateAt) return this.close('rotated')
-    if (this.offset < this.feed.head || this.#resync) this.advance()
+    if (!this.#full) return now >= this.grant.rotateAt ? 'rotated' : undefined
+    const unsent = this.sink.unsentBytes
+    this.#stalledAt += sleptMs
+    if (unsent < this.#unsent) this.#stalledAt = now
+    this.#unsent = unsent
+    return now - this.#stalledAt >= stallMs ? 'slow' : undefined
   }
 
   /** Whether the socket is full. */

@@ -2,9 +2,9 @@ import { type Cursor, formatCursor, parseCursor, type ResyncReason } from '@enti
 import type { Adapter, LogEntry, LogListener, LogPage, LogRecord, OpenLog, Retention } from '../seams/adapter'
 import type { Clock } from '../seams/ports'
 import { RetentionWindow } from '../seams/window'
-import type { Connection } from './connection'
-import { encodeConflated, encodeEntries, type FeedEntry, type Page, takePage, toChunk } from './page'
-import { View } from './view'
+import { encodeConflated, encodeEntries, type FeedEntry, takePage, toChunk } from './page'
+import type { Reader, Start } from './reader'
+import { type Page, View } from './view'
 
 /** Entries that one `read` of the adapter asks for: more than a page of small events. */
 const READ_LIMIT = 1_000
@@ -13,13 +13,6 @@ const READ_LIMIT = 1_000
 export interface FeedListener {
   entry(entry: LogEntry): void
   resync(reason: ResyncReason): void
-}
-
-/** Where a connection begins, and whether it must be told to resync first. */
-export interface Start {
-  readonly offset: number
-  readonly lagging: boolean
-  readonly resync: ResyncReason | undefined
 }
 
 /** Why a page cannot be had. With a `cause` where what the log holds could not be written down. */
@@ -33,7 +26,7 @@ export interface Gap {
  * There is one way to send: what lies after a connection's cursor. A live connection is one whose cursor is at the head.
  */
 export class Feed implements LogListener {
-  readonly connections = new Set<Connection>()
+  readonly connections = new Set<Reader>()
   readonly listeners = new Set<FeedListener>()
   /** When the last reader left, by the monotonic clock. */
   idleSince: number
@@ -97,7 +90,7 @@ export class Feed implements LogListener {
   }
 
   /** A connection comes. The result is its view; `undefined` asks for all channels. */
-  enter(connection: Connection, channels: readonly string[] | undefined): View {
+  enter(connection: Reader, channels: readonly string[] | undefined): View {
     this.connections.add(connection)
     const key = View.key(channels)
     let view = this.#views.get(key)
@@ -110,7 +103,7 @@ export class Feed implements LogListener {
   }
 
   /** A connection has left: its view is let go when nobody else has it, and the feed when it has been idle. */
-  leave(connection: Connection): void {
+  leave(connection: Reader): void {
     if (!this.connections.delete(connection)) return
     this.idleSince = this.clock.monotonic()
     const { view } = connection
@@ -184,7 +177,7 @@ export class Feed implements LogListener {
   /**
    * The page after a connection's cursor. Nothing where this process does not hold it: then `read` asks the log.
    */
-  page(connection: Connection): Page | Gap | undefined {
+  page(connection: Reader): Page | Gap | undefined {
     const { offset: from, view, lagging: conflated } = connection
     const { live } = view
     if (live && live.from === from && live.conflated === conflated) return live
@@ -193,7 +186,7 @@ export class Feed implements LogListener {
   }
 
   /** The page after a connection's cursor, from the log itself; or why it cannot be had. */
-  async read(connection: Connection): Promise<Page | Gap> {
+  async read(connection: Reader): Promise<Page | Gap> {
     const epoch = this.#epoch
     const result = await this.readLog(connection.offset)
     // Entries of the log before must not be kept as a page of this one.
@@ -207,7 +200,7 @@ export class Feed implements LogListener {
   }
 
   /** One page for every reader at this place who sees the same: made by the first who asks. */
-  #pageOf({ offset: from, view, lagging: conflated, userId }: Connection, take: () => FeedEntry[]): Page | Gap {
+  #pageOf({ offset: from, view, lagging: conflated, userId }: Reader, take: () => FeedEntry[]): Page | Gap {
     const shared = `${from}/${conflated}`
     // Nobody is not the user whose id is "undefined".
     const own = userId === undefined ? `${shared}/` : `${shared}/=${userId}`

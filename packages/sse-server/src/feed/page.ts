@@ -12,17 +12,6 @@ export interface FeedEntry extends LogEntry {
   frame: string | undefined
 }
 
-/** What lies after a place in the log, for one kind of reader, as far as one write carries it. */
-export interface Page {
-  /** The reader's place before. */
-  readonly from: number
-  /** The reader's place after: also past events that it may not see. */
-  readonly to: number
-  readonly conflated: boolean
-  /** Nothing where the reader may see none of it. */
-  readonly chunk: Chunk | undefined
-}
-
 /** Where each page ends is a matter of its beginning alone, so that a page that is sent again is never shorter. */
 export function takePage<Entry extends LogEntry>(entries: Iterable<Entry>): Entry[] {
   const taken: Entry[] = []

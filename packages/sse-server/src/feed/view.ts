@@ -1,5 +1,16 @@
 import type { LogRecord } from '../seams/adapter'
-import type { Page } from './page'
+import type { Chunk } from '../seams/sink'
+
+/** What lies after a place in the log, for one kind of reader, as far as one write carries it. */
+export interface Page {
+  /** The reader's place before. */
+  readonly from: number
+  /** The reader's place after: also past events that it may not see. */
+  readonly to: number
+  readonly conflated: boolean
+  /** Nothing where the reader may see none of it. */
+  readonly chunk: Chunk | undefined
+}
 
 /** Pages of one view that are kept for the next reader at the same place. */
 const KEPT_PAGES = 64

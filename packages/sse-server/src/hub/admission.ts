@@ -1,7 +1,26 @@
 import type { LimitName, Registry } from '../registry/registry'
 import type { Ports } from '../seams/ports'
+import type { Sink } from '../seams/sink'
 import { HubError } from './error'
+import type { Grant } from './grant'
 import type { HubSettings } from './options'
+
+/** A stream that a mount asks for. */
+export interface ConnectRequest {
+  readonly grant: Grant
+  /** The channels that were asked for; absent: all that the grant covers. */
+  readonly channels?: readonly string[] | undefined
+  /** The client's cursor, as it sent it: not to be trusted. */
+  readonly lastEventId?: string | undefined
+  readonly ip?: string | undefined
+  /** When the application was asked for the grant, by the hub's monotonic clock: a later revocation undoes it. */
+  readonly askedAt: number
+  readonly reauthorize?: (() => boolean | Promise<boolean>) | undefined
+  /** Whether the client has left. */
+  gone(): boolean
+  /** Sends the headers. Called once, when the stream is granted. */
+  open(): Sink
+}
 
 interface Newcomer {
   projectId: string

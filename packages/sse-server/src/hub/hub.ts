@@ -1,31 +1,30 @@
 import {
   assertProjectId,
   type ClosingReason,
-  decodeEvent,
   type EventDefinitions,
   type EventForPattern,
   type EventForType,
   type EventInput,
   type EventOf,
-  encodeFrame,
   formatCursor,
-  HandlerIndex,
   type PatternOf,
   type ProjectEvent,
   quote,
-  type ResyncReason,
 } from '@entitycast/sse-protocol'
 import { Connection, type ConnectionFilter, type ConnectionObserver } from '../feed/connection'
-import { Feed, type FeedListener } from '../feed/feed'
-import { Registry } from '../registry/registry'
+import type { Feed } from '../feed/feed'
+import { type ConnectionInfo, connectionInfo, Registry } from '../registry/registry'
 import type { Adapter } from '../seams/adapter'
 import type { Ports } from '../seams/ports'
-import { Chunk, type Sink } from '../seams/sink'
 import { systemClock, systemRandom, systemRandomId } from '../seams/system'
-import { Admission } from './admission'
+import { Admission, type ConnectRequest } from './admission'
 import { Caretaker } from './caretaker'
+import { atMost, endInWaves } from './drain'
 import { HubError } from './error'
-import { type Grant, grantedChannels, readGrant } from './grant'
+import { Feeds } from './feeds'
+import { grantedChannels, readGrant } from './grant'
+import { Heartbeats } from './heartbeat'
+import { type ListenFilter, type ListenOptions, listen } from './listen'
 import { type EventHubOptions, type HubSettings, readOptions } from './options'
 import { Pace } from './pace'
 import { type ProjectPublisher, projectPublisher } from './project'
@@ -33,49 +32,8 @@ import { Publisher, type PublishOptions } from './publisher'
 import { Revocations } from './revocations'
 import { count, type HubStats, Tally } from './tally'
 
-/** A feed that nobody reads is kept for this long, in milliseconds. */
-const IDLE_FEED_MS = 60_000
-/** How often connections are ended while draining, in milliseconds. */
-const WAVE_MS = 50
-/** A listener whose log could not be opened tries again after so long, in milliseconds. */
-const LISTEN_AGAIN_MS = 1_000
 /** What is left at the end of the drain gets this long to take its last bytes, in milliseconds. */
 const CUT_AFTER_MS = 1_000
-
-/** An open stream, as `connections()` lists it. */
-export interface ConnectionInfo {
-  readonly connectionId: string
-  readonly projectId: string
-  readonly userId?: string
-  /** What it reads: `'all'`, or these channels. */
-  readonly channels: 'all' | readonly string[]
-  /** Milliseconds since it was opened. */
-  readonly ageMs: number
-  /** Whether its socket is full: it is behind, and catches up when it drains. */
-  readonly lagging: boolean
-}
-
-/** Which events a listener inside the server wants: of one project; by type pattern, by pattern, or all. */
-export type ListenFilter =
-  | { projectId: string; type?: string; pattern?: undefined }
-  | { projectId: string; pattern: string; type?: undefined }
-
-/** A stream that a mount asks for. */
-export interface ConnectRequest {
-  readonly grant: Grant
-  /** The channels that were asked for; absent: all that the grant covers. */
-  readonly channels?: readonly string[] | undefined
-  /** The client's cursor, as it sent it: not to be trusted. */
-  readonly lastEventId?: string | undefined
-  readonly ip?: string | undefined
-  /** When the application was asked for the grant, by the hub's monotonic clock: a later revocation undoes it. */
-  readonly askedAt: number
-  readonly reauthorize?: (() => boolean | Promise<boolean>) | undefined
-  /** Whether the client has left. */
-  gone(): boolean
-  /** Sends the headers. Called once, when the stream is granted. */
-  open(): Sink
-}
 
 /**
  * Publishes the events of projects to the connections that may see them. One idea throughout: a project is a log, a connection is
@@ -90,13 +48,12 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
   readonly #caretaker: Caretaker
   readonly #admission: Admission
   readonly #registry = new Registry()
-  readonly #feeds = new Map<string, Feed>()
-  readonly #opening = new Map<string, Promise<Feed>>()
+  readonly #feeds: Feeds
+  readonly #heartbeats: Heartbeats
   /** Connections that have ended, and whose sockets have not. */
   readonly #leaving = new Set<Connection>()
   readonly #tally = new Tally()
   readonly #revocations = new Revocations()
-  readonly #beats = new Map<string | undefined, Chunk>()
   readonly #madeAt: number
   #closing: Promise<void> | undefined
   #closed = false
@@ -112,10 +69,12 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
     adapter.start(this.#settings.retention)
     this.#publisher = new Publisher(adapter, this.#settings, options.events, clock)
     this.#pace = new Pace(clock)
+    this.#feeds = new Feeds(adapter, this.#settings.retention, clock, () => this.#caretaker.wake())
+    this.#heartbeats = new Heartbeats(this.#settings.heartbeat, () => clock.now())
     this.#admission = new Admission(this.#settings.limits, this.#registry, this.#ports)
     this.#caretaker = new Caretaker(clock, this.#settings.heartbeatIntervalMs, this.#settings.stallTimeoutMs, {
       connections: () => [...this.#registry, ...this.#leaving],
-      beat: (connection) => connection.beat((id) => this.#heartbeat(id)),
+      beat: (connection) => connection.beat((cursor) => this.#heartbeats.frame(cursor)),
       tidy: (now) => this.#tidy(now),
     })
   }
@@ -170,67 +129,23 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
   listen<Type extends string = '*'>(
     filter: { projectId: string; type?: Type; pattern?: undefined },
     handler: (event: EventForType<Definitions, Type>) => void,
-    options?: { onResync?: (reason: ResyncReason) => void },
+    options?: ListenOptions,
   ): () => void
   listen<Pattern extends PatternOf<Definitions>>(
     filter: { projectId: string; pattern: Pattern; type?: undefined },
     handler: (event: EventForPattern<Definitions, Pattern>) => void,
-    options?: { onResync?: (reason: ResyncReason) => void },
+    options?: ListenOptions,
   ): () => void
-  listen(
-    filter: ListenFilter,
-    handler: (event: never) => void,
-    options: { onResync?: (reason: ResyncReason) => void } = {},
-  ): () => void {
-    const { projectId, type, pattern } = filter
+  listen(filter: ListenFilter, handler: (event: never) => void, options: ListenOptions = {}): () => void {
+    const { projectId } = filter
     assertProjectId(projectId)
     if (this.#closed) throw new HubError('CLOSED', 'The hub is closed; listen before hub.close()')
-    const index = new HandlerIndex()
-    const call = handler as (event: ProjectEvent) => void | Promise<void>
-    const failed = (error: unknown) =>
-      this.#settings.logger.error('a listener failed', { projectId, error: describe(error) })
-    // An async handler's rejection is the handler's failure like any other.
-    const run = (event: ProjectEvent) => void Promise.resolve(call(event)).catch(failed)
-    if (pattern === undefined) index.addType(type ?? '*', run)
-    else index.addPattern(pattern, run)
-    const listener: FeedListener = {
-      entry: ({ record }) => {
-        try {
-          index.dispatch(decodeEvent(record.type, record.data, projectId), failed)
-        } catch (error) {
-          failed(error)
-        }
-      },
-      resync: (reason) => {
-        try {
-          options.onResync?.(reason)
-        } catch (error) {
-          failed(error)
-        }
-      },
-    }
-    let feed: Feed | undefined
-    let stopped = false
-    const begin = (missed: boolean) => {
-      this.#feed(projectId).then(
-        (opened) => {
-          if (stopped) return
-          feed = opened
-          feed.listeners.add(listener)
-          if (missed) listener.resync('broker-gap')
-        },
-        (error) => {
-          if (stopped || this.#closing) return
-          failed(error)
-          this.#ports.clock.after(LISTEN_AGAIN_MS, () => stopped || this.#closing || begin(true))
-        },
-      )
-    }
-    begin(false)
-    return () => {
-      stopped = true
-      feed?.listeners.delete(listener)
-    }
+    return listen(filter, handler as (event: ProjectEvent) => void, options, {
+      open: (id) => this.#feed(id),
+      failed: (error) => this.#settings.logger.error('a listener failed', { projectId, error: describe(error) }),
+      ended: () => this.draining,
+      clock: this.#ports.clock,
+    })
   }
 
   /**
@@ -247,14 +162,7 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
   /** The open streams, or those that fit the filter. */
   connections(filter: ConnectionFilter = {}): ConnectionInfo[] {
     const now = this.#ports.clock.monotonic()
-    return [...this.#registry.matching(filter)].map((connection) => ({
-      connectionId: connection.id,
-      projectId: connection.feed.projectId,
-      ...(connection.userId !== undefined && { userId: connection.userId }),
-      channels: connection.grant.channels ?? 'all',
-      ageMs: Math.round(now - connection.openedAt),
-      lagging: connection.full,
-    }))
+    return [...this.#registry.matching(filter)].map((connection) => connectionInfo(connection, now))
   }
 
   /** The users with at least one open stream in the project. */
@@ -295,8 +203,6 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
   stats(): HubStats {
     let lagging = 0
     for (const connection of this.#registry) if (connection.full) lagging++
-    let retainedBytes = 0
-    for (const feed of this.#feeds.values()) retainedBytes += feed.bytes
     const { closed, resyncs, refused, ...counts } = this.#tally
     return {
       adapter: this.#adapter.manifest.name,
@@ -305,7 +211,7 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
       connections: this.#registry.size,
       lagging,
       projects: this.#feeds.size,
-      retainedBytes,
+      retainedBytes: this.#feeds.bytes,
       ...counts,
       closed: { ...closed },
       resyncs: { ...resyncs },
@@ -424,30 +330,7 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
 
   async #feed(projectId: string): Promise<Feed> {
     if (this.#closed) throw new HubError('CLOSED', 'The hub is closed')
-    const open = this.#feeds.get(projectId)
-    if (open) {
-      open.idleSince = this.#ports.clock.monotonic()
-      return open
-    }
-    let opening = this.#opening.get(projectId)
-    if (!opening) {
-      const feed = new Feed(projectId, this.#adapter, this.#settings.retention, this.#ports.clock)
-      opening = feed.open().then(
-        () => {
-          this.#opening.delete(projectId)
-          if (this.#closed) feed.close()
-          else this.#feeds.set(projectId, feed)
-          this.#caretaker.wake()
-          return feed
-        },
-        (error) => {
-          this.#opening.delete(projectId)
-          throw error
-        },
-      )
-      this.#opening.set(projectId, opening)
-    }
-    return opening
+    return this.#feeds.get(projectId)
   }
 
   #end(filter: ConnectionFilter, reason: ClosingReason): number {
@@ -468,94 +351,32 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
     return connections.length
   }
 
-  #heartbeat(id: string | undefined): Chunk {
-    let chunk = this.#beats.get(id)
-    if (!chunk) {
-      const frame =
-        this.#settings.heartbeat === 'comment'
-          ? encodeFrame({ comment: 'keepalive' })
-          : encodeFrame({
-              event: 'heartbeat',
-              id,
-              data: JSON.stringify({ timestamp: new Date(this.#ports.clock.now()).toISOString() }),
-            })
-      chunk = new Chunk(frame)
-      this.#beats.set(id, chunk)
-    }
-    return chunk
-  }
-
   #tidy(now: number): boolean {
-    this.#beats.clear()
-    for (const [projectId, feed] of this.#feeds) {
-      feed.trim()
-      if (feed.idle && now - feed.idleSince > IDLE_FEED_MS) {
-        feed.close()
-        this.#feeds.delete(projectId)
-      }
-    }
+    this.#heartbeats.clear()
+    this.#feeds.tidy(now)
     return this.#registry.size + this.#leaving.size + this.#feeds.size > 0
   }
 
   async #drain(drainMs: number): Promise<void> {
-    const { random } = this.#ports
-    await this.#atMost(CUT_AFTER_MS, this.#publisher.flush())
-    const waiting = shuffle([...this.#registry], random)
-    // A retry of its own for each: those that are ended in one wave must not come back in one.
-    const end = (connection: Connection) => {
-      connection.advance()
-      connection.close('shutdown', Math.round(this.#settings.retryMs * (0.5 + random())))
-    }
+    const { clock } = this.#ports
+    await atMost(clock, CUT_AFTER_MS, this.#publisher.flush())
     const everyoneLeft = new Promise<void>((resolve) => {
       this.#allLeft = resolve
       if (this.#registry.size === 0 && this.#leaving.size === 0) resolve()
     })
-    const waves = Math.max(1, Math.min(waiting.length, Math.floor(drainMs / WAVE_MS)))
-    for (let wave = 0; wave < waves && this.#registry.size > 0; wave++) {
-      const from = Math.floor((wave * waiting.length) / waves)
-      const to = Math.floor(((wave + 1) * waiting.length) / waves)
-      for (const connection of waiting.slice(from, to)) end(connection)
-      if (wave < waves - 1) await this.#atMost(drainMs / waves, everyoneLeft)
-    }
-    await this.#atMost(CUT_AFTER_MS, everyoneLeft)
-    await this.#atMost(CUT_AFTER_MS, this.#publisher.flush())
+    await endInWaves([...this.#registry], this.#ports, { drainMs, retryMs: this.#settings.retryMs, everyoneLeft })
+    await atMost(clock, CUT_AFTER_MS, everyoneLeft)
+    await atMost(clock, CUT_AFTER_MS, this.#publisher.flush())
     this.#closed = true
     for (const connection of [...this.#registry, ...this.#leaving]) connection.destroy()
     this.#caretaker.stop()
-    for (const feed of this.#feeds.values()) {
-      feed.listeners.clear()
-      feed.close()
-    }
-    this.#feeds.clear()
+    this.#feeds.close()
     try {
-      await this.#atMost(CUT_AFTER_MS, this.#adapter.close())
+      await atMost(clock, CUT_AFTER_MS, this.#adapter.close())
     } catch (error) {
       this.#settings.logger.error('the adapter could not be closed', { error: describe(error) })
     }
   }
-
-  /** Waits, but not for ever: a log that does not answer must not keep a process from ending. */
-  async #atMost(ms: number, promise: Promise<void>): Promise<void> {
-    let cancel = () => {}
-    const deadline = new Promise<void>((resolve) => {
-      cancel = this.#ports.clock.after(ms, resolve)
-    })
-    try {
-      await Promise.race([promise, deadline])
-    } finally {
-      cancel()
-    }
-  }
-}
-
-function shuffle<Item>(items: Item[], random: () => number): Item[] {
-  for (let i = items.length - 1; i > 0; i--) {
-    const j = Math.floor(random() * (i + 1))
-    const item = items[i] as Item
-    items[i] = items[j] as Item
-    items[j] = item
-  }
-  return items
 }
 
 /** An error for a log: what kind and why, never the value it was about. */

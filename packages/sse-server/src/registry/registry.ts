@@ -1,5 +1,18 @@
 import type { Connection, ConnectionFilter } from '../feed/connection'
 
+/** An open stream, as `connections()` lists it. */
+export interface ConnectionInfo {
+  readonly connectionId: string
+  readonly projectId: string
+  readonly userId?: string
+  /** What it reads: `'all'`, or these channels. */
+  readonly channels: 'all' | readonly string[]
+  /** Milliseconds since it was opened. */
+  readonly ageMs: number
+  /** Whether its socket is full: it is behind, and catches up when it drains. */
+  readonly lagging: boolean
+}
+
 /** Which of the limits a further connection would break. */
 export type LimitName = 'perUser' | 'perIp' | 'perProject' | 'perProcess'
 
@@ -66,3 +79,15 @@ function keysOf({ feed, userId, grant }: Connection): string[] {
 const projectKey = (projectId: string) => `p\n${projectId}`
 const userKey = (projectId: string, userId: string) => `u\n${projectId}\n${userId}`
 const ipKey = (ip: string) => `i\n${ip}`
+
+/** What may be told of a connection; `now` is the monotonic clock's. */
+export function connectionInfo(connection: Connection, now: number): ConnectionInfo {
+  return {
+    connectionId: connection.id,
+    projectId: connection.feed.projectId,
+    ...(connection.userId !== undefined && { userId: connection.userId }),
+    channels: connection.grant.channels ?? 'all',
+    ageMs: Math.round(now - connection.openedAt),
+    lagging: connection.full,
+  }
+}

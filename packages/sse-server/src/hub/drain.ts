@@ -1,0 +1,51 @@
+import type { Connection } from '../feed/connection'
+import type { Ports } from '../seams/ports'
+
+/** How often connections are ended while draining, in milliseconds. */
+const WAVE_MS = 50
+
+/**
+ * Ends connections in random order, evenly over `drainMs`: each is sent what it may still have, told to come back after a time of its own,
+ * and ended. Resolves early when everyone has left.
+ */
+export async function endInWaves(
+  connections: readonly Connection[],
+  { clock, random }: Ports,
+  { drainMs, retryMs, everyoneLeft }: { drainMs: number; retryMs: number; everyoneLeft: Promise<void> },
+): Promise<void> {
+  const waiting = shuffle([...connections], random)
+  const waves = Math.max(1, Math.min(waiting.length, Math.floor(drainMs / WAVE_MS)))
+  for (let wave = 0; wave < waves; wave++) {
+    const from = Math.floor((wave * waiting.length) / waves)
+    const to = Math.floor(((wave + 1) * waiting.length) / waves)
+    for (const connection of waiting.slice(from, to)) {
+      connection.advance()
+      // A retry of its own for each: those that are ended in one wave must not come back in one.
+      connection.close('shutdown', Math.round(retryMs * (0.5 + random())))
+    }
+    if (wave < waves - 1 && (await atMost(clock, drainMs / waves, everyoneLeft))) return
+  }
+}
+
+/** Waits for the promise, but not for ever: whatever does not answer must not keep a process from ending. Whether it has answered. */
+export async function atMost(clock: Ports['clock'], ms: number, promise: Promise<void>): Promise<boolean> {
+  let cancel = () => {}
+  const deadline = new Promise<boolean>((resolve) => {
+    cancel = clock.after(ms, () => resolve(false))
+  })
+  try {
+    return await Promise.race([promise.then(() => true), deadline])
+  } finally {
+    cancel()
+  }
+}
+
+function shuffle<Item>(items: Item[], random: () => number): Item[] {
+  for (let i = items.length - 1; i > 0; i--) {
+    const j = Math.floor(random() * (i + 1))
+    const item = items[i] as Item
+    items[i] = items[j] as Item
+    items[j] = item
+  }
+  return items
+}

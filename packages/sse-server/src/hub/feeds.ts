@@ -1,0 +1,75 @@
+import { Feed } from '../feed/feed'
+import type { Adapter, Retention } from '../seams/adapter'
+import type { Clock } from '../seams/ports'
+
+/** A feed that nobody reads is kept for this long, in milliseconds. */
+const IDLE_FEED_MS = 60_000
+
+/** The open feeds of a hub, one a project: opened when first asked for, let go when nobody has read for a while. */
+export class Feeds {
+  readonly #open = new Map<string, Feed>()
+  readonly #opening = new Map<string, Promise<Feed>>()
+  #closed = false
+
+  constructor(
+    readonly adapter: Adapter,
+    readonly retention: Retention,
+    readonly clock: Clock,
+    /** A feed was opened: there is something to look after. */
+    readonly opened: () => void,
+  ) {}
+
+  get size(): number {
+    return this.#open.size
+  }
+
+  /** Bytes of events that they hold. */
+  get bytes(): number {
+    let bytes = 0
+    for (const feed of this.#open.values()) bytes += feed.bytes
+    return bytes
+  }
+
+  /** The project's feed. Rejects where the log cannot be opened; the next call tries again. */
+  async get(projectId: string): Promise<Feed> {
+    const open = this.#open.get(projectId)
+    if (open) {
+      open.idleSince = this.clock.monotonic()
+      return open
+    }
+    let opening = this.#opening.get(projectId)
+    if (!opening) {
+      opening = this.#make(projectId).finally(() => this.#opening.delete(projectId))
+      this.#opening.set(projectId, opening)
+    }
+    return opening
+  }
+
+  /** Lets go of events that are too old, and of feeds that nobody reads. `now` is the monotonic clock's. */
+  tidy(now: number): void {
+    for (const [projectId, feed] of this.#open) {
+      feed.trim()
+      if (!feed.idle || now - feed.idleSince <= IDLE_FEED_MS) continue
+      feed.close()
+      this.#open.delete(projectId)
+    }
+  }
+
+  close(): void {
+    this.#closed = true
+    for (const feed of this.#open.values()) {
+      feed.listeners.clear()
+      feed.close()
+    }
+    this.#open.clear()
+  }
+
+  async #make(projectId: string): Promise<Feed> {
+    const feed = new Feed(projectId, this.adapter, this.retention, this.clock)
+    await feed.open()
+    if (this.#closed) feed.close()
+    else this.#open.set(projectId, feed)
+    this.opened()
+    return feed
+  }
+}

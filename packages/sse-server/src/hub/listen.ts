@@ -1,0 +1,76 @@
+import { decodeEvent, HandlerIndex, type ProjectEvent, type ResyncReason } from '@entitycast/sse-protocol'
+import type { Feed, FeedListener } from '../feed/feed'
+import type { Clock } from '../seams/ports'
+
+/** A log that cannot be opened is tried again after this, in milliseconds. */
+const AGAIN_MS = 1_000
+
+/** Which events a listener inside the server wants: of one project; by type pattern, by pattern, or all. */
+export type ListenFilter =
+  | { projectId: string; type?: string; pattern?: undefined }
+  | { projectId: string; pattern: string; type?: undefined }
+
+export interface ListenOptions {
+  /** Events may have been missed. */
+  onResync?: (reason: ResyncReason) => void
+}
+
+interface Surroundings {
+  open(projectId: string): Promise<Feed>
+  /** A handler or the log has failed. */
+  failed(error: unknown): void
+  /** Whether the hub is at its end. */
+  ended(): boolean
+  readonly clock: Clock
+}
+
+/**
+ * A reader inside the server, until the result is called.
+ *
+ * @throws ProtocolError `INVALID_PATTERN`
+ */
+export function listen(
+  { projectId, type, pattern }: ListenFilter,
+  handler: (event: ProjectEvent) => void | Promise<void>,
+  options: ListenOptions,
+  { open, failed, ended, clock }: Surroundings,
+): () => void {
+  const index = new HandlerIndex()
+  // An async handler's rejection is the handler's failure like any other.
+  const run = (event: ProjectEvent) => void Promise.resolve(handler(event)).catch(failed)
+  if (pattern === undefined) index.addType(type ?? '*', run)
+  else index.addPattern(pattern, run)
+  const listener: FeedListener = {
+    entry: ({ record }) => guard(() => index.dispatch(decodeEvent(record.type, record.data, projectId), failed)),
+    resync: (reason) => guard(() => options.onResync?.(reason)),
+  }
+  const guard = (task: () => void) => {
+    try {
+      task()
+    } catch (error) {
+      failed(error)
+    }
+  }
+  let feed: Feed | undefined
+  let stopped = false
+  const begin = (missed: boolean) => {
+    open(projectId).then(
+      (opened) => {
+        if (stopped) return
+        feed = opened
+        feed.listeners.add(listener)
+        if (missed) listener.resync('broker-gap')
+      },
+      (error) => {
+        if (stopped || ended()) return
+        failed(error)
+        clock.after(AGAIN_MS, () => stopped || ended() || begin(true))
+      },
+    )
+  }
+  begin(false)
+  return () => {
+    stopped = true
+    feed?.listeners.delete(listener)
+  }
+}
