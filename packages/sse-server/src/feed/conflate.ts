@@ -60,12 +60,15 @@ function join(earlier: Run[], next: Run): Run | undefined {
     for (const run of same) run.dropped = true
     return { ...next, first: Math.min(next.first, ...same.map((run) => run.first)) }
   }
+  // Of an entity that has events for different readers nobody's version decides about another's: they stay as they are.
+  if (earlier.some((run) => !sameAudience(run, next))) return next
   const { version } = fieldsOf(next)
   if (version !== undefined && earlier.some((run) => (fieldsOf(run).version ?? -1) >= version)) return undefined
   if (next.record.type === 'entity.deleted') {
     let { first } = next
     for (const run of earlier) {
-      if (run.dropped || !sameAudience(run, next)) continue
+      // The deletion may be older than what the reader has seen, and then says nothing about a change without a version.
+      if (run.dropped || (version !== undefined && fieldsOf(run).version === undefined)) continue
       run.dropped = true
       first = Math.min(first, run.first)
     }
@@ -80,14 +83,15 @@ function join(earlier: Run[], next: Run): Run | undefined {
 function canMerge(previous: Run, next: Run): boolean {
   if (previous.dropped || next.record.type !== 'entity.updated' || previous.record.type === 'entity.deleted')
     return false
-  if (!sameAudience(previous, next)) return false
   const a = fieldsOf(previous)
   const b = fieldsOf(next)
   if ((a.version === undefined) !== (b.version === undefined)) return false
   if (!isPlain(a.data) || !isPlain(b.data)) return false
   // Where publishers race, the earlier one may be older than what the reader has already seen, and must not come back inside a newer
-  // one. Between neighbouring versions there is no room for that, and where every field is written again nothing of it is left.
-  return a.version === undefined || b.version === a.version + 1 || coversFields(b.data as object, a.data as object)
+  // one. Between neighbouring versions there is no room for that, and where every field is written again nothing of it is left
+  // (but for a creation, which takes the place of the whole row).
+  if (a.version === undefined || b.version === a.version + 1) return true
+  return previous.record.type === 'entity.updated' && coversFields(b.data as object, a.data as object)
 }
 
 function coversFields(newer: object, older: object): boolean {
