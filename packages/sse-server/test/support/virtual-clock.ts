@@ -80,6 +80,19 @@ export class VirtualClock implements Clock {
     await this.advance(0)
   }
 
+  /** Time passes and timers run, and what was deferred still waits: an event loop runs timers first. */
+  async elapse(ms: number): Promise<void> {
+    await microtasks()
+    const end = this.#monotonic + ms
+    for (let next = this.#next(end); next; next = this.#next(end)) {
+      this.#pass(next.dueAt)
+      this.#timers.delete(next)
+      next.task()
+      await microtasks()
+    }
+    this.#pass(end)
+  }
+
   #pass(to: number): void {
     if (to <= this.#monotonic) return
     this.#wall += to - this.#monotonic

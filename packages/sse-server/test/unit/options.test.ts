@@ -1,0 +1,66 @@
+import { EventHub, type EventHubOptions } from '@entitycast/sse-server'
+import { describe, expect, it } from 'vitest'
+
+describe('options', () => {
+  const bad: [EventHubOptions | object, string][] = [
+    [{ heartbeat: 1_000 }, 'heartbeat'],
+    [{ heartbeatInterval: 1_000 }, 'heartbeatInterval'],
+    [{ heartbeatIntervalMs: 0 }, 'heartbeatIntervalMs'],
+    [{ heartbeatIntervalMs: 99 }, 'heartbeatIntervalMs'],
+    [{ heartbeatIntervalMs: 300_001 }, 'heartbeatIntervalMs'],
+    [{ heartbeatIntervalMs: 1_000.5 }, 'heartbeatIntervalMs'],
+    [{ heartbeatIntervalMs: '15000' }, 'heartbeatIntervalMs'],
+    [{ heartbeatIntervalMs: Number.NaN }, 'heartbeatIntervalMs'],
+    [{ heartbeatIntervalMs: true }, 'heartbeatIntervalMs'],
+    [{ retention: { ageMs: 0 } }, 'retention.ageMs'],
+    [{ retention: { events: -1 } }, 'retention.events'],
+    [{ retention: { bytes: 1_000 } }, 'retention.bytes'],
+    [{ retention: { maxAgeMs: 1_000 } }, 'retention.maxAgeMs'],
+    [{ limits: { perUser: 0 } }, 'limits.perUser'],
+    [{ limits: { perUsers: 5 } }, 'limits.perUsers'],
+    [{ limits: { toString: 5 } }, 'limits.toString'],
+    [{ limits: { connectsPerSecond: 0.5 } }, 'limits.connectsPerSecond'],
+    [{ maxEventBytes: 10 }, 'maxEventBytes'],
+    [{ conflateWindowMs: 0 }, 'conflateWindowMs'],
+    [{ conflateWindowMs: 20_000 }, 'conflateWindowMs'],
+    [{ maxAgeMs: 10 }, 'maxAgeMs'],
+    [{ stallTimeoutMs: false }, 'stallTimeoutMs'],
+    [{ retryMs: -1 }, 'retryMs'],
+    [{ logger: {} }, 'logger'],
+    [{ logger: true }, 'logger'],
+  ]
+  for (const [options, name] of bad) {
+    it(`[N11] ${JSON.stringify(options)} throws at construction and names ${name}`, () => {
+      let thrown: { code?: string; message?: string } = {}
+      try {
+        new EventHub(options as EventHubOptions)
+      } catch (error) {
+        thrown = error as typeof thrown
+      }
+      expect(thrown.code).toBe('INVALID_OPTION')
+      expect(thrown.message).toMatch(name)
+    })
+  }
+
+  const good: EventHubOptions[] = [
+    {},
+    { heartbeatIntervalMs: 100, stallTimeoutMs: 100, maxAgeMs: 1_000 },
+    { heartbeatIntervalMs: false, maxAgeMs: false, conflateWindowMs: false, limits: false, logger: false },
+    { retention: { events: 1, ageMs: 1, bytes: 65_536 } },
+    { limits: { perUser: false, perIp: undefined as never }, retention: {}, conflateWindowMs: 10_000, retryMs: 0 },
+    { maxEventBytes: 256, retention: { bytes: 256 } },
+    { heartbeatIntervalMs: undefined as never, adapter: undefined as never, events: undefined as never },
+  ]
+  for (const options of good) {
+    it(`[N11] ${JSON.stringify(options)} is taken`, () => new EventHub(options).close())
+  }
+
+  it('[C4] a limit that is undefined is the default one, and not off', async () => {
+    const { open } = await import('../support/stream')
+    const hub = new EventHub({ limits: { perUser: undefined as never }, logger: false })
+    const streams = []
+    for (let n = 0; n < 11; n++) streams.push(await open(hub, { projectId: 'p1', userId: 'u1' }))
+    expect(streams.map(({ status }) => status).filter((status) => status === 429)).toHaveLength(1)
+    await hub.close()
+  })
+})
