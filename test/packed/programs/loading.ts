@@ -15,8 +15,8 @@ interface Document {
 
 const projectId = 'proj_123'
 const hub = new EventHub({ retention: { events: 5 } })
-const table: Document[] = [{ id: 'doc_1', chunks: 12, embeddedChunks: 0, version: 0 }]
-/** What happens between the cursor and the rows, once; and between the rows and the answer. */
+const table: Document[] = ['doc_1', 'doc_2', 'doc_3'].map((id) => ({ id, chunks: 99, embeddedChunks: 0, version: 0 }))
+/** What happens between the cursor and the rows, and between the rows and the answer. */
 let beforeRead = async () => {}
 let afterRead = async () => {}
 const database = {
@@ -53,13 +53,17 @@ export async function embedChunk(id: string) {
 // <<<
 
 const embed = () => embedChunk('doc_1')
-// In the rows and in the log after the cursor; and in neither, were it not for `since`.
+// In the rows, and in the log after the cursor.
 beforeRead = embed
-afterRead = embed
+// In the log only: were it not for `since`, nobody would ever tell the page.
+afterRead = () => embedChunk('doc_2')
+/** What the page waits for before it takes the answer. */
+let beforeAnswer = async () => {}
 const load = async (): Promise<{ cursor: string; documents: Document[] }> => {
   const answer = (await (await fetch(`${origin}/api/documents`)).json()) as { cursor: string; documents: Document[] }
   // Between the answer and the opening of the stream.
   await embed()
+  await beforeAnswer()
   return answer
 }
 
@@ -72,23 +76,16 @@ let arriving: EntityEvent[] | undefined
 const updates = new EventSubscriber(streamUrl, { projectId, since: cursor })
 updates.subscribe('document:*', (event) => {
   arriving?.push(event)
-  apply(event)
+  documents = applyEntityEvent(documents, event)                        // leaves a row alone that is as new
 })
 updates.onResync(async () => {
   const late: EntityEvent[] = (arriving = [])
   const loaded = await load()
   if (late !== arriving) return                                         // another resync came, and loads again
   arriving = undefined
-  documents = loaded.documents
-  for (const event of late) apply(event)
+  documents = late.reduce((rows, event) => applyEntityEvent(rows, event), loaded.documents)
 })
 updates.connect()
-
-function apply(event: EntityEvent) {
-  const known = documents.find(({ id }) => id === event.id)?.version ?? -1
-  if (event.version !== undefined && event.version <= known) return    // the rows already have it
-  documents = applyEntityEvent(documents, event)
-}
 // <<<
 
 /** All that was published has arrived: a sentinel is the last of it. */
@@ -105,9 +102,9 @@ async function settled() {
 const shown = () => documents.map(({ id, embeddedChunks }) => `${id} ${embeddedChunks}`)
 const stored = () => table.map(({ id, embeddedChunks }) => `${id} ${embeddedChunks}`)
 
-assert.equal(documents[0]?.embeddedChunks, 1, 'the first change is in the rows already')
+assert.deepEqual(shown(), ['doc_1 1', 'doc_2 0', 'doc_3 0'], 'the first change is in the rows already')
 await settled()
-assert.deepEqual(stored(), ['doc_1 3'])
+assert.deepEqual(shown(), ['doc_1 2', 'doc_2 1', 'doc_3 0'])
 assert.deepEqual(shown(), stored())
 
 // While the stream is open.
@@ -115,26 +112,33 @@ await embed()
 await settled()
 assert.deepEqual(shown(), stored())
 
-// The page is away for longer than the log is kept, and comes back: resync, and changes while it loads again.
+// The page is away for longer than the log is kept, and comes back: resync. What changes while it loads again arrives before the answer.
 let resyncs = 0
 updates.onResync(() => void resyncs++)
 updates.close()
 for (let i = 0; i < 8; i++) await embed()
 const reloaded = new Promise<void>((resolve) => {
-  const arrive = afterRead
-  afterRead = async () => {
-    await arrive()
-    afterRead = arrive
+  beforeAnswer = async () => {
+    await settled()
     resolve()
   }
 })
 updates.connect()
 await reloaded
 while (arriving) await settled()
-await settled()
 assert.equal(resyncs, 1)
+assert.deepEqual(shown(), ['doc_1 13', 'doc_2 2', 'doc_3 0'])
 assert.deepEqual(shown(), stored())
-assert.equal(stored()[0], 'doc_1 15')
+
+// Two requests changed a document, and the first one's event came last: after rows that have both.
+updates.close()
+beforeAnswer = async () => {}
+table[2] = { id: 'doc_3', chunks: 99, embeddedChunks: 2, version: 2 }
+documents = (await load()).documents
+updates.connect()
+await hub.project(projectId).updated('document', 'doc_3', { embeddedChunks: 1 }, { version: 1 })
+await settled()
+assert.deepEqual(shown(), stored())
 
 updates.close()
 await hub.close()
