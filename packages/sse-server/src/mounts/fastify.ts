@@ -1,5 +1,5 @@
-import type { EventHub, EventStreamOptions } from '@entitycast/sse-server'
-import { serveNode } from '@entitycast/sse-server/node'
+import type { EventHub, EventStreamOptions, Grant } from '@entitycast/sse-server'
+import { type StreamOptions, serveNode } from '@entitycast/sse-server/node'
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 
 export interface EventStreamPluginOptions extends EventStreamOptions<FastifyRequest> {
@@ -32,15 +32,27 @@ export const eventStream: FastifyPluginAsync<EventStreamPluginOptions> = async (
   { hub, path = '/', drainMs = 0, ...options },
 ) => {
   // All methods, so that a preflight is answered and the others are refused by the one place that decides about them.
-  app.all(path, (request, reply) => {
-    reply.hijack()
-    void serveNode(hub, options, request, request.raw, reply.raw, {
-      url: request.originalUrl,
-      ip: request.ip,
-      headers: reply.getHeaders(),
-    })
-  })
+  app.all(path, (request, reply) => void serve(hub, options, request, reply))
   if (drainMs !== false) app.addHook('preClose', () => hub.close({ drainMs }))
+}
+
+/**
+ * Answers one request with the events that `grant` covers: for routes that have already checked who is asking.
+ * Resolves when the stream is open or refused. Never rejects. The application closes the hub in a `preClose` hook.
+ *
+ * @example
+ * app.get('/api/events/stream', { preHandler: requireUser }, (request, reply) => {
+ *   void openStream(hub, request, reply, { projectId: request.user.projectId, userId: request.user.id })
+ * })
+ */
+export function openStream(
+  hub: EventHub,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  grant: Grant,
+  options: StreamOptions<FastifyRequest> = {},
+): Promise<void> {
+  return serve(hub, { ...options, authorize: () => grant }, request, reply)
 }
 
 /**
@@ -51,4 +63,16 @@ export const eventStream: FastifyPluginAsync<EventStreamPluginOptions> = async (
  */
 export function eventStats(hub: EventHub): (request: FastifyRequest, reply: FastifyReply) => FastifyReply {
   return (_request, reply) => reply.header('cache-control', 'no-store').send(hub.stats())
+}
+
+function serve(
+  hub: EventHub,
+  options: EventStreamOptions<FastifyRequest>,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<void> {
+  // From here on Fastify keeps its hands off, and what plugins have set on the reply is ours to send.
+  reply.hijack()
+  const details = { url: request.originalUrl, ip: request.ip, headers: reply.getHeaders() }
+  return serveNode(hub, options, request, request.raw, reply.raw, details)
 }

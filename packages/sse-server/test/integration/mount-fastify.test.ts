@@ -1,5 +1,5 @@
 import { EventHub } from '@entitycast/sse-server'
-import { eventStats, eventStream } from '@entitycast/sse-server/fastify'
+import { eventStats, eventStream, openStream } from '@entitycast/sse-server/fastify'
 import fastify, { type FastifyInstance } from 'fastify'
 import { describe, expect, it } from 'vitest'
 import { type Listening, socketsOf } from './listening'
@@ -75,6 +75,21 @@ describe('in a Fastify application', () => {
     const blocked = await StreamClient.open(`${url}/api/stream`, { headers: { ...GOOD, 'x-blocked': '1' } })
     expect(blocked.status).toBe(418)
     granted.close()
+    await app.close()
+  })
+
+  it('openStream serves a route that has checked its user by itself', async () => {
+    const hub = new EventHub({ logger: false })
+    const app = fastify()
+    app.addHook('preClose', () => hub.close())
+    app.get('/guarded', (request, reply) => openStream(hub, request, reply, { projectId: 'p1' }))
+    const { url } = await listen(app)
+    const client = await StreamClient.open(`${url}/guarded?channels=locks`)
+    await client.next('connected')
+    await hub.project('p1').emit('forbidden:one', {})
+    await hub.project('p1').emit('lock:acquired', {}, { channel: 'locks' })
+    await client.next('lock:acquired')
+    expect(client.events.map(({ event }) => event)).toEqual(['connected', 'lock:acquired'])
     await app.close()
   })
 })

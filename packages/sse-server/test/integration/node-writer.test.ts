@@ -136,6 +136,30 @@ describe('on HTTP/1', () => {
   })
 })
 
+describe.each(['http', 'http2'] as const)('[S7] while the hub is closing, on %s', (protocol) => {
+  it('whoever is refused does not keep its connection, and no warning is given', async () => {
+    const warnings: Error[] = []
+    const warned = (warning: Error) => warnings.push(warning)
+    process.on('warning', warned)
+    cleanups.push(() => process.off('warning', warned))
+    const hub = new EventHub({ logger: false })
+    const stream = eventStream(hub, { authorize: () => ({ projectId: 'p1' }) })
+    const server = await listening(protocol === 'http' ? createServer(stream) : createHttp2Server(stream))
+    await hub.close()
+    if (protocol === 'http') {
+      const client = await StreamClient.open(server.url)
+      expect([client.status, client.headers.connection]).toEqual([503, 'close'])
+    } else {
+      const session = connectHttp2(server.url)
+      const [headers] = await once(session.request().resume(), 'response')
+      expect([headers[':status'], headers.connection]).toEqual([503, undefined])
+      session.close()
+    }
+    await server.close()
+    expect(warnings).toEqual([])
+  })
+})
+
 describe('[C8] on the compatibility API of HTTP/2', () => {
   async function startHttp2(options: EventHubOptions = {}) {
     const hub = new EventHub({ logger: false, ...options })
