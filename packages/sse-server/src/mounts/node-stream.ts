@@ -39,10 +39,10 @@ export class NodeStream implements StreamResponse, Sink {
     this.#hub = hub
     this.#req = req
     this.#res = res as ServerResponse
-    this.#http1 = !('stream' in res)
+    this.#http1 = req.httpVersionMajor !== 2
     // Never removed: a write that lost a race with the end reports it here, and an `error` without a listener ends the process.
     res.on('error', this.#onError)
-    this.#closed = isGone(req, res)
+    this.#closed = this.#isGone()
     if (this.#closed) return
     // The response's `close`: that of the request may have come as soon as a body was parsed.
     res.on('close', this.#onClose)
@@ -110,7 +110,7 @@ export class NodeStream implements StreamResponse, Sink {
   destroy(): void {
     if (this.#closed) return
     if (this.#http1) this.#res.destroy()
-    else (this.#res as unknown as Http2ServerResponse).stream.destroy()
+    else this.#stream.destroy()
   }
 
   listen(listener: SinkListener): void {
@@ -131,6 +131,16 @@ export class NodeStream implements StreamResponse, Sink {
       const before = name.toLowerCase() === 'vary' ? res.getHeader(name) : undefined
       res.setHeader(name, before ? `${before}, ${value}` : value)
     }
+  }
+
+  #isGone(): boolean {
+    if (!this.#http1) return this.#stream.destroyed
+    return this.#res.destroyed || this.#res.writableEnded || this.#req.socket.destroyed
+  }
+
+  /** Of HTTP/2, where the socket belongs to the session and is not ours to touch. */
+  get #stream(): Http2ServerResponse['stream'] {
+    return (this.#res as unknown as Http2ServerResponse).stream
   }
 
   readonly #onDrain = (): void => {
@@ -155,11 +165,6 @@ export class NodeStream implements StreamResponse, Sink {
   }
 
   readonly #onError = (): void => this.destroy()
-}
-
-function isGone(req: NodeRequest, res: NodeResponse): boolean {
-  if ('stream' in res) return res.stream.destroyed
-  return res.destroyed || res.writableEnded || req.socket.destroyed
 }
 
 /**

@@ -1,7 +1,7 @@
 import { EventHub } from '@entitycast/sse-server'
 import { eventStats, eventStream, openStream } from '@entitycast/sse-server/fastify'
 import fastify, { type FastifyInstance } from 'fastify'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { type Listening, socketsOf } from './listening'
 import { authorize, GOOD, mountSuite } from './mount-suite'
 import { StreamClient } from './stream-client'
@@ -91,5 +91,25 @@ describe('in a Fastify application', () => {
     await client.next('lock:acquired')
     expect(client.events.map(({ event }) => event)).toEqual(['connected', 'lock:acquired'])
     await app.close()
+  })
+
+  it('app.inject() works, for tests of an application', async () => {
+    const hub = new EventHub({ logger: false })
+    const app = fastify()
+    await app.register(eventStream, {
+      hub,
+      authorize: (request) => authorize((name) => request.headers[name]?.toString()),
+    })
+    const refused = await app.inject('/')
+    expect([refused.statusCode, refused.json().error.code]).toEqual([401, 'UNAUTHORIZED'])
+    const granted = app.inject({ url: '/', headers: GOOD })
+    await vi.waitFor(() => expect(hub.stats().connections).toBe(1))
+    await hub.project('p1').updated('document', 'd1')
+    await app.close()
+    expect((await granted).payload.match(/^event: .*$/gm)).toEqual([
+      'event: connected',
+      'event: entity.updated',
+      'event: closing',
+    ])
   })
 })
