@@ -38,7 +38,8 @@ export class Alarm {
   }
 
   #sleep(): () => void {
-    const sliceMs = Math.min(this.delayMs - this.#passedMs, SLICE_MS)
+    // Whole milliseconds: less than one may be nothing to a clock, and would be waited for again and again.
+    const sliceMs = Math.ceil(Math.min(this.delayMs - this.#passedMs, SLICE_MS))
     return this.#clock.after(sliceMs, () => {
       const now = this.#clock.now()
       this.#passedMs += now < this.#seenAt ? sliceMs : now - this.#seenAt

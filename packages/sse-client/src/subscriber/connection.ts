@@ -53,7 +53,7 @@ export class Connection {
   #reason: HeadersReason | undefined
   /** A 401 was answered with fresh headers, and nothing was live since. */
   #refreshed = false
-  /** The last `retry:` of the present stream. */
+  /** The `retry:` after which no frame of the present stream came. */
   #retryMs = 0
   /** The present wait is not cut shorter than this: the server asked for it. */
   #minimumMs = 0
@@ -97,7 +97,9 @@ export class Connection {
     this.#liveAt = this.#ports.clock.now()
     const silenceMs = Math.max(HEARTBEATS * heartbeatMs, MIN_SILENCE_MS)
     this.#go('live', () => {
-      if (heartbeatMs > 0) this.#wait(silenceMs, () => this.#fail('SILENT', `not a byte for ${silenceMs} ms`))
+      if (heartbeatMs === 0) return
+      const error = new SubscriberError('SILENT', `not a byte for ${silenceMs} ms`, { retrying: true })
+      this.#wait(silenceMs, () => this.#retry(error))
     })
   }
 
@@ -154,9 +156,14 @@ export class Connection {
     void this.#run(this.#generation)
   }
 
-  #retry(): void {
+  /** Another attempt now: the wait is over or has become pointless, or the peer is dead and has not said so. */
+  #retry(error?: SubscriberError): void {
+    this.#rememberStable()
     this.#again = true
-    this.#go('retry', () => this.#try())
+    this.#go('retry', () => {
+      this.#try()
+      if (error) this.#to.failed(error)
+    })
   }
 
   #lose(delayMs: () => number, error?: SubscriberError): void {
@@ -200,9 +207,7 @@ export class Connection {
     }
     if (this.#phase !== 'streaming') return
     // Away from the page half of the usual patience is enough: a heartbeat is overdue.
-    if (!restored && !(this.#alarm && this.#alarm.passedMs * 2 >= this.#alarm.delayMs)) return
-    this.#rememberStable()
-    this.#retry()
+    if (restored || (this.#alarm && this.#alarm.passedMs * 2 >= this.#alarm.delayMs)) this.#retry()
   }
 
   /** One attempt, from the headers to the end of the stream. Never rejects. */
@@ -238,7 +243,11 @@ export class Connection {
       }
       const end = await readStream(reader, maxEventBytes, {
         bytes: () => this.#phase === 'streaming' && current() && this.#alarm?.restart(),
-        frame: (frame) => current() && this.#reader.frame(frame),
+        frame: (frame) => {
+          if (current()) this.#reader.frame(frame)
+          // A `retry:` counts in the frame that ends the stream, and where no frame follows. Others are for native EventSources.
+          if (current()) this.#retryMs = 0
+        },
         retry: (delayMs) => {
           if (current()) this.#retryMs = delayMs
         },

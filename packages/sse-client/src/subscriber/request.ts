@@ -47,7 +47,7 @@ export interface Settings extends SubscriberOptions {
 
 const DEFAULT_MAX_EVENT_BYTES = 1_048_576
 const ABSOLUTE = /^[a-z][a-z0-9+.-]*:/i
-/** What a header can carry unharmed. An id beyond that is not sent; `connected` still says whether it is the right project. */
+/** What a header carries unharmed. */
 const PRINTABLE = /^[!-~](?:[ -~]*[!-~])?$/
 
 /** @throws SubscriberError `INVALID_OPTION`; ProtocolError `INVALID_PROJECT_ID`, `INVALID_CHANNEL` */
@@ -87,13 +87,13 @@ export function checkAddress({ address, fetch }: Settings): void {
   )
 }
 
-/** Sends one request. `Headers` checks names and values, and does not care how a name is written. */
+/** The headers of one request. `Headers` checks names and values, and does not care how a name is written. */
 export async function requestHeaders(settings: Settings, context: HeadersContext): Promise<Record<string, string>> {
   const { headers, projectId } = settings
   const given = typeof headers === 'function' ? await headers(context) : headers
   const fields = Object.fromEntries(new Headers(given as Record<string, string>))
   fields.accept = 'text/event-stream'
-  if (projectId && PRINTABLE.test(projectId)) fields['x-project-id'] = projectId
+  if (projectId) fields['x-project-id'] = PRINTABLE.test(projectId) ? projectId : encodeURIComponent(projectId)
   return fields
 }
 
