@@ -143,24 +143,26 @@ export function mountSuite(mount: Mount): void {
       expect((await client.next('resync')).data).toEqual({ reason: 'bad-cursor' })
     })
 
-    it.runIf(mount.methods.includes('HEAD'))('[C5] HEAD gets the headers and the end', async () => {
-      const { open, hub } = await start()
-      const client = await open('/stream', GOOD, 'HEAD')
-      expect(client.status).toBe(200)
-      expect(client.headers['content-type']).toBe('text/event-stream; charset=utf-8')
-      await client.ended
-      expect(client.text).toBe('')
-      expect(hub.stats().opened).toBe(0)
-    })
+    if (mount.methods.includes('HEAD'))
+      it('[C5] HEAD gets the headers and the end', async () => {
+        const { open, hub } = await start()
+        const client = await open('/stream', GOOD, 'HEAD')
+        expect(client.status).toBe(200)
+        expect(client.headers['content-type']).toBe('text/event-stream; charset=utf-8')
+        await client.ended
+        expect(client.text).toBe('')
+        expect(hub.stats().opened).toBe(0)
+      })
 
-    it.runIf(mount.methods.includes('OPTIONS'))('[C5] OPTIONS is answered, without credentials', async () => {
-      const { open } = await start()
-      const client = await open('/stream', {}, 'OPTIONS')
-      expect(client.status).toBe(204)
-      expect(client.headers.allow).toContain('GET')
-      expect(client.headers['access-control-allow-origin']).toBeUndefined()
-      await client.ended
-    })
+    if (mount.methods.includes('OPTIONS'))
+      it('[C5] OPTIONS is answered, without credentials', async () => {
+        const { open } = await start()
+        const client = await open('/stream', {}, 'OPTIONS')
+        expect(client.status).toBe(204)
+        expect(client.headers.allow).toContain('GET')
+        expect(client.headers['access-control-allow-origin']).toBeUndefined()
+        await client.ended
+      })
 
     it.each((['POST', 'TRACE'] as const).filter((method) => mount.methods.includes(method)))(
       '[C5] %s is 405, and does not hang',
