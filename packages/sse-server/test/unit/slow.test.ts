@@ -155,6 +155,21 @@ describe('a slow reader', () => {
     await end(hub, clock)
   })
 
+  it('[G4] nothing is merged across channels or audiences', async () => {
+    const { hub, clock, sink, stream, project } = await slowStream()
+    await project.updated('document', 'd', { n: 1 }, { channel: 'a' })
+    await project.updated('document', 'd', { n: 2 }, { channel: 'b' })
+    await project.updated('document', 'd', { n: 3 }, { channel: 'a' })
+    sink.resume()
+    await clock.settle()
+    expect(stream.events.slice(1).map(({ data }) => [data.channel, data.data.n])).toEqual([
+      ['a', 1],
+      ['b', 2],
+      ['a', 3],
+    ])
+    await end(hub, clock)
+  })
+
   it('[G1] no frame of a page claims a part that comes later, and the last claims the whole page', async () => {
     const { hub, clock, sink, stream, project } = await slowStream()
     const at: string[] = []
