@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { at, connected, heartbeat, updated } from '../support/frames'
 import { openPage } from '../support/page'
 
-test('[L2] not a byte for three heartbeats: the stream is given up and another opened at once', async () => {
+test('[L2, D9] not a byte for three heartbeats: the stream is given up and another opened at once', async () => {
   const page = openPage()
   const stream = await page.open(connected({ id: at(0), heartbeatMs: 15_000 }))
   await page.clock.advance(44_999)
