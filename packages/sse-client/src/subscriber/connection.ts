@@ -109,7 +109,7 @@ export class Connection {
     else if (reason === 'replaced') this.#stop('REPLACED', 'another connection has taken the place of this one')
     else if (reason === 'expired' || reason === 'rotated') {
       if (reason === 'expired') this.#reason = reason
-      this.#lose(() => this.#backoff.soon())
+      this.#lose(() => this.#minimum(this.#retryMs) + this.#backoff.soon())
     } else this.#lose(() => this.#backoff.next(this.#minimum(this.#retryMs)))
   }
 

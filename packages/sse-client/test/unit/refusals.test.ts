@@ -147,11 +147,23 @@ test('[W18] after rotated it comes back within half a second, and the page is to
   const page = openPage({}, { random: () => 1 })
   const stream = await page.open(connected({ id: at(0) }))
   await page.clock.advance(12_000)
-  await page.send(stream, closing('rotated', 30_000))
+  await page.send(stream, closing('rotated'))
   await page.clock.advance(500)
   expect(page.network.exchanges).toHaveLength(2)
   expect(page.errors).toEqual([])
 })
+
+test.each(['rotated', 'expired', 'shutdown', 'slow'] as const)(
+  '[W19] after %s it comes back no sooner than `retry` says',
+  async (reason) => {
+    const page = openPage()
+    await page.open(connected({ id: at(0) }), closing(reason, 20_000))
+    await page.clock.advance(19_999)
+    expect(page.network.exchanges).toHaveLength(1)
+    await page.clock.advance(1_000)
+    expect(page.network.exchanges).toHaveLength(2)
+  },
+)
 
 test('[W18] a reason that is not known is one more to come back', async () => {
   const page = openPage()
