@@ -252,7 +252,8 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
     this.#admission.check({ projectId, userId, ip: request.ip })
     const feed = await this.#feed(projectId)
     const start = await feed.locate(request.lastEventId)
-    // Nothing is awaited from here on: what was checked still holds when the connection is in the registry.
+    // Nothing is awaited from here on: what is checked still holds when the connection is in the registry.
+    if (clock.monotonic() >= ends) throw new HubError('UNAUTHORIZED', 'The grant has expired')
     if (this.#closing) throw this.#admission.draining()
     if (request.gone()) return
     if (this.#revocations.undo(grant, request.askedAt)) {
