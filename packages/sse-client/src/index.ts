@@ -22,4 +22,5 @@ export type {
 export { SubscriberError, type SubscriberErrorCode } from './subscriber/error'
 export type { ConnectionState } from './subscriber/phase'
 export type { HeaderFields, HeadersContext, HeadersReason, SubscriberOptions } from './subscriber/request'
+export type { ConnectionSnapshot } from './subscriber/snapshot'
 export { EventSubscriber, type Unsubscribe } from './subscriber/subscriber'

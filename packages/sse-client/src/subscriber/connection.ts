@@ -50,6 +50,8 @@ export class Connection {
   /** Since `connect()` something was lost or was live: what comes now is "again". */
   #again = false
   #attempt = 0
+  #nextRetryAt: number | undefined
+  #error: SubscriberError | undefined
   #reason: HeadersReason | undefined
   /** A 401 was answered with fresh headers, and nothing was live since. */
   #refreshed = false
@@ -76,8 +78,24 @@ export class Connection {
     return this.#again ? 'reconnecting' : 'connecting'
   }
 
+  /** Attempts since the last stream that has held. */
+  get attempt(): number {
+    return this.#attempt
+  }
+
+  /** When the next attempt is due, while it is waited for. */
+  get nextRetryAt(): number | undefined {
+    return this.#nextRetryAt
+  }
+
+  /** What it last failed with, until it is live again. */
+  get error(): SubscriberError | undefined {
+    return this.#error
+  }
+
   connect(): void {
     if (this.#phase !== 'closed') return
+    this.#error = undefined
     this.#unwake = this.#ports.wakes((restored) => this.#wake(restored))
     this.#backoff.reset()
     this.#again = this.#refreshed = false
@@ -94,6 +112,7 @@ export class Connection {
   live(heartbeatMs: number): void {
     this.#again = true
     this.#refreshed = false
+    this.#error = undefined
     this.#liveAt = this.#ports.clock.now()
     const silenceMs = Math.max(HEARTBEATS * heartbeatMs, MIN_SILENCE_MS)
     this.#go('live', () => {
@@ -115,7 +134,7 @@ export class Connection {
 
   /** The stream cannot be used any more. */
   broken(error: SubscriberError): void {
-    if (!error.retrying) this.#go('stop', () => this.#to.failed(error))
+    if (!error.retrying) this.#go('stop', () => this.#failed(error))
     else this.#lose(() => this.#backoff.next(this.#minimum(this.#retryMs)), error)
   }
 
@@ -125,6 +144,7 @@ export class Connection {
     if (!next) return
     this.#alarm?.cancel()
     this.#alarm = undefined
+    this.#nextRetryAt = undefined
     if (next !== 'streaming') {
       this.#generation++
       this.#abandon?.()
@@ -162,7 +182,7 @@ export class Connection {
     this.#again = true
     this.#go('retry', () => {
       this.#try()
-      if (error) this.#to.failed(error)
+      if (error) this.#failed(error)
     })
   }
 
@@ -174,8 +194,14 @@ export class Connection {
     const delay = delayMs()
     this.#go('lost', () => {
       this.#wait(delay, () => this.#retry())
-      if (error) this.#to.failed(error)
+      this.#nextRetryAt = this.#ports.clock.now() + delay
+      if (error) this.#failed(error)
     })
+  }
+
+  #failed(error: SubscriberError): void {
+    this.#error = error
+    this.#to.failed(error)
   }
 
   #rememberStable(): void {
@@ -196,7 +222,7 @@ export class Connection {
 
   #stop(code: SubscriberErrorCode, message: string, status?: number): void {
     const error = new SubscriberError(code, message, { retrying: false, ...(status !== undefined && { status }) })
-    this.#go('stop', () => this.#to.failed(error))
+    this.#go('stop', () => this.#failed(error))
   }
 
   #wake(restored: boolean): void {

@@ -14,6 +14,7 @@ import { SubscriberError } from './error'
 import { Listeners } from './listeners'
 import type { ConnectionState } from './phase'
 import { checkAddress, checkOptions, type Settings, type SubscriberOptions } from './request'
+import { type ConnectionSnapshot, Snapshots } from './snapshot'
 
 /** Takes a handler out. Doing it twice does nothing. */
 export type Unsubscribe = () => void
@@ -39,7 +40,11 @@ export class EventSubscriber<Definitions extends EventDefinitions = EventDefinit
   readonly #resyncListeners = new Listeners<ResyncData>()
   readonly #errorListeners = new Listeners<SubscriberError>()
   readonly #logged = new Set<string>()
+  readonly #changeListeners = new Listeners<ConnectionSnapshot>()
+  readonly #snapshots = new Snapshots()
   #told: ConnectionState = 'disconnected'
+  #toldSnapshot: ConnectionSnapshot
+  #lastEventAt: number | undefined
 
   /**
    * @param url the stream's address; in a page it may be relative. A server of another origin must allow the headers `Authorization`,
@@ -55,7 +60,10 @@ export class EventSubscriber<Definitions extends EventDefinitions = EventDefinit
       live: (heartbeatMs) => connection.live(heartbeatMs),
       closing: (reason) => connection.closing(reason),
       broken: (error) => connection.broken(error),
-      event: (event) => this.#handlers.dispatch(event, this.#handlerFailed),
+      event: (event) => {
+        this.#lastEventAt = clock.now()
+        this.#handlers.dispatch(event, this.#handlerFailed)
+      },
       resync: (reason) => this.#resync({ reason }),
       report,
     })
@@ -65,6 +73,7 @@ export class EventSubscriber<Definitions extends EventDefinitions = EventDefinit
     })
     this.#delivery = delivery
     this.#connection = connection
+    this.#toldSnapshot = this.getSnapshot()
   }
 
   /** Where the connection is. `connected` only once the server has said so, and a resync, if one is due, was told. */
@@ -75,6 +84,31 @@ export class EventSubscriber<Definitions extends EventDefinitions = EventDefinit
   /** The place up to which handlers have been given everything: `since` for another subscriber. None before the first stream. */
   get cursor(): string | undefined {
     return this.#delivery.cursor
+  }
+
+  /** When handlers were last given an event, in milliseconds since 1970. */
+  get lastEventAt(): number | undefined {
+    return this.#lastEventAt
+  }
+
+  /**
+   * What a UI shows of the connection: the same object for as long as nothing but {@link lastEventAt} changes. With `onChange` it is the
+   * seam for bindings: both fit `useSyncExternalStore`, a store's `subscribe`, a signal.
+   *
+   * @example
+   * const { state, nextRetryAt } = useSyncExternalStore((changed) => updates.onChange(changed), () => updates.getSnapshot())
+   */
+  getSnapshot(): ConnectionSnapshot {
+    const { state, attempt, nextRetryAt, error } = this.#connection
+    return this.#snapshots.take({ state, attempt, nextRetryAt, lastEventAt: this.#lastEventAt, error, role: 'single' })
+  }
+
+  /**
+   * Calls the listener with each new snapshot. Several changes in one step are told once. It comes after `onError`, and before `onState`
+   * for the same step.
+   */
+  onChange(listener: (snapshot: ConnectionSnapshot) => void): Unsubscribe {
+    return this.#changeListeners.add(listener)
   }
 
   /** Opens the stream, and keeps it open. Does nothing where that is already so. After `close()` it goes on at the cursor. */
@@ -132,6 +166,11 @@ export class EventSubscriber<Definitions extends EventDefinitions = EventDefinit
   }
 
   #moved(): void {
+    const snapshot = this.getSnapshot()
+    if (snapshot !== this.#toldSnapshot) {
+      this.#toldSnapshot = snapshot
+      this.#changeListeners.tell(snapshot, this.#handlerFailed, () => this.#toldSnapshot === snapshot)
+    }
     const { state } = this
     if (state === this.#told) return
     this.#told = state
