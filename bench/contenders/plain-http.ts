@@ -1,0 +1,44 @@
+import { createServer, type ServerResponse } from 'node:http'
+import type { Contender, ServerOptions } from './contender'
+import { frameOf } from './event'
+import { listening } from './listening'
+import { verify } from './token'
+
+/** The yardstick: Node's http, and `res.write` of one text to every response. No cursors, no retention, no limits. */
+export function plainHttp(): Contender {
+  const streams = new Set<ServerResponse>()
+  return {
+    listen({ heartbeatMs, authorize }: ServerOptions) {
+      if (heartbeatMs) {
+        setInterval(() => {
+          const beat = `event: heartbeat\nid: k3J9xQmB7sTzL2vR.0\ndata: ${JSON.stringify({ timestamp: new Date().toISOString() })}\n\n`
+          for (const res of streams) res.write(beat)
+        }, heartbeatMs)
+      }
+      return listening(
+        createServer(async (req, res) => {
+          if (authorize && (await verify(req.headers.authorization)) === null) {
+            res.writeHead(401).end()
+            return
+          }
+          res.writeHead(200, {
+            'content-type': 'text/event-stream; charset=utf-8',
+            'cache-control': 'no-cache, no-transform',
+          })
+          res.write('event: connected\ndata: {}\n\n')
+          streams.add(res)
+          res.on('close', () => streams.delete(res))
+        }),
+      )
+    },
+    publish(events) {
+      for (const event of events) {
+        const frame = frameOf(event)
+        for (const res of streams) res.write(frame)
+      }
+    },
+    get open() {
+      return streams.size
+    },
+  }
+}

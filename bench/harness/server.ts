@@ -1,0 +1,73 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import path from 'node:path'
+import type { ServerOptions } from '../contenders/contender'
+import type { Order, Word } from '../contenders/serve'
+import { BUILT } from './load'
+
+/** Processor time and memory of a server. */
+export interface Usage {
+  userMicros: number
+  systemMicros: number
+  rssBytes: number
+}
+
+/** A server in the table, running. */
+export interface RunningServer {
+  readonly port: number
+  /** Publishes up to this many turns in all since the start, each of so many events. */
+  allow(turns: number, events: number): void
+  /** Publishes one event every so many milliseconds. Resolves with the number of the last one. */
+  pace(everyMs: number, count: number): Promise<number>
+  /** With `collect`, after a full garbage collection. */
+  usage(collect?: boolean): Promise<Usage>
+  stop(): Promise<void>
+}
+
+/** Starts one of the Node servers in a process of its own. */
+export async function startNode(name: string, options: ServerOptions = {}): Promise<RunningServer> {
+  const child = fork(path.join(BUILT, 'serve.mjs'), [name, JSON.stringify(options)], {
+    execArgv: ['--expose-gc', ...(process.env.BENCH_NODE_FLAGS?.split(' ') ?? [])],
+  })
+  const words = new Words(child)
+  const { port } = await words.next('port')
+  const tell = (order: Order) => child.send(order)
+  return {
+    port,
+    allow: (turns, events) => tell({ do: 'allow', turns, events }),
+    async pace(everyMs, count) {
+      tell({ do: 'pace', everyMs, count })
+      return (await words.next('paced')).paced
+    },
+    async usage(collect = false) {
+      tell({ do: 'usage', collect })
+      return (await words.next('usage')).usage
+    },
+    async stop() {
+      child.disconnect()
+      if (child.exitCode === null) await once(child, 'exit')
+    },
+  }
+}
+
+type Named<Name extends string> = Extract<Word, Record<Name, unknown>>
+
+/** What a server says, each kind in its order. */
+class Words {
+  readonly #waiting = new Map<string, ((word: Word) => void)[]>()
+
+  constructor(child: ChildProcess) {
+    child.on('message', (word: Word) => {
+      const [name = ''] = Object.keys(word)
+      this.#waiting.get(name)?.shift()?.(word)
+    })
+  }
+
+  next<Name extends 'port' | 'paced' | 'usage'>(name: Name): Promise<Named<Name>> {
+    return new Promise((resolve) => {
+      const waiting = this.#waiting.get(name) ?? []
+      this.#waiting.set(name, waiting)
+      waiting.push(resolve as (word: Word) => void)
+    })
+  }
+}

@@ -1,0 +1,9 @@
+import type { Workload } from '../harness/workload'
+import { connect } from './connect'
+import { fanouts } from './fanout'
+import { heartbeat } from './heartbeat'
+import { idle } from './idle'
+import { paced } from './paced'
+
+/** Every workload, in the order of the report. */
+export const workloads: readonly Workload[] = [...fanouts, idle, heartbeat, paced, connect]

@@ -1,0 +1,76 @@
+import { type Contestant, contestants } from '../harness/contestants'
+import { Load } from '../harness/load'
+import { ratios, show, showSpread, spread } from '../harness/statistics'
+import { type Effort, type Findings, goal, type Workload } from '../harness/workload'
+import { rest } from './idle'
+
+const STREAMS = 10_000
+const EVERY_MS = 1_000
+const WHO = ['entitycast', 'plain-http', 'better-sse']
+
+/** 10,000 idle streams with a heartbeat every second: what the server takes of one core. */
+export const heartbeat: Workload = {
+  id: 'heartbeat',
+  quick: false,
+  async run(effort: Effort): Promise<Findings> {
+    const chosen = contestants(effort.only ?? WHO)
+    const found = new Map<string, number[]>(chosen.map(({ id }) => [id, []]))
+    for (let round = 0; round < effort.rounds; round++) {
+      // One server at a time: three that beat at once would take each other's time.
+      for (const contestant of chosen) {
+        const share = await shareOfACore(contestant, effort.seconds + 2)
+        effort.log(`heartbeat: ${contestant.id} ${show(share)} % of a core`)
+        found.get(contestant.id)?.push(share)
+      }
+    }
+    const shares = (id: string) => found.get(id) ?? []
+    const plain = shares('plain-http')
+    const ratio = spread(ratios(shares('entitycast'), plain))
+    return {
+      title: '10,000 streams, a heartbeat a second',
+      method:
+        'Processor time of 10,000 heartbeats, as a share of one core when they come once a second; heartbeats are counted.',
+      columns: ['server', '% of a core', '× plain loop'],
+      rows: chosen.map(({ id, label }) => [
+        label,
+        showSpread(spread(shares(id))),
+        plain.length > 0 ? showSpread(spread(ratios(shares(id), plain))) : '–',
+      ]),
+      goals: [
+        goal(
+          '10,000 heartbeats a second: ≤ 0.75 × the plain loop’s processor time',
+          ratio.median,
+          ratio.median <= 0.75,
+          `${showSpread(ratio)} ×`,
+        ),
+      ],
+    }
+  },
+}
+
+async function shareOfACore({ id, asking, start }: Contestant, seconds: number): Promise<number> {
+  const server = await start({ heartbeatMs: EVERY_MS })
+  const load = new Load(server.port)
+  try {
+    load.countBlocks()
+    await load.open(STREAMS, asking)
+    load.nap(1_000)
+    await rest(3_000)
+    await load.stats()
+    const before = await server.usage()
+    const began = performance.now()
+    await rest(seconds * 1_000)
+    const after = await server.usage()
+    const { blocks } = await load.stats()
+    const expected = ((performance.now() - began) * STREAMS) / EVERY_MS
+    if (Math.abs(blocks - expected) > STREAMS * 1.5) {
+      throw new Error(`${id}: ${blocks} heartbeats; about ${Math.round(expected)} are due`)
+    }
+    const micros = after.userMicros + after.systemMicros - before.userMicros - before.systemMicros
+    // By what was beaten, since a window may hold one round more or less.
+    return ((micros / blocks / 1_000_000) * STREAMS * 100 * 1_000) / EVERY_MS
+  } finally {
+    await load.close()
+    await server.stop()
+  }
+}
