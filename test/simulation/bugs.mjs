@@ -162,8 +162,8 @@ export const BUGS = [
   {
     name: 'the client hands out half a page',
     file: 'sse-client/src/subscriber/delivery.ts',
-    from: 'if (id === undefined || stream !== this.#stream) return\n    const page',
-    to: 'if (stream !== this.#stream) return\n    const page',
+    from: 'if (id === undefined || stream !== this.#stream) return\n    this.#release',
+    to: 'if (stream !== this.#stream) return\n    this.#release',
   },
   {
     name: 'the cursor moves when a frame is read, before the page is handed out',

@@ -106,7 +106,7 @@ export function mountSuite(mount: Mount): void {
       expect(hub.stats()).toMatchObject({ connections: 0, opened: 0 })
     })
 
-    it('[C1] with credentials for something else it is 403 with a JSON body, and no stream', async () => {
+    it('[C1 A2] with credentials for something else it is 403 with a JSON body, and no stream', async () => {
       const { open, hub } = await start()
       const foreign = await open('/stream', { authorization: 'Bearer foreign' })
       expect(foreign.status).toBe(403)
@@ -136,7 +136,7 @@ export function mountSuite(mount: Mount): void {
       expect(await second.next()).toMatchObject({ event: 'entity.deleted', data: { id: 'd3' } })
     })
 
-    it('[C3] an unknown cursor is answered by a resync, not by an error', async () => {
+    it('[C3 R7] an unknown cursor is answered by a resync, not by an error', async () => {
       const { open } = await start()
       const client = await open('/stream', { ...GOOD, 'last-event-id': 'no cursor at all' })
       expect((await client.next('connected')).data).toMatchObject({ resume: 'resync' })
@@ -175,14 +175,14 @@ export function mountSuite(mount: Mount): void {
       },
     )
 
-    it('[C6] Accept: application/json is 406', async () => {
+    it('[C6 R2] Accept: application/json is 406', async () => {
       const { open } = await start()
       const client = await open('/stream', { ...GOOD, accept: 'application/json' })
       expect(client.status).toBe(406)
       expect(await client.json()).toMatchObject({ error: { code: 'NOT_ACCEPTABLE' } })
     })
 
-    it.each(['token', 'access_token', 'jwt'])('[C10] ?%s= is 400: no credentials in URLs', async (name) => {
+    it.each(['token', 'access_token', 'jwt'])('[C10 R6] ?%s= is 400: no credentials in URLs', async (name) => {
       const { open } = await start()
       const client = await open(`/stream?${name}=secret`)
       expect(client.status).toBe(400)

@@ -202,7 +202,7 @@ describe('catching up ends where live delivery ends', () => {
   }, 60_000)
 
   it(
-    '[G4] [D6] for sockets that fill and drain at any moment',
+    '[G4 D6] for sockets that fill and drain at any moment',
     () =>
       check(async ({ live, slow }) => {
         for (const { grant, stream } of slow) {
@@ -214,7 +214,7 @@ describe('catching up ends where live delivery ends', () => {
   )
 
   it(
-    '[G4] [D3] for a page that comes back with the first cursor',
+    '[G4 D3] for a page that comes back with the first cursor',
     () =>
       check(async (made) => {
         for (const [i, grant] of GRANTS.entries()) {
@@ -226,7 +226,7 @@ describe('catching up ends where live delivery ends', () => {
   )
 
   it(
-    '[G1] [D4] for a stream that is cut after any frame with a cursor',
+    '[G1 D4] for a stream that is cut after any frame with a cursor',
     () =>
       check(async (made, pick) => {
         for (const { grant, stream } of made.slow) {
@@ -279,7 +279,7 @@ describe('catching up ends where live delivery ends', () => {
   )
 
   it(
-    '[W5] [D1] along each stream cursors never go back, and facts come in order, once',
+    '[W5 D1] along each stream cursors never go back, and facts come in order, once',
     () =>
       check(async ({ live, slow }) => {
         for (const stream of [...live, ...slow.map((one) => one.stream)]) {

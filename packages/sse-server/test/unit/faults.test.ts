@@ -117,7 +117,7 @@ describe('what applications and sockets do wrong', () => {
     await hub.close()
   })
 
-  it('[C5] [C6] other methods are 405, other types 406, and no address is an error of the server', async () => {
+  it('[C5 C6] other methods are 405, other types 406, and no address is an error of the server', async () => {
     const { hub } = testHub()
     const answer = async (options: Parameters<typeof open>[2]) => {
       const stream = await open(hub, { projectId: 'p1' }, options)

@@ -57,7 +57,7 @@ describe('what authorize answers', () => {
     await hub.close()
   })
 
-  it('[C2] [C9] a client that leaves while authorize is asked leaves nothing behind', async () => {
+  it('[C2 C9] a client that leaves while authorize is asked leaves nothing behind', async () => {
     const { hub, clock } = testHub()
     let answer: (grant: { projectId: string }) => void = () => {}
     const { stream, done } = ask(hub, null, { authorize: () => new Promise((resolve) => (answer = resolve)) })

@@ -24,7 +24,7 @@ describe('where a stream begins', () => {
     return { ...made, cursors: cursors as [string, ...string[]], at: (offset: number) => cursors[offset] as string }
   }
 
-  it('[W6] [W10] without a cursor: connected, live, with the cursor of the head', async () => {
+  it('[W6 W10] without a cursor: connected, live, with the cursor of the head', async () => {
     const { hub, at } = await projectWith(3)
     const stream = await open(hub, grant)
     expect(stream.frames).toEqual([
@@ -66,7 +66,7 @@ describe('where a stream begins', () => {
     ['of an epoch that never was', (at: string) => at.replace(/^[^.]+/, 'constructor'), 'epoch'],
   ] as const
   for (const [name, make, reason] of resyncs) {
-    it(`[C3] [R7] a cursor that is ${name} gets one resync: ${reason}, at the head, and no error`, async () => {
+    it(`[C3 R7] a cursor that is ${name} gets one resync: ${reason}, at the head, and no error`, async () => {
       const { hub, at } = await projectWith(5)
       const stream = await open(hub, grant, { lastEventId: make(at(4)) })
       expect(stream.status).toBe(200)
@@ -104,7 +104,7 @@ describe('where a stream begins', () => {
     expect(stream.lastEventId).toBe(at(15))
   })
 
-  it('[C3] [D3] a cursor exactly at the edge of the window gets all of it, and no resync', async () => {
+  it('[C3 D3] a cursor exactly at the edge of the window gets all of it, and no resync', async () => {
     const { hub, at } = await projectWith(15)
     const stream = await open(hub, grant, { lastEventId: at(5) })
     expect(stream.connected.resume).toBe('replayed')
@@ -115,7 +115,7 @@ describe('where a stream begins', () => {
     expect(stream.lastEventId).toBe(at(15))
   })
 
-  it('[C3] [W10] a cursor at the head gets nothing and is live', async () => {
+  it('[C3 W10] a cursor at the head gets nothing and is live', async () => {
     const { hub, at } = await projectWith(15)
     const stream = await open(hub, grant, { lastEventId: at(15) })
     expect(stream.types).toEqual(['connected'])
