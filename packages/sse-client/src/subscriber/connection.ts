@@ -1,9 +1,9 @@
-import type { EventSourceMessage } from 'eventsource-parser'
 import { Alarm } from '../retry/alarm'
 import { type Answer, judge } from '../retry/answer'
 import { Backoff, clampMinimum } from '../retry/backoff'
 import type { Fetch, Ports } from '../seams/ports'
 import { SubscriberError, type SubscriberErrorCode } from './error'
+import type { StreamFrame } from './parser'
 import { type ConnectionState, NEXT, type Phase, type Signal } from './phase'
 import { type HeadersReason, requestHeaders, requestInit, type Settings } from './request'
 import { readStream } from './stream'
@@ -13,7 +13,7 @@ export interface FrameReader {
   /** A request leaves. The result is the cursor that goes with it. */
   begin(): string | undefined
   /** One frame of the present stream. */
-  frame(frame: EventSourceMessage): void
+  frame(frame: StreamFrame): void
   /** The request or the stream is over. */
   end(): void
   /** The server does not take the cursor. */

@@ -5,8 +5,8 @@ import {
   RESYNC_REASONS,
   type ResyncReason,
 } from '@entitycast/sse-protocol'
-import type { EventSourceMessage } from 'eventsource-parser'
 import { SubscriberError } from './error'
+import type { StreamFrame } from './parser'
 import { Versions } from './versions'
 
 /** Where delivery goes. */
@@ -94,8 +94,9 @@ export class Delivery {
   }
 
   /** One frame of the present stream. */
-  frame({ event: type = 'message', id, data }: EventSourceMessage): void {
-    if (type === 'closing') this.#to.closing(readReason(data))
+  frame({ event: type = 'message', id, data }: StreamFrame): void {
+    if (data === undefined) this.#advance(id)
+    else if (type === 'closing') this.#to.closing(readReason(data))
     else if (type === 'connected') this.#greet(id, data)
     else if (!this.#connected)
       this.#break('PROTOCOL', `"${type}" came before "connected"; is this an entitycast stream?`)
@@ -107,6 +108,14 @@ export class Delivery {
       if (type !== 'heartbeat') this.#deliver(type, id, data)
       else if (this.#held.length === 0) this.#commit(id)
     }
+  }
+
+  /** A block with an id and nothing else: all that came is complete, and lies before it. */
+  #advance(id: string | undefined): void {
+    if (!this.#connected) return
+    const stream = this.#stream
+    this.#settle()
+    if (stream === this.#stream) this.#release(id)
   }
 
   #greet(id: string | undefined, data: string): void {
@@ -173,6 +182,12 @@ export class Delivery {
       this.#report('INVALID_FRAME', `a frame was skipped: ${(cause as Error).message}`, cause)
     }
     if (id === undefined || stream !== this.#stream) return
+    this.#release(id)
+  }
+
+  /** Gives out what is held, up to this id. */
+  #release(id: string | undefined): void {
+    const stream = this.#stream
     const page = this.#held
     const last = page.pop()
     this.#drop()

@@ -1,5 +1,5 @@
-import type { EventSourceMessage } from 'eventsource-parser'
 import type { StreamReader } from '../../src/seams/ports'
+import type { StreamFrame } from '../../src/subscriber/parser'
 import { readStream } from '../../src/subscriber/stream'
 
 /** A reader over chunks that are already there. */
@@ -16,7 +16,7 @@ export function readerOf(chunks: Iterable<Uint8Array>): StreamReader {
 
 export interface Reading {
   end: 'ended' | 'too-large'
-  frames: EventSourceMessage[]
+  frames: StreamFrame[]
   retries: number[]
   /** How many chunks were taken. */
   chunks: number
