@@ -43,7 +43,7 @@ export function readByTheStandard(bytes: Uint8Array): Parsed {
   return { events, lastEventId, retry }
 }
 
-/** npm `eventsource-parser`, which `eventsource`, `eventsource-client` and our client use, fed as a network feeds it. */
+/** npm `eventsource-parser`, which `eventsource` and `eventsource-client` use, fed as a network feeds it. */
 export function readByEventsourceParser(chunks: Uint8Array[]): Parsed {
   const parsed: Parsed = { events: [], lastEventId: '', retry: undefined }
   const decoder = new TextDecoder()
