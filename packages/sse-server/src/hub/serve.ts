@@ -73,7 +73,7 @@ export async function serveStream<Source>(
     await hub.connect({
       grant,
       channels: query.channels,
-      lastEventId: request.header('last-event-id') ?? query.lastEventId,
+      lastEventId: request.header('last-event-id') || query.lastEventId,
       ip: options.clientIp ? options.clientIp(source) : request.ip,
       askedAt,
       reauthorize: reauthorize && (() => reauthorize(source, grant)),

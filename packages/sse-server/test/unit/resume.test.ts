@@ -50,6 +50,8 @@ describe('where a stream begins', () => {
     expect(first.events.map(({ data }) => data.id)).toEqual(['doc_2', 'doc_3'])
     const again = await open(hub, grant, { path: `/stream?lastEventId=${at(1)}`, lastEventId: at(2) })
     expect(again.events.map(({ data }) => data.id)).toEqual(['doc_3'])
+    const empty = await open(hub, grant, { path: `/stream?lastEventId=${at(1)}`, lastEventId: '' })
+    expect(empty.events.map(({ data }) => data.id)).toEqual(['doc_2', 'doc_3'])
   })
 
   const resyncs = [
