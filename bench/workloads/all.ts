@@ -1,9 +1,11 @@
 import type { Workload } from '../harness/workload'
+import { client } from './client'
 import { connect } from './connect'
 import { fanouts } from './fanout'
 import { heartbeat } from './heartbeat'
 import { idle } from './idle'
 import { paced } from './paced'
+import { publish } from './publish'
 
 /** Every workload, in the order of the report. */
-export const workloads: readonly Workload[] = [...fanouts, idle, heartbeat, paced, connect]
+export const workloads: readonly Workload[] = [...fanouts, idle, heartbeat, paced, connect, publish, client]
