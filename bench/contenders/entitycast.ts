@@ -1,6 +1,5 @@
 import { createServer } from 'node:http'
-import { EventHub } from '@entitycast/sse-server'
-import { eventStream } from '@entitycast/sse-server/node'
+import type { EventHub } from '@entitycast/sse-server'
 import type { Contender, ServerOptions } from './contender'
 import { type BenchEvent, EVENT_NAME } from './event'
 import { listening } from './listening'
@@ -8,8 +7,19 @@ import { verify } from './token'
 
 const PROJECT = 'proj_123'
 
+/** The package as it is published, or as another checkout has built it. */
+async function load(): Promise<{
+  EventHub: typeof EventHub
+  eventStream: typeof import('@entitycast/sse-server/node').eventStream
+}> {
+  const dist = process.env.BENCH_SERVER_DIST
+  if (!dist) return { ...(await import('@entitycast/sse-server')), ...(await import('@entitycast/sse-server/node')) }
+  return { ...(await import(`${dist}/index.js`)), ...(await import(`${dist}/node.js`)) }
+}
+
 /** Ours, with everything on: cursors, retention, heartbeats, and limits that count but let the load in. */
-export function entitycast(): Contender {
+export async function entitycast(): Promise<Contender> {
+  const { EventHub, eventStream } = await load()
   let hub: EventHub
   return {
     listen({ heartbeatMs, authorize, compress }: ServerOptions) {

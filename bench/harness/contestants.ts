@@ -1,3 +1,4 @@
+import path from 'node:path'
 import type { ServerOptions } from '../contenders/contender'
 import type { Asking } from './load'
 import { nchanInstalled, pushpinInstalled, startC, startNchan, startPushpin } from './native'
@@ -58,9 +59,23 @@ const ALL: readonly Contestant[] = [
   },
 ]
 
+/** Our own package as another checkout has built it: takes part wherever ours does. */
+let earlier: Contestant | undefined
+
+export function compareWith(checkout: string): void {
+  const env = { BENCH_SERVER_DIST: path.resolve(checkout, 'packages/sse-server/dist') }
+  earlier = {
+    id: 'earlier',
+    label: `entitycast in ${checkout}`,
+    asking: {},
+    start: (options) => startNode('entitycast', options, env),
+  }
+}
+
 /** Those that were named, in the order of the table, and can take part. */
 export function contestants(ids: readonly string[] | 'all'): Contestant[] {
-  return ALL.filter(({ id, missing }) => (ids === 'all' || ids.includes(id)) && missing === undefined)
+  const chosen = ALL.filter(({ id, missing }) => (ids === 'all' || ids.includes(id)) && missing === undefined)
+  return earlier ? [...chosen, earlier] : chosen
 }
 
 /** Who is not here, and how to get them. */

@@ -25,8 +25,13 @@ export interface RunningServer {
 }
 
 /** Starts one of the Node servers in a process of its own. */
-export async function startNode(name: string, options: ServerOptions = {}): Promise<RunningServer> {
+export async function startNode(
+  name: string,
+  options: ServerOptions = {},
+  env: Record<string, string> = {},
+): Promise<RunningServer> {
   const child = fork(path.join(BUILT, 'serve.mjs'), [name, JSON.stringify(options)], {
+    env: { ...process.env, ...env },
     execArgv: ['--expose-gc', ...(process.env.BENCH_NODE_FLAGS?.split(' ') ?? [])],
   })
   const words = new Words(child)
