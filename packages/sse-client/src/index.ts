@@ -11,6 +11,8 @@ export { type ApplyOptions, applyEntityEvent } from './entity/apply'
 export type {
   Clock,
   Fetch,
+  Page,
+  PageListener,
   Ports,
   Random,
   StreamBody,
@@ -20,7 +22,7 @@ export type {
   Wakes,
 } from './seams/ports'
 export { SubscriberError, type SubscriberErrorCode } from './subscriber/error'
-export type { ConnectionState } from './subscriber/phase'
+export type { ConnectionState, PauseReason } from './subscriber/phase'
 export type { HeaderFields, HeadersContext, HeadersReason, SubscriberOptions } from './subscriber/request'
 export type { ConnectionSnapshot } from './subscriber/snapshot'
 export { EventSubscriber, type Unsubscribe } from './subscriber/subscriber'

@@ -13,16 +13,28 @@ export interface Clock {
 export type Random = () => number
 
 /**
- * Tells when waiting has become pointless: back online, visible again, back from the back/forward cache (`restored`: then no stream
- * can have survived). The result takes the listener away.
+ * Tells when waiting has become pointless: back online, visible again, back from the back/forward cache (`restored`: no stream can have
+ * survived, because the page was in that cache or the network was gone). The result takes the listener away.
  */
 export type Wakes = (onWake: (restored: boolean) => void) => () => void
+
+/** What becomes of the page itself. */
+export interface PageListener {
+  /** Nobody looks at it, or somebody does again. */
+  hidden(hidden: boolean): void
+  /** It is left, frozen or put into the back/forward cache, which an open stream would keep it out of; or it is back. */
+  away(away: boolean): void
+}
+
+/** Tells what becomes of the page, beginning with whether it is hidden now. The result takes the listener away. */
+export type Page = (listener: PageListener) => () => void
 
 /** What the subscriber runs on; what is not given is the platform's. */
 export interface Ports {
   readonly clock: Clock
   readonly random: Random
   readonly wakes: Wakes
+  readonly page?: Page | undefined
 }
 
 /** The part of `RequestInit` that the subscriber uses. */
@@ -72,13 +84,48 @@ export const systemClock: Clock = {
 /** The page's and the network's return, in a browser; never, elsewhere. */
 export const pageWakes: Wakes = (onWake) => {
   const { document } = globalThis
-  const listeners: [EventTarget | undefined, string, (event: Event) => void][] = [
-    [globalThis as unknown as EventTarget, 'online', () => onWake(false)],
-    [globalThis as unknown as EventTarget, 'pageshow', (event) => onWake(!!(event as PageTransitionEvent).persisted)],
+  // `offline` alone proves nothing: a stream that goes on is kept. After it, `online` is another network, and the old stream is dead.
+  let wasOffline = false
+  return listen([
+    [
+      globalThis,
+      'offline',
+      () => {
+        wasOffline = true
+      },
+    ],
+    [
+      globalThis,
+      'online',
+      () => {
+        onWake(wasOffline)
+        wasOffline = false
+      },
+    ],
+    [globalThis, 'pageshow', (event) => onWake(!!(event as PageTransitionEvent).persisted)],
     [document, 'visibilitychange', () => document.visibilityState === 'visible' && onWake(false)],
-  ]
-  for (const [target, type, listener] of listeners) target?.addEventListener?.(type, listener)
+  ])
+}
+
+/** The browser's page; elsewhere there is none, and nothing is told. */
+export const browserPage: Page = ({ hidden, away }) => {
+  const { document } = globalThis
+  const look = () => hidden(document.visibilityState === 'hidden')
+  if (document?.visibilityState === 'hidden') hidden(true)
+  return listen([
+    [document, 'visibilitychange', look],
+    [globalThis, 'pagehide', () => away(true)],
+    // Whatever `persisted` says: some pages come back without it.
+    [globalThis, 'pageshow', () => away(false)],
+    [document, 'freeze', () => away(true)],
+    [document, 'resume', () => away(false)],
+  ])
+}
+
+function listen(listeners: [unknown, string, (event: Event) => void][]): () => void {
+  const each = listeners as [EventTarget | undefined, string, (event: Event) => void][]
+  for (const [target, type, listener] of each) target?.addEventListener?.(type, listener)
   return () => {
-    for (const [target, type, listener] of listeners) target?.removeEventListener?.(type, listener)
+    for (const [target, type, listener] of each) target?.removeEventListener?.(type, listener)
   }
 }

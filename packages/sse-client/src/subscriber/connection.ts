@@ -3,8 +3,9 @@ import { type Answer, judge } from '../retry/answer'
 import { Backoff, clampMinimum } from '../retry/backoff'
 import type { Fetch, Ports } from '../seams/ports'
 import { SubscriberError, type SubscriberErrorCode } from './error'
+import { followPage } from './page'
 import type { StreamFrame } from './parser'
-import { type ConnectionState, NEXT, type Phase, type Signal } from './phase'
+import { type ConnectionState, NEXT, type PauseReason, type Phase, type Signal } from './phase'
 import { type HeadersReason, requestHeaders, requestInit, type Settings } from './request'
 import { readStream } from './stream'
 
@@ -62,7 +63,11 @@ export class Connection {
   #liveAt = 0
   #alarm: Alarm | undefined
   #abandon: (() => void) | undefined
-  #unwake: (() => void) | undefined
+  /** Why there is no stream. It may be open only while there is none. */
+  readonly #pauses = new Set<PauseReason>(['closed'])
+  /** The server does not want us back before. */
+  #notBefore = 0
+  #unlisten: (() => void) | undefined
 
   constructor(settings: Settings, ports: Ports, reader: FrameReader, to: ConnectionListener) {
     this.#settings = settings
@@ -93,19 +98,69 @@ export class Connection {
     return this.#error
   }
 
+  get pauses(): readonly PauseReason[] {
+    return [...this.#pauses]
+  }
+
   connect(): void {
-    if (this.#phase !== 'closed') return
-    this.#error = undefined
-    this.#unwake = this.#ports.wakes((restored) => this.#wake(restored))
-    this.#backoff.reset()
-    this.#again = this.#refreshed = false
-    this.#attempt = 0
-    this.#reason = undefined
-    this.#go('connect', () => this.#try())
+    if (!this.#pauses.has('closed')) return
+    this.#again = false
+    this.#notBefore = 0
+    this.#afresh()
+    this.#unlisten = followPage(this.#ports, this.#settings.hidden, this)
+    this.resume('closed')
+    // Where another reason is left, only this has changed.
+    this.#to.moved()
   }
 
   close(): void {
+    this.pause('closed')
+  }
+
+  /** There is one more reason to have no stream. */
+  pause(reason: PauseReason): void {
+    if (this.#pauses.has(reason)) return
+    const { passedMs = 0 } = this.#alarm ?? {}
+    if (this.#phase === 'waiting') this.#notBefore = this.#ports.clock.now() + this.#minimumMs - passedMs
+    this.#rememberStable()
+    this.#pauses.add(reason)
+    if (reason === 'closed') this.#release()
     this.#go('close')
+  }
+
+  /** There is one reason less. After the last one it goes on at once, unless the server has asked for more time. */
+  resume(reason: PauseReason): void {
+    if (!this.#pauses.delete(reason) || this.#pauses.size > 0) return
+    const remainingMs = clampMinimum(this.#notBefore - this.#ports.clock.now())
+    this.#notBefore = 0
+    if (remainingMs > 0) this.#go('hold', () => this.#waitToRetry(remainingMs, remainingMs))
+    else this.#go('connect', () => this.#try())
+  }
+
+  /** Another stream, now. */
+  reconnect(): void {
+    if (this.#pauses.size > 0) this.connect()
+    else {
+      this.#afresh()
+      this.#retry()
+    }
+  }
+
+  /** As if nothing had failed before. */
+  #afresh(): void {
+    this.#backoff.reset()
+    this.#error = undefined
+    this.#refreshed = false
+    this.#attempt = 0
+    this.#reason = undefined
+  }
+
+  #release(): void {
+    this.#unlisten?.()
+    this.#unlisten = undefined
+    // The page's own reasons are not known any more.
+    this.#pauses.delete('hidden')
+    this.#pauses.delete('frozen')
   }
 
   /** The stream has begun; the server promised a heartbeat this often, 0 for none. */
@@ -152,9 +207,9 @@ export class Connection {
       this.#reader.end()
     }
     this.#phase = next
-    if (next === 'closed') {
-      this.#unwake?.()
-      this.#unwake = undefined
+    if (signal === 'stop') {
+      this.#pauses.add('closed')
+      this.#release()
     }
     effect?.()
     this.#to.moved()
@@ -193,10 +248,15 @@ export class Connection {
     this.#minimumMs = 0
     const delay = delayMs()
     this.#go('lost', () => {
-      this.#wait(delay, () => this.#retry())
-      this.#nextRetryAt = this.#ports.clock.now() + delay
+      this.#waitToRetry(delay, this.#minimumMs)
       if (error) this.#failed(error)
     })
+  }
+
+  #waitToRetry(delayMs: number, minimumMs: number): void {
+    this.#minimumMs = minimumMs
+    this.#wait(delayMs, () => this.#retry())
+    this.#nextRetryAt = this.#ports.clock.now() + delayMs
   }
 
   #failed(error: SubscriberError): void {
@@ -225,7 +285,8 @@ export class Connection {
     this.#go('stop', () => this.#failed(error))
   }
 
-  #wake(restored: boolean): void {
+  /** Waiting has become pointless. */
+  wake(restored: boolean): void {
     if (this.#phase === 'waiting') {
       // Backoff is there for the server's sake only while the network is; a minimum is the server's own word.
       if (this.#alarm && this.#alarm.passedMs >= this.#minimumMs) this.#retry()

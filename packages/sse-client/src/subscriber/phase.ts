@@ -2,6 +2,16 @@
 export type ConnectionState = 'connecting' | 'connected' | 'reconnecting' | 'disconnected'
 
 /**
+ * Why nothing runs. The stream is open only while there is no reason at all, so that each can come and go by itself, and none brings back
+ * what another holds.
+ * - `closed`: the application has not called `connect()`, or has called `close()`; or the server has said that there is no use
+ * - `hidden`: nobody looks at the page, and the option `hidden` says that it may close
+ * - `frozen`: the page is left, frozen, or in the back/forward cache
+ * - `offline`, `disabled`, `follower`: for the application and for bindings, by `pause()` and `resume()`
+ */
+export type PauseReason = 'closed' | 'hidden' | 'frozen' | 'offline' | 'disabled' | 'follower'
+
+/**
  * Where a connection is.
  * - `closed`: nothing runs
  * - `requesting`: a request is on its way, or its answer has not yet said `connected` and what goes with it
@@ -12,18 +22,20 @@ export type Phase = 'closed' | 'requesting' | 'streaming' | 'waiting'
 
 /**
  * What can happen to it.
- * - `connect`, `close`: the application's calls
+ * - `connect`: there is no reason left to be closed; `hold`: nor is there, but the server's minimum is not over
+ * - `close`: there is one
  * - `live`: the stream has begun
  * - `lost`: the attempt failed or the stream ended, and it is worth another
- * - `retry`: the wait is over, or has become pointless; or the stream is dead and has not said so
+ * - `retry`: the wait is over, or has become pointless; or the stream is dead and has not said so; or the application says so
  * - `stop`: the server's word, after which there is no other attempt
  */
-export type Signal = 'connect' | 'close' | 'live' | 'lost' | 'retry' | 'stop'
+export type Signal = 'connect' | 'hold' | 'close' | 'live' | 'lost' | 'retry' | 'stop'
 
 /** What follows. Nothing: there the signal means nothing, and does nothing. */
 export const NEXT: Readonly<Record<Phase, Readonly<Record<Signal, Phase | undefined>>>> = {
   closed: {
     connect: 'requesting',
+    hold: 'waiting',
     close: undefined,
     live: undefined,
     lost: undefined,
@@ -32,14 +44,16 @@ export const NEXT: Readonly<Record<Phase, Readonly<Record<Signal, Phase | undefi
   },
   requesting: {
     connect: undefined,
+    hold: undefined,
     close: 'closed',
     live: 'streaming',
     lost: 'waiting',
-    retry: undefined,
+    retry: 'requesting',
     stop: 'closed',
   },
   streaming: {
     connect: undefined,
+    hold: undefined,
     close: 'closed',
     live: undefined,
     lost: 'waiting',
@@ -48,6 +62,7 @@ export const NEXT: Readonly<Record<Phase, Readonly<Record<Signal, Phase | undefi
   },
   waiting: {
     connect: undefined,
+    hold: undefined,
     close: 'closed',
     live: undefined,
     lost: undefined,

@@ -35,6 +35,11 @@ export interface SubscriberOptions {
   since?: string | undefined
   /** Largest event, in bytes (counted as characters of its text); a larger one ends the stream. Default 1 MiB. */
   maxEventBytes?: number | undefined
+  /**
+   * What becomes of the stream while nobody looks at the page: `keep` it (default), `close` it at once, or close it after a while. The
+   * cursor is kept: when the page is looked at again, what was missed is replayed, or a resync is told.
+   */
+  hidden?: 'keep' | 'close' | { readonly closeAfterMs: number } | undefined
   /** Instead of the global `fetch`. */
   fetch?: Fetch | undefined
 }
@@ -67,6 +72,9 @@ export function checkOptions(url: string | URL, options: SubscriberOptions): Set
   if (since !== undefined && !isCursor(since)) refuse('since', since, 'a cursor, as hub.cursor(projectId) returns it')
   if (!Number.isSafeInteger(maxEventBytes) || maxEventBytes < 1024) {
     refuse('maxEventBytes', maxEventBytes, 'a whole number of bytes, 1024 or more')
+  }
+  if (!isHiddenChoice(options.hidden)) {
+    refuse('hidden', options.hidden, "'keep', 'close' or { closeAfterMs }, which is 0 or more")
   }
   if (fetch !== undefined && typeof fetch !== 'function') refuse('fetch', fetch, 'a function like the global fetch')
   const query = channels && `channels=${encodeURIComponent([...new Set(channels)].join(','))}`
@@ -106,6 +114,11 @@ export function requestInit(
 ): StreamRequestInit {
   if (cursor !== undefined) headers['last-event-id'] = cursor
   return { method: 'GET', headers, cache: 'no-store', redirect: 'manual', signal, ...(credentials && { credentials }) }
+}
+
+function isHiddenChoice(hidden: SubscriberOptions['hidden'] | null): boolean {
+  if (hidden === undefined || hidden === 'keep' || hidden === 'close') return true
+  return hidden !== null && hidden.closeAfterMs >= 0
 }
 
 function withQuery(address: string, query: string): string {

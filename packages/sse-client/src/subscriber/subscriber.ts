@@ -7,12 +7,12 @@ import {
   type ProjectEvent,
   type ResyncData,
 } from '@entitycast/sse-protocol'
-import { type Ports, pageWakes, systemClock } from '../seams/ports'
+import { browserPage, type Ports, pageWakes, systemClock } from '../seams/ports'
 import { Connection } from './connection'
 import { Delivery } from './delivery'
 import { SubscriberError } from './error'
 import { Listeners } from './listeners'
-import type { ConnectionState } from './phase'
+import type { ConnectionState, PauseReason } from './phase'
 import { checkAddress, checkOptions, type Settings, type SubscriberOptions } from './request'
 import { type ConnectionSnapshot, Snapshots } from './snapshot'
 
@@ -54,7 +54,7 @@ export class EventSubscriber<Definitions extends EventDefinitions = EventDefinit
    */
   constructor(url: string | URL, options: SubscriberOptions = {}, ports: Partial<Ports> = {}) {
     this.#settings = checkOptions(url, options)
-    const { clock = systemClock, random = Math.random, wakes = pageWakes } = ports
+    const { clock = systemClock, random = Math.random, wakes = pageWakes, page = browserPage } = ports
     const report = (error: SubscriberError) => this.#report(error)
     const delivery = new Delivery(this.#settings, {
       live: (heartbeatMs) => connection.live(heartbeatMs),
@@ -67,7 +67,7 @@ export class EventSubscriber<Definitions extends EventDefinitions = EventDefinit
       resync: (reason) => this.#resync({ reason }),
       report,
     })
-    const connection = new Connection(this.#settings, { clock, random, wakes }, delivery, {
+    const connection = new Connection(this.#settings, { clock, random, wakes, page }, delivery, {
       moved: () => this.#moved(),
       failed: report,
     })
@@ -123,6 +123,37 @@ export class EventSubscriber<Definitions extends EventDefinitions = EventDefinit
    */
   close(): void {
     this.#connection.close()
+  }
+
+  /**
+   * Another stream at once, for a button: it waits neither for the delay nor for what the server has asked for. After `close()`, or after
+   * the server has stopped it, it is `connect()`. While something else than that keeps it closed, it does nothing.
+   */
+  reconnect(): void {
+    checkAddress(this.#settings)
+    this.#connection.reconnect()
+  }
+
+  /**
+   * Closes the stream for a reason of the application's, beside those that the subscriber knows by itself; the cursor is kept. It is
+   * opened again when no reason is left, and `resume()` never opens what `close()` has closed.
+   *
+   * @example
+   * meeting.onJoin(() => updates.pause('disabled'))
+   * meeting.onLeave(() => updates.resume('disabled'))
+   */
+  pause(reason: Exclude<PauseReason, 'closed'>): void {
+    this.#connection.pause(reason)
+  }
+
+  /** Takes a reason back. */
+  resume(reason: Exclude<PauseReason, 'closed'>): void {
+    this.#connection.resume(reason)
+  }
+
+  /** Why there is no stream; empty while one is wanted. */
+  get pauses(): readonly PauseReason[] {
+    return this.#connection.pauses
   }
 
   /**

@@ -1,5 +1,11 @@
 import type { ProjectEvent, ResyncReason } from '@entitycast/sse-protocol'
-import { type ConnectionState, EventSubscriber, type SubscriberError, type SubscriberOptions } from '../../src/index'
+import {
+  type ConnectionState,
+  EventSubscriber,
+  type PageListener,
+  type SubscriberError,
+  type SubscriberOptions,
+} from '../../src/index'
 import { settle, VirtualClock } from './clock'
 import { type Exchange, Network } from './network'
 
@@ -8,6 +14,7 @@ export function openPage(options: SubscriberOptions = {}, { random = () => 0.5 }
   const clock = new VirtualClock()
   const network = new Network()
   const wakes = new Set<(restored: boolean) => void>()
+  const listeners = new Set<PageListener>()
   const subscriber = new EventSubscriber(
     'https://app.test/api/events/stream',
     { fetch: network.fetch, ...options },
@@ -17,6 +24,10 @@ export function openPage(options: SubscriberOptions = {}, { random = () => 0.5 }
       wakes: (onWake) => {
         wakes.add(onWake)
         return () => wakes.delete(onWake)
+      },
+      page: (listener) => {
+        listeners.add(listener)
+        return () => listeners.delete(listener)
       },
     },
   )
@@ -61,10 +72,22 @@ export function openPage(options: SubscriberOptions = {}, { random = () => 0.5 }
     },
     /** How many listen for the page's return. */
     get listening(): number {
-      return wakes.size
+      return wakes.size + listeners.size
     },
     async wake(restored = false): Promise<void> {
       for (const onWake of wakes) onWake(restored)
+      await settle()
+    },
+    /** Nobody looks at the page, or somebody does again. */
+    async hide(hidden: boolean): Promise<void> {
+      for (const listener of listeners) listener.hidden(hidden)
+      if (!hidden) await this.wake()
+      await settle()
+    },
+    /** The page goes into the back/forward cache, or comes back from it. */
+    async leave(away: boolean): Promise<void> {
+      for (const listener of listeners) listener.away(away)
+      if (!away) await this.wake(true)
       await settle()
     },
     /** Connects, and answers with a stream that begins with these chunks. */

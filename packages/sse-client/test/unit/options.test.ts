@@ -23,6 +23,9 @@ test.each<[string, Record<string, unknown>, string, RegExp]>([
   ['maxEventBytes is no number', { maxEventBytes: '1MB' }, 'INVALID_OPTION', /1024/],
   ['maxEventBytes is small', { maxEventBytes: 100 }, 'INVALID_OPTION', /1024/],
   ['maxEventBytes is infinite', { maxEventBytes: Number.POSITIVE_INFINITY }, 'INVALID_OPTION', /1024/],
+  ['hidden is no choice', { hidden: 'never' }, 'INVALID_OPTION', /closeAfterMs/],
+  ['hidden is null', { hidden: null }, 'INVALID_OPTION', /closeAfterMs/],
+  ['hidden has a negative time', { hidden: { closeAfterMs: -1 } }, 'INVALID_OPTION', /closeAfterMs/],
   ['fetch is no function', { fetch: {} }, 'INVALID_OPTION', /fetch/],
 ])('[N11] %s: refused at construction, with the fix', (_, options, code, message) => {
   const make = () => new EventSubscriber(URL_, options as SubscriberOptions)

@@ -77,8 +77,59 @@ test('[K7] listeners are there from connect to close, and not before or after', 
   expect(counts).toEqual({ added: 0, removed: 0 })
   subscriber.connect()
   subscriber.connect()
-  expect(counts).toEqual({ added: 3, removed: 0 })
+  expect(counts).toEqual({ added: 9, removed: 0 })
   subscriber.close()
   subscriber.close()
-  expect(counts).toEqual({ added: 3, removed: 3 })
+  expect(counts).toEqual({ added: 9, removed: 9 })
+})
+
+test('[K6] `offline` is not judged: the stream is kept. `online` after it is another network: one new stream', async () => {
+  subscriber.connect()
+  await settle()
+  network.last.stream(connected({ id: at(0) }))
+  await tell(window, new Event('online'))
+  await tell(window, new Event('offline'))
+  expect([network.exchanges.length, network.open, subscriber.state]).toEqual([1, 1, 'connected'])
+  await tell(window, new Event('online'))
+  expect([network.exchanges.length, network.open]).toEqual([2, 1])
+  network.last.stream(connected({ id: at(0) }))
+  await tell(window, new Event('online'))
+  expect(network.exchanges).toHaveLength(2)
+})
+
+test.each([true, false])(
+  '[K6] left and back, with persisted: %s: closed meanwhile, one new stream then',
+  async (persisted) => {
+    subscriber.connect()
+    await settle()
+    network.last.stream(connected({ id: at(3) }))
+    await settle()
+    await tell(window, new Event('pagehide'))
+    expect([network.open, subscriber.state, subscriber.pauses]).toEqual([0, 'disconnected', ['frozen']])
+    await clock.advance(600_000)
+    await tell(window, pageshow(persisted))
+    expect([network.exchanges.length, network.open, network.last.header('last-event-id')]).toEqual([2, 1, at(3)])
+  },
+)
+
+test('[K6] frozen and resumed: closed meanwhile, one new stream then', async () => {
+  subscriber.connect()
+  await settle()
+  await tell(document, new Event('freeze'))
+  expect([network.open, clock.pending]).toEqual([0, 0])
+  await tell(document, new Event('resume'))
+  expect([network.exchanges.length, network.open]).toEqual([2, 1])
+})
+
+test('[K6] a tab that is opened in the background, with hidden: close, waits until it is looked at', async () => {
+  const visibility = vi.spyOn(document, 'visibilityState', 'get').mockReturnValue('hidden')
+  const { fetch } = network
+  const background = new EventSubscriber('/api/events/stream', { fetch, hidden: 'close' }, { clock })
+  background.connect()
+  await settle()
+  expect([network.exchanges.length, background.pauses]).toEqual([0, ['hidden']])
+  visibility.mockReturnValue('visible')
+  await tell(document, new Event('visibilitychange'))
+  expect([network.exchanges.length, background.state]).toEqual([1, 'connecting'])
+  background.close()
 })

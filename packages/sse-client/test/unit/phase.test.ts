@@ -2,13 +2,15 @@ import { expect, test } from 'vitest'
 import { NEXT, type Phase, type Signal } from '../../src/subscriber/phase'
 
 const phases: Phase[] = ['closed', 'requesting', 'streaming', 'waiting']
-const signals: Signal[] = ['connect', 'close', 'live', 'lost', 'retry', 'stop']
+const signals: Signal[] = ['connect', 'hold', 'close', 'live', 'lost', 'retry', 'stop']
 
 const steps = [
   'closed connect requesting',
+  'closed hold waiting',
   'requesting close closed',
   'requesting live streaming',
   'requesting lost waiting',
+  'requesting retry requesting',
   'requesting stop closed',
   'streaming close closed',
   'streaming lost waiting',
@@ -28,7 +30,7 @@ test('[L5] the table has an entry for every phase and signal, and these steps ar
   expect(found.sort()).toEqual([...steps].sort())
 })
 
-test('[K7] from everywhere close leads to closed, and only connect leads out', () => {
+test('[K7] from everywhere close leads to closed, and only the end of every pause leads out', () => {
   for (const phase of phases) if (phase !== 'closed') expect(NEXT[phase].close).toBe('closed')
-  expect(signals.filter((signal) => NEXT.closed[signal])).toEqual(['connect'])
+  expect(signals.filter((signal) => NEXT.closed[signal])).toEqual(['connect', 'hold'])
 })

@@ -105,7 +105,7 @@ test('[K6] but not before the server wants it back', async () => {
 test('[K7] a page that was closed is not woken', async () => {
   const page = openPage()
   await page.open(connected({ id: at(0) }))
-  expect(page.listening).toBe(1)
+  expect(page.listening).toBe(2)
   page.subscriber.close()
   expect(page.listening).toBe(0)
 })
