@@ -7,9 +7,25 @@ export interface Conflated {
   readonly last: number
 }
 
-interface Run extends Conflated {
+interface Run {
+  record: LogRecord
+  first: number
+  last: number
   dropped: boolean
+  /** The fields of several records, to be written down in the end. */
+  merged: boolean
   fields: Fields | undefined
+}
+
+/** What has come of one key. */
+interface Line {
+  /** Its runs that are not dropped. */
+  standing: Run[]
+  /** Whose readers all the others must have, for anything to be joined. */
+  audience: LogRecord
+  mixed: boolean
+  /** The newest version; undefined while there is one run, whose fields nobody has needed yet. */
+  newest: number | undefined
 }
 
 /** The `data:` line of an entity event, as `encodeEvent` writes it. */
@@ -29,60 +45,76 @@ interface Fields {
  */
 export function conflate(entries: readonly LogEntry[]): Conflated[] {
   const runs: Run[] = []
-  const byKey = new Map<string, Run[]>()
+  const lines = new Map<string, Line>()
   for (const { offset, record } of entries) {
-    const run: Run = { record, first: offset, last: offset, dropped: false, fields: undefined }
+    const run: Run = { record, first: offset, last: offset, dropped: false, merged: false, fields: undefined }
     const { key } = record
     if (key === undefined) {
-      if (record.type === 'entity.batch') endRuns(byKey, fieldsOf(run))
+      if (record.type === 'entity.batch') endLines(lines, fieldsOf(run))
       runs.push(run)
       continue
     }
-    const earlier = byKey.get(key)
-    if (!earlier) {
-      byKey.set(key, [run])
-      runs.push(run)
-      continue
+    let line = lines.get(key)
+    if (!line) {
+      line = { standing: [], audience: record, mixed: false, newest: undefined }
+      lines.set(key, line)
     }
-    const joined = join(earlier, run)
-    if (!joined) continue
-    earlier.push(joined)
-    runs.push(joined)
+    if (join(line, run)) runs.push(run)
+  }
+  for (const run of runs) {
+    if (run.merged && !run.dropped) run.record = { ...run.record, data: JSON.stringify(run.fields) }
   }
   return runs.filter((run) => !run.dropped)
 }
 
-/** The run that stands for `next` and what it absorbs of `earlier`; nothing where `next` is older than what was seen. */
-function join(earlier: Run[], next: Run): Run | undefined {
+/** Puts `next` into its line, with what it absorbs of it. False where it is older than what was seen. */
+function join(line: Line, next: Run): boolean {
   if (!next.record.type.startsWith('entity.')) {
     // A named event with a conflateKey: the newest stands for all.
-    const same = earlier.filter((run) => !run.dropped && sameAudience(run, next))
-    for (const run of same) run.dropped = true
-    return { ...next, first: Math.min(next.first, ...same.map((run) => run.first)) }
+    absorb(line, next, (run) => sameReaders(run.record, next.record))
+    line.standing.push(next)
+    return true
   }
   // Of an entity that has events for different readers nobody's version decides about another's: they stay as they are.
-  if (earlier.some((run) => !sameAudience(run, next))) return next
+  line.mixed ||= !sameReaders(line.audience, next.record)
+  if (!line.mixed && line.standing.length > 0 && !take(line, next)) return false
+  line.standing.push(next)
+  return true
+}
+
+/** The same where all are for the same readers. */
+function take(line: Line, next: Run): boolean {
+  const previous = line.standing.at(-1) as Run
   const { version } = fieldsOf(next)
-  if (version !== undefined && earlier.some((run) => (fieldsOf(run).version ?? -1) >= version)) return undefined
+  const newest = line.newest ?? fieldsOf(previous).version ?? -1
+  if (version !== undefined && version <= newest) return false
+  line.newest = Math.max(newest, version ?? -1)
   if (next.record.type === 'entity.deleted') {
-    let { first } = next
-    for (const run of earlier) {
-      // The deletion may be older than what the reader has seen, and then says nothing about a change without a version.
-      if (run.dropped || (version !== undefined && fieldsOf(run).version === undefined)) continue
-      run.dropped = true
-      first = Math.min(first, run.first)
-    }
+    // The deletion may be older than what the reader has seen, and then says nothing about a change without a version.
+    absorb(line, next, (run) => version === undefined || fieldsOf(run).version !== undefined)
     // Readers forget the version of what is deleted without one: the entity may come back and count from 1 again.
-    if (version === undefined) earlier.length = 0
-    return { ...next, first }
+    if (version === undefined) line.newest = -1
+    return true
   }
-  const previous = earlier.at(-1) as Run
-  return canMerge(previous, next) ? merge(previous, next) : next
+  if (canMerge(previous, next)) {
+    line.standing.pop()
+    merge(previous, next)
+  }
+  return true
+}
+
+/** What `next` makes superfluous is dropped; `next` stands for it. */
+function absorb(line: Line, next: Run, covered: (run: Run) => boolean): void {
+  line.standing = line.standing.filter((run) => {
+    if (!covered(run)) return true
+    run.dropped = true
+    next.first = Math.min(next.first, run.first)
+    return false
+  })
 }
 
 function canMerge(previous: Run, next: Run): boolean {
-  if (previous.dropped || next.record.type !== 'entity.updated' || previous.record.type === 'entity.deleted')
-    return false
+  if (next.record.type !== 'entity.updated' || previous.record.type === 'entity.deleted') return false
   const a = fieldsOf(previous)
   const b = fieldsOf(next)
   if ((a.version === undefined) !== (b.version === undefined)) return false
@@ -98,23 +130,24 @@ function coversFields(newer: object, older: object): boolean {
   return Object.keys(older).every((field) => Object.hasOwn(newer, field))
 }
 
-function merge(previous: Run, next: Run): Run {
+function merge(previous: Run, next: Run): void {
   previous.dropped = true
-  const fields = {
+  next.fields = {
     ...fieldsOf(next),
     data: { ...(fieldsOf(previous).data as object), ...(fieldsOf(next).data as object) },
   }
-  const record = { ...next.record, type: previous.record.type, data: JSON.stringify(fields) }
-  return { record, first: previous.first, last: next.last, dropped: false, fields }
+  next.record = { ...next.record, type: previous.record.type }
+  next.merged = true
+  next.first = previous.first
 }
 
 /** A batch changes its entities in its place: what comes after must not be merged into what came before. */
-function endRuns(byKey: Map<string, Run[]>, { entity, ids = [] }: Fields): void {
-  for (const id of ids) byKey.delete(`${entity}:${id}`)
+function endLines(lines: Map<string, Line>, { entity, ids = [] }: Fields): void {
+  for (const id of ids) lines.delete(`${entity}:${id}`)
 }
 
-function sameAudience(a: Run, b: Run): boolean {
-  return a.record.channel === b.record.channel && a.record.users?.join('\n') === b.record.users?.join('\n')
+function sameReaders(a: LogRecord, b: LogRecord): boolean {
+  return a.channel === b.channel && (a.users === b.users || a.users?.join('\n') === b.users?.join('\n'))
 }
 
 function fieldsOf(run: Run): Fields {

@@ -124,7 +124,7 @@ export class Feed implements LogListener {
     if (epoch === this.#epoch && offset < this.#window.first - 1) {
       this.#locating++
       try {
-        expired = 'gap' in (await this.readLog(offset))
+        expired = 'gap' in (await this.#readLog(offset, 1))
       } finally {
         this.#locating--
         this.idleSince = this.clock.monotonic()
@@ -188,15 +188,15 @@ export class Feed implements LogListener {
   /** The page after a connection's cursor, from the log itself; or why it cannot be had. */
   async read(connection: Reader): Promise<Page | Gap> {
     const epoch = this.#epoch
-    const result = await this.readLog(connection.offset)
+    const result = await this.#readLog(connection.offset, READ_LIMIT)
     // Entries of the log before must not be kept as a page of this one.
     if (this.#epoch !== epoch) return { gap: 'epoch' }
     if ('gap' in result) return result
     return this.#pageOf(connection, () => takePage(result.entries).map((entry) => ({ ...entry, frame: undefined })))
   }
 
-  readLog(after: number): Promise<LogPage> {
-    return this.adapter.read(this.projectId, { epoch: this.#epoch, offset: after }, READ_LIMIT)
+  #readLog(after: number, limit: number): Promise<LogPage> {
+    return this.adapter.read(this.projectId, { epoch: this.#epoch, offset: after }, limit)
   }
 
   /** One page for every reader at this place who sees the same: made by the first who asks. */
