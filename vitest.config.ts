@@ -8,11 +8,11 @@ const alias = [
   { find: /^@entitycast\/sse-protocol$/, replacement: at('packages/sse-protocol/src/index.ts') },
   { find: /^@entitycast\/sse-server$/, replacement: at('packages/sse-server/src/index.ts') },
   {
-    find: /^@entitycast\/sse-server\/(node|express|fastify|fetch|nest)$/,
+    find: /^@entitycast\/sse-server\/(node|express|fastify|fetch|nest|testing)$/,
     replacement: `${at('packages/sse-server/src/mounts')}/$1.ts`,
   },
   { find: /^@entitycast\/sse-client$/, replacement: at('packages/sse-client/src/index.ts') },
-  { find: /^@entitycast\/sse-client\/react$/, replacement: at('packages/sse-client/src/bindings/react.tsx') },
+  { find: /^@entitycast\/sse-client\/([\w-]+)$/, replacement: `${at('packages/sse-client/src/bindings')}/$1` },
 ]
 
 /** Kinds of tests that own browsers, servers or a thousand sockets: one file at a time, after everything else. */

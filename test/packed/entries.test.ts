@@ -5,7 +5,20 @@ import { consumer } from './consumer'
 
 /** Versions that users have: what TOOLCHAIN pins, and the oldest and newest major that a peer range names. */
 const NEST = { '@nestjs/common': '12.5.1', '@nestjs/core': '12.5.1', rxjs: '7.8.2', 'reflect-metadata': '0.2.2' }
-const PEERS = ['express', 'fastify', '@nestjs/common', '@nestjs/core', '@nestjs/event-emitter', 'react']
+const PEERS = [
+  'express',
+  'fastify',
+  '@nestjs/common',
+  '@nestjs/core',
+  '@nestjs/event-emitter',
+  'rxjs',
+  'react',
+  '@tanstack/query-core',
+  '@angular/core',
+  'vue',
+  'svelte',
+  'solid-js',
+]
 
 interface Entry {
   specifier: string
@@ -43,6 +56,7 @@ const CASES: { name: string; dependencies: Record<string, string>; peers: string
       CLIENT,
       { specifier: '@entitycast/sse-server/node', exports: ['eventStream', 'eventStats', 'openStream'] },
       { specifier: '@entitycast/sse-server/fetch', exports: ['eventStream', 'eventStats'] },
+      { specifier: '@entitycast/sse-client/testing', exports: ['createFakeServer'] },
     ],
   },
   {
@@ -66,13 +80,13 @@ const CASES: { name: string; dependencies: Record<string, string>; peers: string
   {
     name: 'nest',
     dependencies: NEST,
-    peers: ['@nestjs/common', '@nestjs/core'],
+    peers: ['@nestjs/common', '@nestjs/core', 'rxjs'],
     entries: [SERVER, { specifier: '@entitycast/sse-server/nest', exports: ['EventsModule', 'openStream'] }],
   },
   {
     name: 'nest-event-emitter',
     dependencies: { ...NEST, '@nestjs/event-emitter': '12.0.1' },
-    peers: ['@nestjs/common', '@nestjs/core', '@nestjs/event-emitter'],
+    peers: ['@nestjs/common', '@nestjs/core', '@nestjs/event-emitter', 'rxjs'],
     entries: [SERVER, { specifier: '@entitycast/sse-server/nest', exports: ['EventsModule', 'openStream'] }],
   },
   {
@@ -92,6 +106,51 @@ const CASES: { name: string; dependencies: Record<string, string>; peers: string
     dependencies: { react: '18.3.1' },
     peers: ['react'],
     entries: [CLIENT, { specifier: '@entitycast/sse-client/react', exports: ['DataUpdatesProvider', 'useSSE'] }],
+  },
+  {
+    name: 'tanstack-query',
+    dependencies: { '@tanstack/query-core': '5.108.0' },
+    peers: ['@tanstack/query-core'],
+    entries: [CLIENT, { specifier: '@entitycast/sse-client/tanstack-query', exports: ['bindQueryClient'] }],
+  },
+  {
+    name: 'rxjs',
+    dependencies: { rxjs: '7.8.2' },
+    peers: ['rxjs'],
+    entries: [
+      CLIENT,
+      { specifier: '@entitycast/sse-client/rxjs', exports: ['fromPattern', 'fromType', 'connectionState$', 'resync$'] },
+    ],
+  },
+  {
+    name: 'angular',
+    dependencies: { '@angular/core': '21.2.26', rxjs: '7.8.2' },
+    peers: ['rxjs', '@angular/core'],
+    entries: [
+      CLIENT,
+      {
+        specifier: '@entitycast/sse-client/angular',
+        exports: ['provideEntitycast', 'Entitycast', 'injectEntityUpdates'],
+      },
+    ],
+  },
+  {
+    name: 'vue',
+    dependencies: { vue: '3.5.45' },
+    peers: ['vue'],
+    entries: [CLIENT, { specifier: '@entitycast/sse-client/vue', exports: ['useConnection', 'useEntityUpdates'] }],
+  },
+  {
+    name: 'svelte',
+    dependencies: { svelte: '5.57.3' },
+    peers: ['svelte'],
+    entries: [CLIENT, { specifier: '@entitycast/sse-client/svelte', exports: ['connection', 'connectionState'] }],
+  },
+  {
+    name: 'solid',
+    dependencies: { 'solid-js': '1.9.19' },
+    peers: ['solid-js'],
+    entries: [CLIENT, { specifier: '@entitycast/sse-client/solid', exports: ['useConnection', 'useEntityUpdates'] }],
   },
 ]
 

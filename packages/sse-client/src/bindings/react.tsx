@@ -1,6 +1,7 @@
 'use client'
 
 import {
+  type ConnectionSnapshot,
   type ConnectionState,
   EventSubscriber,
   type HeadersContext,
@@ -24,6 +25,7 @@ import {
   useRef,
   useSyncExternalStore,
 } from 'react'
+import { aboutToConnect, NOTHING, selection } from './react-selection'
 
 /**
  * The application's events, so that every hook knows the type of `event.data`.
@@ -43,7 +45,7 @@ export type RegisteredEvents = Registered<Register>
 
 type Subscriber = EventSubscriber<RegisteredEvents>
 
-const Context = createContext<Subscriber | undefined>(undefined)
+const Context = createContext<{ subscriber: Subscriber; connects: boolean } | undefined>(undefined)
 
 /** A subscriber that the provider makes: another one when `url`, `projectId`, `channels` or `credentials` change. */
 interface OwnSubscriber extends SubscriberOptions {
@@ -90,7 +92,9 @@ export function DataUpdatesProvider({
     return () => subscriber.close()
   }, [given, subscriber, enabled])
 
-  return <Context.Provider value={subscriber}>{children}</Context.Provider>
+  const connects = !given && enabled
+  const value = useMemo(() => ({ subscriber, connects }), [subscriber, connects])
+  return <Context.Provider value={value}>{children}</Context.Provider>
 }
 
 /** What {@link useDataUpdates} gives. The functions stay the same for as long as the subscriber does. */
@@ -112,13 +116,33 @@ export function useDataUpdates(): DataUpdates {
   return useMemo(() => ({ ...functions, connectionState }), [functions, connectionState])
 }
 
-/** `connecting`, `connected`, `reconnecting` or `disconnected`, which it also is on the server. */
-export function useConnectionState(): ConnectionState {
-  const subscriber = useSubscriber()
-  const listen = useMemo(() => subscriber.onState.bind(subscriber), [subscriber])
-  const read = () => subscriber.state
-  return useSyncExternalStore(listen, read, () => 'disconnected')
+/**
+ * The connection's state; or, with a selector, whatever a component shows of the connection. It renders again only when the selected value
+ * changes; objects and arrays are compared by their fields, one level deep. On a server it is `disconnected`.
+ *
+ * @example
+ * const state = useConnectionState()
+ * const { nextRetryAt, attempt } = useConnectionState(({ nextRetryAt, attempt }) => ({ nextRetryAt, attempt }))
+ */
+export function useConnectionState(): ConnectionState
+export function useConnectionState<Selected>(selector: (connection: ConnectionSnapshot) => Selected): Selected
+export function useConnectionState(selector: (connection: ConnectionSnapshot) => unknown = stateOf): unknown {
+  const { subscriber, connects } = useProvider()
+  const shown = useRef<{ value: unknown }>(undefined)
+  const [read, readOnServer] = useMemo(() => {
+    const [select, selectOnServer] = [selection(selector, shown), selection(selector, shown)]
+    const take = () => (connects ? aboutToConnect(subscriber.getSnapshot()) : subscriber.getSnapshot())
+    return [() => select(take()), () => selectOnServer(NOTHING)]
+  }, [subscriber, connects, selector])
+  const listen = useMemo(() => (changed: () => void) => subscriber.onChange(changed), [subscriber])
+  const value = useSyncExternalStore(listen, read, readOnServer)
+  useEffect(() => {
+    shown.current = { value }
+  }, [value])
+  return value
 }
+
+const stateOf = ({ state }: ConnectionSnapshot) => state
 
 /** Calls the newest handler for each entity event that the pattern names. */
 export function useEntityUpdates<Pattern extends PatternOf<RegisteredEvents>>(
@@ -152,9 +176,13 @@ export function useResync(handler: (resync: ResyncData) => void): void {
 }
 
 function useSubscriber(): Subscriber {
-  const subscriber = useContext(Context)
-  if (!subscriber) throw new Error('there is no <DataUpdatesProvider> above this component; put one around the page')
-  return subscriber
+  return useProvider().subscriber
+}
+
+function useProvider() {
+  const provided = useContext(Context)
+  if (!provided) throw new Error('there is no <DataUpdatesProvider> above this component; put one around the page')
+  return provided
 }
 
 /** The newest value, for functions that are called later. Written in an effect, so that a render that is thrown away changes nothing. */

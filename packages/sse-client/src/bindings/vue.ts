@@ -1,0 +1,75 @@
+import type { ConnectionSnapshot, EventSubscriber } from '@entitycast/sse-client'
+import type { EventDefinitions, EventForPattern, EventForType, PatternOf, ResyncData } from '@entitycast/sse-protocol'
+import {
+  getCurrentInstance,
+  type MaybeRefOrGetter,
+  onMounted,
+  onScopeDispose,
+  type ShallowRef,
+  shallowReadonly,
+  shallowRef,
+  toValue,
+  watch,
+} from 'vue'
+
+/**
+ * Composables over one subscriber: in `setup`, or in an effect scope. On a server they ask for nothing. Nothing here connects or closes it.
+ */
+
+/**
+ * What a UI shows of the connection.
+ *
+ * @example
+ * const connection = useConnection(updates)     // <p>{{ connection.state }}</p>
+ */
+export function useConnection<Definitions extends EventDefinitions>(
+  subscriber: EventSubscriber<Definitions>,
+): Readonly<ShallowRef<ConnectionSnapshot>> {
+  const snapshot = shallowRef(subscriber.getSnapshot())
+  const take = () => {
+    snapshot.value = subscriber.getSnapshot()
+  }
+  whenLive(() => {
+    onScopeDispose(subscriber.onChange(take))
+    take()
+  })
+  return shallowReadonly(snapshot)
+}
+
+/** Calls the handler for each entity event that the pattern names; the pattern may be a ref or a getter. */
+export function useEntityUpdates<Definitions extends EventDefinitions, const Pattern extends PatternOf<Definitions>>(
+  subscriber: EventSubscriber<Definitions>,
+  pattern: MaybeRefOrGetter<Pattern>,
+  handler: (event: EventForPattern<Definitions, Pattern>) => void,
+): void {
+  follow(pattern, (now) => subscriber.subscribe(now, handler))
+}
+
+/** Calls the handler for each event whose type the type pattern names: `lock:acquired`, `lock:*`, `*`. */
+export function useEvents<Definitions extends EventDefinitions, const TypePattern extends string>(
+  subscriber: EventSubscriber<Definitions>,
+  typePattern: MaybeRefOrGetter<TypePattern>,
+  handler: (event: EventForType<Definitions, TypePattern>) => void,
+): void {
+  follow(typePattern, (now) => subscriber.on(now, handler))
+}
+
+/** Calls the handler when events may have been missed: load the data again. */
+export function useResync<Definitions extends EventDefinitions>(
+  subscriber: EventSubscriber<Definitions>,
+  handler: (resync: ResyncData) => void,
+): void {
+  whenLive(() => onScopeDispose(subscriber.onResync(handler)))
+}
+
+function follow<Value>(source: MaybeRefOrGetter<Value>, subscribe: (value: Value) => () => void): void {
+  const source$ = () => toValue(source)
+  // At once, not with the next rendering: an event in between would be lost.
+  whenLive(() => watch(source$, (now, _, onCleanup) => onCleanup(subscribe(now)), { immediate: true, flush: 'sync' }))
+}
+
+/** A component on a server is never mounted, and never disposed of. */
+function whenLive(start: () => void): void {
+  if (getCurrentInstance()) onMounted(start)
+  else start()
+}
