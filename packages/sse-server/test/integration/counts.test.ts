@@ -1,0 +1,224 @@
+import { once } from 'node:events'
+import { createServer, get, type IncomingMessage, type Server } from 'node:http'
+import type { AddressInfo, Socket } from 'node:net'
+import { type Chunk, EventHub, MemoryAdapter } from '@entitycast/sse-server'
+import { eventStream } from '@entitycast/sse-server/node'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { CountingClock } from '../support/counting-clock'
+import { RecordingSink } from '../support/recording-sink'
+import { open } from '../support/stream'
+
+const encoded = vi.hoisted(() => ({ events: 0, frames: 0 }))
+vi.mock('@entitycast/sse-protocol', async (original) => {
+  const protocol = await original<typeof import('@entitycast/sse-protocol')>()
+  return {
+    ...protocol,
+    encodeEvent: (...args: Parameters<typeof protocol.encodeEvent>) => {
+      encoded.events++
+      return protocol.encodeEvent(...args)
+    },
+    encodeFrame: (...args: Parameters<typeof protocol.encodeFrame>) => {
+      encoded.frames++
+      return protocol.encodeFrame(...args)
+    },
+  }
+})
+
+/*
+ * What each event and each connection costs, in counts. Times are for the benchmark: they depend on the machine.
+ */
+
+const CONNECTIONS = 200
+
+describe('what is done for each event and each connection', () => {
+  let hub: EventHub
+  let clock: CountingClock
+  let server: Server
+  let sockets: Socket[]
+  let responses: IncomingMessage[]
+  let received: string[]
+  /** Writes on the server's sockets since the last reset. */
+  let writes: number
+
+  beforeEach(async () => {
+    clock = new CountingClock()
+    hub = new EventHub({ limits: false, logger: false, ports: { clock }, adapter: new MemoryAdapter({ clock }) })
+    server = createServer(eventStream(hub, { authorize: () => ({ projectId: 'p' }) }))
+    sockets = []
+    server.on('connection', (socket: Socket) => {
+      sockets.push(socket)
+      const { write } = socket
+      socket.write = (...args: unknown[]) => {
+        writes++
+        return Reflect.apply(write, socket, args)
+      }
+    })
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    responses = []
+    received = []
+    for (let n = 0; n < CONNECTIONS; n++) {
+      const request = get({ port: (server.address() as AddressInfo).port, host: '127.0.0.1', agent: false })
+      const [response] = (await once(request, 'response')) as [IncomingMessage]
+      response.setEncoding('utf8')
+      received[n] = ''
+      response.on('data', (text: string) => {
+        received[n] += text
+      })
+      response.on('error', () => {})
+      responses.push(response)
+    }
+    await everyoneHas('event: connected')
+    writes = 0
+    encoded.events = 0
+    encoded.frames = 0
+  })
+
+  afterEach(async () => {
+    for (const response of responses) response.destroy()
+    await hub.close()
+    server.closeAllConnections()
+    await new Promise((resolve) => server.close(resolve))
+  })
+
+  const everyoneHas = (text: string) =>
+    vi.waitFor(() => expect(received.filter((one) => !one.includes(text))).toEqual([]), {
+      timeout: 15_000,
+      interval: 5,
+    })
+
+  function publish(count: number): Promise<unknown> {
+    const published = []
+    for (let n = 0; n < count; n++) published.push(hub.project('p').updated('document', `d${n}`, { n }))
+    return Promise.all(published)
+  }
+
+  const listenersOf = (emitter: NodeJS.EventEmitter) =>
+    emitter.eventNames().reduce((sum, name) => sum + emitter.listenerCount(name), 0)
+
+  it('[D1] an event is encoded once, however many connections there are', async () => {
+    await publish(1)
+    await everyoneHas('"id":"d0"')
+    expect(encoded).toEqual({ events: 1, frames: 1 })
+  })
+
+  it('[D1] sixteen events of one turn are one write for each connection', async () => {
+    await publish(16)
+    await everyoneHas('"id":"d15"')
+    expect(writes).toBe(CONNECTIONS)
+    expect(encoded).toEqual({ events: 16, frames: 16 })
+    expect(hub.stats().writes).toBe(CONNECTIONS * 2)
+  })
+
+  it('[D1] sixteen events of sixteen turns are sixteen writes for each connection', async () => {
+    for (let n = 0; n < 16; n++) {
+      await hub.project('p').updated('document', `turn${n}`)
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    await everyoneHas('"id":"turn15"')
+    expect(writes).toBe(16 * CONNECTIONS)
+    expect(encoded.frames).toBe(16)
+  })
+
+  it('[D6] a thousand events leave no listener and no timer behind, and one timer serves all connections', async () => {
+    const before = sockets.map(listenersOf)
+    expect(clock.timers).toBe(1)
+    const deferred = clock.deferred
+    for (let n = 0; n < 10; n++) {
+      await publish(100)
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    await everyoneHas('"n":99')
+    expect(sockets.map(listenersOf)).toEqual(before)
+    expect(clock.timers).toBe(1)
+    // Two a turn: one writes to the connections, one lets publishers go on.
+    expect(clock.deferred - deferred).toBeLessThanOrEqual(2 * 10 + 2)
+    expect(listenersOf(process)).toBeLessThan(50)
+  })
+
+  it('[W15] a heartbeat is encoded once for all connections at one place', async () => {
+    const quick = new EventHub({ limits: false, logger: false, heartbeatIntervalMs: 100 })
+    const streams = await Promise.all(Array.from({ length: 50 }, () => open(quick, { projectId: 'p' })))
+    encoded.frames = 0
+    await vi.waitFor(() => expect(streams.every(({ types }) => types.includes('heartbeat'))).toBe(true), {
+      timeout: 10_000,
+    })
+    const rounds = Math.max(...streams.map(({ collector }) => collector.of('heartbeat').length))
+    expect(encoded.frames).toBeLessThanOrEqual(rounds * 2)
+    await quick.close()
+  })
+})
+
+describe('what connections share', () => {
+  /** A socket that keeps the very chunks that it was given. */
+  class ChunkSink extends RecordingSink {
+    readonly chunks: Chunk[] = []
+
+    override write(chunk: Chunk): boolean {
+      this.chunks.push(chunk)
+      return super.write(chunk)
+    }
+  }
+
+  async function chunksOf(
+    hub: EventHub,
+    grants: { projectId: string; userId?: string; channels?: string[] }[],
+    cursor?: string,
+  ) {
+    const sinks = grants.map(() => new ChunkSink())
+    for (const [i, grant] of grants.entries())
+      await open(hub, grant, { sink: sinks[i] as ChunkSink, lastEventId: cursor })
+    return sinks
+  }
+
+  const settled = () => new Promise((resolve) => setImmediate(() => setImmediate(resolve)))
+
+  it('[D6] all with the same channels are given the very same chunk, whoever they are', async () => {
+    const hub = new EventHub({ limits: false, logger: false })
+    const sinks = await chunksOf(hub, [
+      { projectId: 'p' },
+      { projectId: 'p', userId: 'u1' },
+      { projectId: 'p', channels: ['a', 'default'] },
+      { projectId: 'p', channels: ['default', 'a', 'a'] },
+    ])
+    await hub.project('p').updated('document', 'd')
+    await settled()
+    const [all, user, some, others] = sinks.map(({ chunks }) => chunks.at(-1))
+    expect(all).toBe(user)
+    expect(some).toBe(others)
+    await hub.close()
+  })
+
+  it('[D6] a page of the past is made once for all who come back to one place', async () => {
+    const hub = new EventHub({ limits: false, logger: false })
+    const cursor = await hub.cursor('p')
+    for (let n = 0; n < 100; n++) await hub.project('p').updated('document', `d${n}`)
+    encoded.frames = 0
+    const sinks = await chunksOf(
+      hub,
+      Array.from({ length: 100 }, (_, n) => ({ projectId: 'p', userId: `u${n}` })),
+      cursor,
+    )
+    await settled()
+    const pages = new Set(sinks.map(({ chunks }) => chunks[1]))
+    // The first who comes is alone, and its page is not kept.
+    expect(pages.size).toBeLessThanOrEqual(2)
+    expect(encoded.frames).toBeLessThanOrEqual(100 + 2 * 100)
+    await hub.close()
+  })
+
+  it('[D6] a frame for some users is encoded once too', async () => {
+    const hub = new EventHub({ limits: false, logger: false })
+    await chunksOf(
+      hub,
+      Array.from({ length: 50 }, (_, n) => ({ projectId: 'p', userId: `u${n}` })),
+    )
+    encoded.frames = 0
+    await hub
+      .project('p')
+      .updated('document', 'd', {}, { audience: { users: Array.from({ length: 50 }, (_, n) => `u${n}`) } })
+    await settled()
+    expect(encoded.frames).toBe(1)
+    await hub.close()
+  })
+})
