@@ -2,9 +2,17 @@ import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 
+/** @param {string} path */
 const at = (path) => fileURLToPath(new URL(path, import.meta.url))
 
-/** Bundles the simulation with the packages' sources, each changed by `change` where it is given. The file can be run by `node`. */
+/** @typedef {(path: string, contents: string) => string} Change */
+
+/**
+ * Bundles the simulation with the packages' sources, each changed by `change` where it is given. The file can be run by `node`.
+ *
+ * @param {string} outfile
+ * @param {Change} [change]
+ */
 export async function buildSimulation(outfile, change) {
   await build({
     entryPoints: [at('main.ts')],
@@ -14,7 +22,7 @@ export async function buildSimulation(outfile, change) {
     format: 'esm',
     target: 'node20',
     sourcemap: 'inline',
-    logLevel: 'error',
+    logLevel: 'silent',
     alias: {
       '@entitycast/sse-protocol': at('../../packages/sse-protocol/src/index.ts'),
       '@entitycast/sse-server': at('../../packages/sse-server/src/index.ts'),
@@ -24,6 +32,10 @@ export async function buildSimulation(outfile, change) {
   })
 }
 
+/**
+ * @param {Change} change
+ * @returns {import('esbuild').Plugin}
+ */
 function changed(change) {
   return {
     name: 'changed',

@@ -10,8 +10,15 @@ export interface ClientResponse {
 }
 
 interface ClientBody {
-  getReader(): { read(): Promise<{ done: boolean; value?: Uint8Array }>; cancel(): Promise<void> }
+  getReader(): { read(): Promise<ReadResult>; cancel(): Promise<void> }
   cancel(): Promise<void>
+}
+
+type ReadResult = { done: boolean; value?: Uint8Array }
+type Arrival = Buffer | 'done' | Error
+interface Reading {
+  resolve(result: ReadResult): void
+  reject(error: Error): void
 }
 
 export interface LinkOptions {
@@ -35,22 +42,6 @@ type ServerSide = 'waiting' | 'open' | 'ending' | 'closed'
  * and a peer that vanishes without a word.
  */
 export class Link implements StreamResponse, Sink {
-  #server: ServerSide = 'waiting'
-  #listener: SinkListener | undefined
-  #queue: { bytes: Buffer; readonly closing: boolean }[] = []
-  #unsent = 0
-  #wasFull = false
-  #inFlight = 0
-  #arrivesAt = 0
-  /** What is on its way to the client. */
-  readonly #pipe: (() => void)[] = []
-  #stalledUntil = 0
-  /** Nothing passes any more, and nobody is told. */
-  #halfOpen = false
-  /** Bytes and ends for the client, until it reads them. */
-  #arrived: (Buffer | 'done' | Error)[] = []
-  #reading: { resolve(result: { done: boolean; value?: Uint8Array }): void; reject(error: Error): void } | undefined
-  #clientDone = false
   /** Most bytes that the server's side held at once. */
   peakUnsent = 0
   /** An event was handed over after the right to it had ended, or was left in the queue. */
@@ -59,9 +50,39 @@ export class Link implements StreamResponse, Sink {
   grantedUntil = Number.POSITIVE_INFINITY
   /** The application has said yes. */
   granted = false
-  #sealed = false
-  #cutsMidPage = false
+  /** Whether a heartbeat may be written: where the application wants to be asked, only after its yes. */
+  mayBeat = true
+  /** The server has said that it takes no new streams. */
+  refusesStreams: () => boolean = () => false
+  #server: ServerSide = 'waiting'
+  #listener: SinkListener | undefined
+  #queue: { bytes: Buffer; readonly closing: boolean }[] = []
+  #unsent = 0
+  #wasFull = false
+  /** Since when the socket is full and takes nothing. */
+  #stuckSince = Number.POSITIVE_INFINITY
   #streaming = false
+  /** Why no event may be handed over any more. */
+  #sealed: string | undefined
+  /** What is on its way to the client. */
+  readonly #pipe: (() => void)[] = []
+  #inFlight = 0
+  #arrivesAt = 0
+  #stalledUntil = 0
+  /** Nothing passes any more, and nobody is told. */
+  #halfOpen = false
+  #cutsMidPage = false
+  /** What still passes before the connection breaks, in bytes. */
+  #fuse = Number.POSITIVE_INFINITY
+  /** Bytes and ends for the client, until it reads them. */
+  #arrived: Arrival[] = []
+  #reading: Reading | undefined
+  #clientDone = false
+  #clientTold = false
+  /** Bytes that the client has, and that it must have to know that the stream is live. */
+  #delivered = 0
+  #helloBytes = 0
+  #helloComplete = false
 
   constructor(
     readonly server: Process,
@@ -79,8 +100,18 @@ export class Link implements StreamResponse, Sink {
     return this.#server === 'closed'
   }
 
+  /** The stream is open as far as the server knows. */
+  get served(): boolean {
+    return this.#server === 'open'
+  }
+
   get unsentBytes(): number {
     return this.#unsent
+  }
+
+  /** Since when the socket is full and takes nothing; never, where there is room. */
+  get stuckSince(): number {
+    return this.#wasFull ? this.#stuckSince : Number.POSITIVE_INFINITY
   }
 
   /** Something is on its way: a cut now is a cut in mid-frame or in mid-page. */
@@ -102,6 +133,7 @@ export class Link implements StreamResponse, Sink {
   }
 
   open(headers: Readonly<Record<string, string>>): Sink {
+    if (this.refusesStreams()) this.breach = 'a stream was opened by a server that is shutting down'
     this.#server = 'open'
     this.#streaming = true
     this.#respond(200, headers)
@@ -110,17 +142,19 @@ export class Link implements StreamResponse, Sink {
 
   write(chunk: Chunk): boolean {
     if (this.#server !== 'open') return false
-    const over = this.#sealed
-      ? 'the revocation'
-      : this.server.monotonic() >= this.grantedUntil
-        ? 'the expiry'
-        : undefined
-    if (over && !chunk.text.startsWith('event: closing'))
-      this.breach = `written after ${over}: ${chunk.text.slice(0, 60)}`
-    this.#enqueue(chunk.bytes, chunk.text.startsWith('event: closing'))
+    const { text, bytes } = chunk
+    const closing = text.startsWith('event: closing')
+    const over = this.#sealed ?? (this.server.monotonic() >= this.grantedUntil ? 'the expiry' : undefined)
+    if (over && !closing) this.breach = `written after ${over}: ${text.slice(0, 60)}`
+    if (!this.mayBeat && (text.startsWith('event: heartbeat') || text.startsWith(':')))
+      this.breach = 'a heartbeat was written, and nobody was asked whether it may be'
+    this.#countHello(text, bytes.length)
+    this.#enqueue(bytes, closing)
     this.#pump()
-    this.#wasFull ||= this.#unsent > this.options.fullBytes
-    return this.#unsent <= this.options.fullBytes
+    if (this.#unsent <= this.options.fullBytes) return true
+    if (!this.#wasFull) this.#stuckSince = this.server.scheduler.time
+    this.#wasFull = true
+    return false
   }
 
   end(): void {
@@ -142,14 +176,29 @@ export class Link implements StreamResponse, Sink {
     if (this.gone) listener.closed()
   }
 
-  /** The right has ended: from here on no event may be handed over, and none may be left in the queue. */
-  seal(): void {
+  /** The right has ended: from here on no event may be handed over. */
+  seal(why: string): void {
+    if (this.granted) this.#sealed ??= why
+  }
+
+  /** The right has ended, and the server has had its turn: no event may be left in the queue either. */
+  expectNothingQueued(): void {
     const left = this.#queue.find(({ closing }) => !closing)
-    if (left) this.breach = `left in the queue after the revocation: ${left.bytes.toString().slice(0, 60)}`
-    this.#sealed = this.granted
+    if (left && this.#sealed)
+      this.breach = `left in the queue after ${this.#sealed}: ${left.bytes.toString().slice(0, 60)}`
   }
 
   // The client's side
+
+  /** The client has neither let go of it nor been told that it is over. */
+  get clientOpen(): boolean {
+    return !this.#clientDone && !this.#clientTold
+  }
+
+  /** The client knows that the stream is live, and waits for the next heartbeat. */
+  get clientLive(): boolean {
+    return this.clientOpen && this.#helloComplete && this.#delivered >= this.#helloBytes
+  }
 
   abort(): void {
     if (this.#clientDone) return
@@ -170,6 +219,11 @@ export class Link implements StreamResponse, Sink {
     this.server.run(this.#latency(), () => this.#closeServer())
   }
 
+  /** Breaks when so many more bytes have arrived. */
+  cutAfter(bytes: number): void {
+    this.#fuse = Math.min(this.#fuse, bytes)
+  }
+
   /** Breaks in the middle of the next page: some of it arrives, the rest never does. */
   cutMidPage(): void {
     this.#cutsMidPage = true
@@ -185,10 +239,28 @@ export class Link implements StreamResponse, Sink {
     this.#stalledUntil = Math.max(this.#stalledUntil, this.client.scheduler.time + ms)
   }
 
+  /** `connected`, and the resync where it announces one. */
+  #countHello(text: string, bytes: number): void {
+    if (this.#helloComplete) return
+    this.#helloComplete = this.#helloBytes > 0 || !text.includes('"resume":"resync"')
+    this.#helloBytes += bytes
+  }
+
   #enqueue(bytes: Buffer, closing: boolean): void {
+    if (this.#cutsMidPage && bytes.length > PAGE_LIKE_BYTES) {
+      this.#cutsMidPage = false
+      this.cutAfter(this.#unsent + this.#placeInPage(bytes))
+    }
     this.#queue.push({ bytes, closing })
     this.#unsent += bytes.length
     this.peakUnsent = Math.max(this.peakUnsent, this.#unsent)
+  }
+
+  /** Somewhere in a page: often just behind a frame that is whole. */
+  #placeInPage(bytes: Buffer): number {
+    const at = this.random.int(1, bytes.length - 1)
+    const end = this.random.chance(0.6) ? bytes.indexOf('\n\n', at) : -1
+    return end > 0 && end + 2 < bytes.length ? end + 2 : at
   }
 
   #latency(): number {
@@ -227,13 +299,13 @@ export class Link implements StreamResponse, Sink {
 
   #pump(): void {
     if (this.#halfOpen) return
-    while (this.#queue.length > 0 && this.#inFlight < this.options.windowBytes) {
-      const whole = this.#queue[0]?.bytes.length ?? 0
+    while (this.#queue.length > 0 && this.#hasRoom() && this.#fuse > 0) {
       const piece = this.#takePiece()
-      const last = this.#cutsMidPage && whole > PAGE_LIKE_BYTES && piece.length < whole
+      const last = this.#fuse === 0
       this.#inFlight += piece.length
       this.#toClient(this.#latency(), () => {
         this.#inFlight -= piece.length
+        this.#delivered += piece.length
         this.#arrive(piece)
         if (last) this.cut()
         this.#pump()
@@ -249,13 +321,21 @@ export class Link implements StreamResponse, Sink {
     }
   }
 
+  /** Like TCP, it waits for room that is worth a packet. */
+  #hasRoom(): boolean {
+    const { windowBytes } = this.options
+    const next = this.#queue[0]?.bytes.length ?? 0
+    return windowBytes - this.#inFlight >= Math.min(next, windowBytes / 3)
+  }
+
   #takePiece(): Buffer {
     const head = this.#queue[0] as { bytes: Buffer }
     const { length } = head.bytes
-    let size = Math.min(length, this.options.windowBytes - this.#inFlight)
-    const split = this.#cutsMidPage && length > PAGE_LIKE_BYTES ? 1 : this.options.splits
-    if (size > 1 && this.random.chance(split)) size = this.random.int(1, size - 1)
+    let size = Math.min(length, this.options.windowBytes - this.#inFlight, this.#fuse)
+    if (size > 1 && size < this.#fuse && this.random.chance(this.options.splits)) size = this.random.int(1, size - 1)
+    this.#fuse -= size
     this.#unsent -= size
+    this.#stuckSince = this.server.scheduler.time
     const piece = head.bytes.subarray(0, size)
     head.bytes = head.bytes.subarray(size)
     if (size === length) this.#queue.shift()
@@ -268,32 +348,36 @@ export class Link implements StreamResponse, Sink {
     this.#listener?.closed()
   }
 
-  #arrive(item: Buffer | 'done' | Error): void {
+  #arrive(item: Arrival): void {
     if (this.#clientDone) return
     if (this.#reading) {
       const reading = this.#reading
       this.#reading = undefined
-      settle(item, reading)
+      this.#settle(item, reading)
     } else this.#arrived.push(item)
     // An error before the answer: the request itself has failed.
-    if (item instanceof Error) this.failed(item)
+    if (item instanceof Error) this.fail(item)
   }
 
-  #read(): Promise<{ done: boolean; value?: Uint8Array }> {
+  /** The request fails, if it has not been answered. */
+  fail(error: Error): void {
+    if (!this.#streaming) this.#clientTold = true
+    this.failed(error)
+  }
+
+  #read(): Promise<ReadResult> {
     return new Promise((resolve, reject) => {
       if (this.#clientDone) return reject(new Error('aborted'))
       const item = this.#arrived.shift()
       if (item === undefined) this.#reading = { resolve, reject }
-      else settle(item, { resolve, reject })
+      else this.#settle(item, { resolve, reject })
     })
   }
-}
 
-function settle(
-  item: Buffer | 'done' | Error,
-  reading: { resolve(result: { done: boolean; value?: Uint8Array }): void; reject(error: Error): void },
-): void {
-  if (item === 'done') reading.resolve({ done: true })
-  else if (item instanceof Error) reading.reject(item)
-  else reading.resolve({ done: false, value: item })
+  #settle(item: Arrival, reading: Reading): void {
+    this.#clientTold ||= item === 'done' || item instanceof Error
+    if (item === 'done') reading.resolve({ done: true })
+    else if (item instanceof Error) reading.reject(item)
+    else reading.resolve({ done: false, value: item })
+  }
 }

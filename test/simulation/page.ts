@@ -1,41 +1,49 @@
 import { applyEntityEvent, EventSubscriber } from '@entitycast/sse-client'
 import { type ProjectEvent, parseCursor } from '@entitycast/sse-protocol'
-import type { Link } from './network'
+import type { ClientResponse, Link } from './network'
 import { Process } from './process'
 import { SeededRandom } from './random'
-import { idsOf, type Meant, type Row, type Source, versionOf } from './source'
-import type { World } from './world'
+import type { Snapshot, Source } from './source'
+import { Witness } from './witness'
+import { LENIENCE_MS, type World } from './world'
 
-interface ShownRow {
+interface Shown {
   id: string
-  version: number
+  version?: number
   [field: string]: unknown
 }
 
-/**
- * A page in a browser, written as the documentation says: load with a cursor, listen from there, load again on resync. It looks over the
- * subscriber's shoulder: whatever the cursor claims to be seen must have been seen.
- */
+/** What the subscriber must never report: these are not the network's faults. */
+const OUR_FAULTS = ['HANDLER_FAILED', 'PROTOCOL', 'INVALID_FRAME', 'INVALID_CURSOR', 'TOO_LARGE', 'RESYNC_UNHEARD']
+
+/** A page in a browser, written as the documentation says: load with a cursor, listen from there, load again on resync. */
 export class Page {
   readonly process: Process
   readonly links: Link[] = []
+  /** What is to befall the next stream. */
+  breakNext: ((link: Link) => void) | undefined
+  readonly #witness: Witness
   readonly #source: Source
   readonly #random: SeededRandom
   #subscriber: EventSubscriber | undefined
-  #rows: readonly ShownRow[] = []
-  /** Versions of rows that were shown, also of rows that are gone. */
-  readonly #seen = new Map<string, number>()
-  /** Versions that handlers were given. */
-  readonly #given = new Map<string, number>()
+  #rows: readonly Shown[] = []
+  #notes: readonly Shown[] = []
   /** Events that came while the data was loaded again, to be applied after. */
   #held: ProjectEvent[] | undefined
-  /** Facts that were received: each once, and in order. */
-  readonly #facts = new Set<number>()
-  #fact = 0
-  /** Up to where the log was compared with what was seen. */
-  #verified: { epoch: string; offset: number } | undefined
-  #checked = ''
+  /** The user has left, or looks at something else: nothing may come. */
+  #away = false
   #stopped = false
+  /** A handler will close the stream: in the middle of a page if one comes, or after so many events. */
+  #closesAfter = 0
+  #cursorThen: string | undefined
+  #token: string | undefined
+  #refusedToken: string | undefined
+  /** The server has asked not to be asked again before then. */
+  #notBefore = 0
+  #jumps = 0
+  /** The server does not take the cursor: it must not be sent again, and a resync follows. */
+  #cursorRefused = false
+  #wake: ((restored: boolean) => void) | undefined
 
   constructor(
     readonly world: World,
@@ -47,21 +55,22 @@ export class Page {
     this.process = new Process(world.scheduler)
     this.#source = world.sources.get(projectId) as Source
     this.#random = new SeededRandom(world.random.int(0, 2 ** 31))
+    this.#witness = new Witness(this.#source, userId, channels, (message) => this.#fail(message))
   }
 
   /** The first load: the cursor before the data, each at a moment of its own. */
   load(): void {
     const { world } = this
+    const { backend } = world
     const again = () => this.process.run(1_000, () => this.load())
-    if (!world.up) {
+    if (!backend.up) {
       again()
       return
     }
-    const { server, hub } = world
-    void hub.cursor(this.projectId).then((since) => {
-      server.run(world.random.int(0, 300), () => {
-        const rows = this.#source.snapshot()
-        this.process.run(world.random.int(1, 300), () => this.#begin(since, rows))
+    void backend.hub.cursor(this.projectId).then((since) => {
+      backend.server.run(world.random.int(0, 300), () => {
+        const snapshot = this.#source.snapshot((scope) => this.#witness.covers(scope))
+        this.process.run(world.random.int(1, 300), () => this.#begin(since, snapshot))
       })
     }, again)
     // A server that dies in between leaves the page to ask again.
@@ -72,7 +81,21 @@ export class Page {
 
   /** What a user does who was thrown out, or is impatient. */
   again(): void {
-    if (!this.#stopped) this.#subscriber?.connect()
+    if (this.#stopped || this.#away || !this.#subscriber) return
+    if (this.#subscriber.state === 'disconnected') this.#token = undefined
+    this.#subscriber.connect()
+  }
+
+  /** The user goes elsewhere for a while: the stream is closed, now or by a handler. */
+  leave(forMs: number, inHandler: boolean): void {
+    if (!this.#subscriber || this.#away || this.#closesAfter > 0) return
+    if (inHandler) this.#closesAfter = 30
+    else this.#pause(forMs)
+  }
+
+  /** The network, or the page, is back. */
+  wakes(restored: boolean): void {
+    this.process.enter(() => this.#wake?.(restored))
   }
 
   close(): void {
@@ -87,7 +110,10 @@ export class Page {
     if (subscriber?.state !== 'connected' || this.#held || this.#source.waiting > 0) return false
     const cursor = parseCursor(subscriber.cursor ?? '')
     const { head } = this.#source
-    return cursor !== null && cursor.epoch === head?.epoch && cursor.offset >= head.offset
+    if (!cursor) return false
+    // Only heartbeats that are events tell a page of events that it may not see.
+    if (!this.world.options.beatsMoveCursors) return this.#witness.atEnd(cursor)
+    return cursor.epoch === head?.epoch && cursor.offset >= head.offset
   }
 
   describe(): string {
@@ -97,97 +123,130 @@ export class Page {
     return `page ${this.index} (${this.userId}) of ${this.projectId} is ${state} at ${cursor}${loading}; the log is at ${head?.epoch}.${head?.offset}, ${waiting} publishes wait`
   }
 
-  /** After each step: everything up to the cursor that this page may see was seen. */
+  /** After each step. */
   check(): void {
-    const text = this.#subscriber?.cursor
-    if (text === undefined || this.#held || (this.#verified && text === this.#checked)) return
-    this.#checked = text
-    const cursor = parseCursor(text)
-    if (!cursor) return
-    if (!this.#verified) {
-      this.#verified = cursor
-      return
-    }
-    const { epoch, offset } = this.#verified
-    if (cursor.epoch !== epoch) {
-      this.#fail(`the cursor went from ${epoch}.${offset} to ${cursor.epoch}.${cursor.offset} without a resync`)
-      return
-    }
-    if (cursor.offset < offset) this.#fail(`the cursor went back from ${offset} to ${cursor.offset}`)
-    const log = this.#source.log.get(epoch)
-    for (let at = offset + 1; at <= cursor.offset; at++)
-      for (const meant of log?.get(at) ?? []) this.#checkSeen(meant, at)
-    this.#verified = cursor
+    const cursor = this.#subscriber?.cursor
+    if (cursor !== undefined && !this.#held) this.#witness.check(cursor)
   }
 
   /** At the end: what is shown is what is in the database. */
   compare(): void {
-    const truth = new Map(this.#source.snapshot().map((row) => [row.id, row]))
-    if (!this.#covers({ kind: 'entity', channel: 'default', users: undefined })) return
-    for (const row of this.#rows) {
-      const real = truth.get(row.id)
-      if (!real) this.#fail(`shows ${row.id}, which is gone`)
-      else if (row.version !== real.version)
-        this.#fail(`shows version ${row.version} of ${row.id}, which has ${real.version}`)
-      else {
-        for (const [field, value] of Object.entries(real.fields)) {
-          if (row[field] !== value) this.#fail(`shows ${field} = ${row[field]} of ${row.id}, which has ${value}`)
-        }
-      }
-      truth.delete(row.id)
-    }
-    for (const id of truth.keys()) this.#fail(`does not show ${id}`)
+    const { rows, notes } = this.#source.snapshot((scope) => this.#witness.covers(scope))
+    this.#compare(this.#rows, rows)
+    this.#compare(this.#notes, notes)
   }
 
-  #begin(since: string, rows: Row[]): void {
+  #compare(shown: readonly Shown[], truth: Snapshot['rows'] | Snapshot['notes']): void {
+    const left = new Map(truth.map((row) => [row.id, row]))
+    for (const row of shown) {
+      const real = left.get(row.id)
+      if (!real) this.#fail(`shows ${row.id}, which is gone`)
+      else if ('version' in real && row.version !== real.version)
+        this.#fail(`shows version ${row.version} of ${row.id}, which has ${real.version}`)
+      else {
+        for (const [field, value] of Object.entries(real.fields))
+          if (row[field] !== value) this.#fail(`shows ${field} = ${row[field]} of ${row.id}, which has ${value}`)
+      }
+      left.delete(row.id)
+    }
+    for (const id of left.keys()) this.#fail(`does not show ${id}`)
+  }
+
+  #begin(since: string, snapshot: Snapshot): void {
     if (this.#subscriber || this.#stopped) return
-    this.#install(rows)
-    this.#verified = parseCursor(since) ?? undefined
-    const { world, process } = this
+    this.#install(snapshot)
+    this.#witness.loaded(snapshot.counts)
+    this.#witness.begin(since)
+    const { process } = this
     const query = this.channels ? `?channels=${this.channels.join(',')}` : ''
     const subscriber = new EventSubscriber(
       `http://server/stream${query}`,
       {
         projectId: this.projectId,
         since,
-        headers: async () => ({ 'x-user': this.userId, 'x-project': this.projectId }),
+        headers: async ({ reason }) => {
+          if (reason) this.#token = undefined
+          this.#token ??= this.world.backend.login(this.userId)
+          return { authorization: this.#token, 'x-project': this.projectId }
+        },
         fetch: ((url: string, init: { headers: Record<string, string>; signal: AbortSignal }) =>
-          world.request(process, url, init.headers, init.signal, (link) => this.links.push(link))) as never,
+          this.#fetch(url, init.headers, init.signal)) as never,
       },
-      { clock: process, random: this.#random.next, wakes: () => () => {} },
+      {
+        clock: process,
+        random: this.#random.next,
+        wakes: (onWake) => {
+          this.#wake = onWake
+          return () => {
+            this.#wake = undefined
+          }
+        },
+      },
     )
     this.#subscriber = subscriber
     subscriber.subscribe('*', (event) => this.#receive(event))
-    subscriber.on('test:fact', (event) => this.#receive(event))
+    subscriber.on('test:*', (event) => this.#receive(event))
     subscriber.onResync(({ reason }) => this.#resync(reason))
     // Thrown out, the user tries again now and then.
     subscriber.onState((state) => {
       if (state === 'disconnected') process.run(2_000, () => this.again())
     })
     subscriber.onError((error) => {
-      if (['HANDLER_FAILED', 'PROTOCOL', 'INVALID_FRAME', 'INVALID_CURSOR', 'TOO_LARGE'].includes(error.code)) {
+      if (OUR_FAULTS.includes(error.code))
         this.#fail(`the subscriber reports ${error.code}: ${error.message} ${error.cause ?? ''}`)
-      }
     })
     subscriber.connect()
   }
 
-  #install(rows: Row[]): void {
-    this.#rows = rows.map(({ id, version, fields }) => ({ id, version, ...fields }))
-    for (const [id, version] of this.#source.versions) this.#see(id, version)
+  async #fetch(url: string, headers: Record<string, string>, signal: AbortSignal): Promise<ClientResponse> {
+    const { world, process } = this
+    const cursor = headers['last-event-id']
+    if (this.links.some((link) => link.clientOpen)) this.#fail('asks for a stream while it has another one')
+    if (headers.authorization === this.#refusedToken) this.#fail('sends a token again that was refused')
+    if (this.#cursorRefused && cursor !== undefined) this.#fail('sends a cursor that the server does not take')
+    if (this.#jumps === process.jumps && world.scheduler.time < this.#notBefore - LENIENCE_MS)
+      this.#fail(`asks again ${Math.round(this.#notBefore - world.scheduler.time)} ms before the server wants it`)
+    const response = await world.request(this, url, headers, signal, (link) => {
+      this.links.push(link)
+      if (this.links.length > 4) this.links.shift()
+      this.breakNext?.(link)
+      this.breakNext = undefined
+    })
+    if (signal.aborted) return response
+    if (response.status === 401) this.#refusedToken = headers.authorization
+    if (response.status === 409 || response.status === 431) this.#cursorRefused = true
+    const seconds = Number(response.headers.get('retry-after'))
+    if (seconds > 0) {
+      this.#notBefore = world.scheduler.time + seconds * 1_000
+      this.#jumps = process.jumps
+    }
+    return response
   }
 
-  #see(id: string, version: number): void {
-    if (version > (this.#seen.get(id) ?? 0)) this.#seen.set(id, version)
+  #install({ rows, notes }: Snapshot): void {
+    this.#rows = rows.map(({ id, version, fields }) => ({ id, version, ...fields }))
+    this.#notes = notes.map(({ id, fields }) => ({ id, ...fields }))
+  }
+
+  #pause(forMs: number): void {
+    this.#away = true
+    this.#notBefore = 0
+    this.#subscriber?.close()
+    if (this.process.timers > 0) this.#fail(`close() left ${this.process.timers} timers`)
+    this.process.run(forMs, () => {
+      this.#away = false
+      this.again()
+    })
   }
 
   #resync(reason: string): void {
-    const { world } = this
-    world.figures.resyncs[reason] = (world.figures.resyncs[reason] ?? 0) + 1
-    if (reason === 'epoch' && world.epochLost === 0) this.#fail('a resync says "epoch", and no log was lost')
-    if (!['epoch', 'expired', 'overflow'].includes(reason))
-      this.#fail(`a resync says "${reason}", which no fault explains`)
-    this.#verified = undefined
+    const { figures, explained } = this.world
+    figures.resyncs[reason] = (figures.resyncs[reason] ?? 0) + 1
+    if (this.#away) this.#fail('was told to resync after close()')
+    const known = reason === 'bad-cursor' ? this.#cursorRefused : explained.has(reason)
+    if (!known) this.#fail(`a resync says "${reason}", which no fault explains`)
+    this.#cursorRefused = false
+    this.#witness.resync()
     this.#held = []
     this.#reload(this.#held)
   }
@@ -196,22 +255,20 @@ export class Page {
     const { world } = this
     // Another resync has begun another load.
     if (this.#held !== held || this.#stopped) return
-    const again = () => this.process.run(1_000, () => this.#reload(held))
-    if (!world.up) {
-      again()
+    if (!world.backend.up) {
+      this.process.run(1_000, () => this.#reload(held))
       return
     }
     let answered = false
-    world.server.run(world.random.int(1, 300), () => {
-      const rows = this.#source.snapshot()
-      const versions = [...this.#source.versions]
+    world.backend.server.run(world.random.int(1, 300), () => {
+      const snapshot = this.#source.snapshot((scope) => this.#witness.covers(scope))
       this.process.run(world.random.int(1, 300), () => {
         answered = true
         if (this.#held !== held || this.#stopped) return
-        this.#rows = rows.map(({ id, version, fields }) => ({ id, version, ...fields }))
+        this.#install(snapshot)
         this.#held = undefined
         for (const event of held) this.#apply(event)
-        for (const [id, version] of versions) this.#see(id, version)
+        this.#witness.loaded(snapshot.counts)
       })
     })
     this.process.run(5_000, () => {
@@ -220,76 +277,31 @@ export class Page {
   }
 
   #receive(event: ProjectEvent): void {
-    const { world } = this
-    world.figures.delivered++
-    const data = event.data as { project?: string; fact?: number; users?: string[] } | undefined
-    if (event.projectId !== this.projectId || (event.type !== 'entity.deleted' && data?.project !== this.projectId)) {
-      this.#fail(`an event of another project: ${JSON.stringify(event).slice(0, 200)}`)
+    this.world.figures.delivered++
+    if (this.#away) this.#fail(`was given ${event.type} after close()`)
+    this.#witness.given(event, this.#subscriber?.cursor)
+    if (event.entity !== undefined) {
+      if (this.#held) this.#held.push(event)
+      else this.#apply(event)
     }
-    if (this.channels && !this.channels.includes(event.channel ?? 'default'))
-      this.#fail(`an event of the channel ${event.channel}`)
-    if (data?.users && !data.users.includes(this.userId))
-      this.#fail(`an event for ${data.users}, and this is ${this.userId}`)
-    this.#expectNewer(event)
-    if (event.type === 'test:fact') this.#receiveFact(data?.fact as number)
-    else if (this.#held) this.#held.push(event)
-    else this.#apply(event)
-  }
-
-  /** Clause 5: what a handler is given of an entity is newer than what it was given before. */
-  #expectNewer(event: ProjectEvent): void {
-    if (event.entity === undefined) return
-    const versions = event.type === 'entity.batch' ? event.versions : [event.version]
-    const ids = event.type === 'entity.batch' ? event.ids : [event.id]
-    for (const [i, id] of ids.entries()) {
-      const version = versions?.[i] ?? 0
-      const before = this.#given.get(id) ?? 0
-      if (version <= before) this.#fail(`was given version ${version} of ${id} after ${before}`)
-      this.#given.set(id, version)
-    }
-  }
-
-  #receiveFact(fact: number): void {
-    if (fact <= this.#fact) this.#fail(`fact ${fact} came after ${this.#fact}`)
-    this.#fact = fact
-    this.#facts.add(fact)
+    const cursor = this.#subscriber?.cursor
+    const midPage = cursor === this.#cursorThen
+    this.#cursorThen = cursor
+    if (this.#closesAfter === 0 || (--this.#closesAfter > 0 && !midPage)) return
+    this.#closesAfter = 0
+    this.#witness.endedByHandler()
+    this.#pause(this.#random.int(0, 3_000))
   }
 
   #apply(event: ProjectEvent): void {
-    if (event.entity === undefined) return
-    const before = new Map(this.#rows.map((row) => [row.id, row.version]))
-    this.#rows = applyEntityEvent(this.#rows as ShownRow[], event as never) as ShownRow[]
+    if (event.entity === 'note') this.#notes = applyEntityEvent(this.#notes as Shown[], event)
+    if (event.entity !== 'row') return
+    const before = this.#rows
+    this.#rows = applyEntityEvent(before as Shown[], event)
     for (const row of this.#rows) {
-      const version = before.get(row.id)
-      if (version !== undefined && row.version < version)
-        this.#fail(`${row.id} went back from version ${version} to ${row.version}`)
-      this.#see(row.id, row.version)
+      const version = before.find(({ id }) => id === row.id)?.version ?? 0
+      if ((row.version as number) < version) this.#fail(`${row.id} went back from version ${version} to ${row.version}`)
     }
-    if (event.id !== null && event.version !== undefined) this.#see(event.id, event.version)
-    if (event.type === 'entity.batch')
-      for (const [i, id] of event.ids.entries()) this.#see(id, event.versions?.[i] ?? 0)
-  }
-
-  #checkSeen(meant: Meant, offset: number): void {
-    if (!this.#covers(meant)) return
-    if (meant.kind === 'fact') {
-      const fact = meant.fact as number
-      if (!this.#facts.has(fact))
-        this.#fail(`the cursor is past offset ${offset}, but fact ${fact} was not seen (the last was ${this.#fact})`)
-      return
-    }
-    for (const id of idsOf(meant)) {
-      const version = versionOf(meant, id) as number
-      if ((this.#seen.get(id) ?? 0) < version) {
-        this.#fail(
-          `the cursor is past offset ${offset}, but version ${version} of ${id} was not seen (${this.#seen.get(id)} was)`,
-        )
-      }
-    }
-  }
-
-  #covers({ channel, users }: Pick<Meant, 'channel' | 'users'> & { kind: string }): boolean {
-    return (!this.channels || this.channels.includes(channel)) && (!users || users.includes(this.userId))
   }
 
   #fail(message: string): void {

@@ -8,13 +8,29 @@ export class Process {
   alive = true
   /** Timers that are set. */
   timers = 0
-  /** What its own wall clock is off by. */
-  wallOffset = 0
+  /** Since when it has run without being stopped. */
+  runsSince: number
+  /** What its own wall clock is off by, and how often that has changed. */
+  #wallOffset = 0
+  jumps = 0
   /** What came due while it is stopped, in order; undefined while it runs. */
   #late: (() => void)[] | undefined
   #wakeAt = 0
 
-  constructor(readonly scheduler: Scheduler) {}
+  constructor(readonly scheduler: Scheduler) {
+    this.runsSince = scheduler.time
+  }
+
+  /** Whether it stands still. */
+  get stopped(): boolean {
+    return this.#late !== undefined
+  }
+
+  /** Its wall clock is set to another time. */
+  jump(ms: number): void {
+    this.#wallOffset += ms
+    this.jumps++
+  }
 
   /** Stops it for a while. */
   freeze(ms: number): void {
@@ -32,7 +48,10 @@ export class Process {
     this.#wakeAt = 0
     const next = () => {
       const task = this.#late?.shift()
-      if (this.#late?.length === 0) this.#late = undefined
+      if (this.#late?.length === 0) {
+        this.#late = undefined
+        this.runsSince = this.scheduler.time
+      }
       task?.()
       if (this.#late && this.#wakeAt === 0) this.scheduler.at(this.scheduler.time, next)
     }
@@ -44,7 +63,7 @@ export class Process {
   }
 
   now(): number {
-    return Math.round(this.scheduler.wallOffset + this.wallOffset + this.scheduler.time)
+    return Math.round(this.scheduler.wallOffset + this.#wallOffset + this.scheduler.time)
   }
 
   monotonic(): number {

@@ -1,24 +1,23 @@
-import {
-  type Adapter,
-  type Cursor,
-  EventHub,
-  HubError,
-  MemoryAdapter,
-  type Retention,
-  serveStream,
-} from '@entitycast/sse-server'
+import type { Retention } from '@entitycast/sse-server'
+import { Backend } from './backend'
+import { Faults } from './faults'
 import { type ClientResponse, Link } from './network'
 import { Page } from './page'
-import { Process } from './process'
 import { SeededRandom } from './random'
 import { Scheduler } from './scheduler'
 import { Source } from './source'
 
-const PROJECTS = ['alpha', 'beta']
+export const PROJECTS = ['alpha', 'beta']
 export const CHANNELS = ['default', 'locks', 'audit']
-const USERS = ['u1', 'u2', 'u3']
+export const USERS = ['u1', 'u2', 'u3']
 /** When everything works again, every page must be right within this virtual time. */
 const RECOVERY_MS = 240_000
+/** Longer than anything is under way when nothing goes wrong. */
+const SETTLE_MS = 2_000
+/** What is due is due within this: the round of a timer, and what passes between two processes. */
+export const LENIENCE_MS = 1_500
+/** What stands between page and server answers instead of the server. */
+const PROXY_ANSWERS = [401, 408, 409, 429, 431, 500, 502, 503, 200]
 
 /** What the simulation found to be untrue. */
 export class Violation extends Error {
@@ -35,6 +34,22 @@ export interface Figures {
   faults: Record<string, number>
 }
 
+/** How the server of this world is set up. */
+interface WorldOptions {
+  readonly retention: Retention
+  /** 0: none. */
+  readonly heartbeatMs: number
+  readonly heartbeat: 'event' | 'comment'
+  /** Heartbeats tell pages of events that they may not see. */
+  readonly beatsMoveCursors: boolean
+  readonly conflateWindowMs: number | false
+  /** The application is asked again before each heartbeat. */
+  readonly reauthorizes: boolean
+  /** The log is served over a network. */
+  readonly brokerLike: boolean
+  readonly padBytes: number
+}
+
 /**
  * The real hub, the real subscriber and the in-memory log in virtual time, over a simulated network, with everything that can go wrong
  * going wrong. One seed is one world.
@@ -42,10 +57,10 @@ export interface Figures {
 export class World {
   readonly scheduler = new Scheduler()
   readonly random: SeededRandom
+  readonly options: WorldOptions
   readonly sources = new Map<string, Source>()
   readonly pages: Page[] = []
-  readonly links = new Set<Link>()
-  readonly revoked = new Set<string>()
+  readonly backend: Backend
   readonly figures: Figures = {
     steps: 0,
     virtualMs: 0,
@@ -55,31 +70,22 @@ export class World {
     connects: 0,
     faults: {},
   }
-  readonly retention: Retention
-  /** Faults so far that explain a resync. */
-  epochLost = 0
-  hub!: EventHub
-  server!: Process
-  #adapter: MemoryAdapter | undefined
-  #up = false
-  #chaos = true
-  readonly #heartbeatIntervalMs: number
-  readonly #conflateWindowMs: number | false
-  readonly #pad: number
+  /** Reasons for a resync that have been given so far. */
+  readonly explained = new Set(['expired', 'overflow'])
+  /** Things still go wrong. */
+  chaos = true
+  /** The log cannot always be read: for a little longer. */
+  logFails = true
+  #proxyAnswers = 0
+  #settledAt: number | undefined
+  readonly #pad: string
   readonly #violations: string[] = []
 
   constructor(readonly seed: number) {
     this.random = new SeededRandom(seed)
-    const { random } = this
-    this.retention = {
-      ageMs: random.pick([5_000, 20_000, 60_000]),
-      events: random.pick([5, 20, 100, 1_000]),
-      bytes: random.pick([200_000, 1_000_000]),
-    }
-    this.#heartbeatIntervalMs = random.pick([1_000, 3_000, 5_000])
-    this.#conflateWindowMs = random.pick([false, false, 100, 500])
-    // Some worlds have events so large that catching up takes many pages.
-    this.#pad = random.chance(0.15) ? random.int(1_000, 6_000) : 0
+    this.options = chooseOptions(this.random)
+    this.#pad = 'x'.repeat(this.options.padBytes)
+    this.backend = new Backend(this)
     for (const projectId of PROJECTS) this.sources.set(projectId, new Source(this, projectId))
   }
 
@@ -87,45 +93,37 @@ export class World {
     if (this.#violations.length < 20) this.#violations.push(`${Math.round(this.scheduler.time)} ms: ${message}`)
   }
 
-  fault(name: string): void {
-    this.figures.faults[name] = (this.figures.faults[name] ?? 0) + 1
-  }
-
-  get up(): boolean {
-    return this.#up
-  }
-
+  /** What makes some worlds' events so large that catching up takes many pages. */
   get pad(): string {
-    return 'x'.repeat(this.#pad)
+    return this.#pad
+  }
+
+  /** Something between page and server answers the next requests. */
+  proxyAnswers(requests: number): void {
+    this.#proxyAnswers = requests
   }
 
   async run(): Promise<Figures> {
-    const { random, scheduler } = this
-    this.#start()
+    const { random, scheduler, backend } = this
+    backend.start()
     const pages = random.int(1, 4)
     for (let i = 0; i < pages; i++) {
-      const page = new Page(
-        this,
-        i,
-        random.pick(PROJECTS),
-        random.pick(USERS),
-        random.chance(0.4) ? this.#someChannels() : undefined,
-      )
+      const channels = random.chance(0.4) ? someChannels(random) : undefined
+      const page = new Page(this, i, random.pick(PROJECTS), random.pick(USERS), channels)
       this.pages.push(page)
       scheduler.at(random.int(0, 2_000), () => page.load())
     }
     const chaosMs = random.int(4_000, 18_000)
     this.#schedulePublishing()
-    this.#scheduleFaults(chaosMs)
+    new Faults(this).schedule(chaosMs)
     await this.#runUntil(() => scheduler.time >= chaosMs)
     this.#heal()
     const healedAt = scheduler.time
     await this.#runUntil(
       () => scheduler.time >= healedAt + RECOVERY_MS || (scheduler.time > healedAt + 1_000 && this.#settled()),
     )
-    if (!this.#settled()) {
+    if (!this.#settled())
       for (const page of this.pages) if (!page.upToDate()) this.fail(`no progress: ${page.describe()}`)
-    }
     for (const page of this.pages) page.compare()
     await this.#tearDown()
     if (this.#violations.length > 0) throw new Violation(`seed ${this.seed}\n  ${this.#violations.join('\n  ')}`)
@@ -135,23 +133,23 @@ export class World {
 
   /** A request of a page: answered by whatever process runs the server when it arrives. */
   request(
-    client: Process,
+    page: Page,
     url: string,
     headers: Record<string, string>,
     signal: AbortSignal,
     opened: (link: Link) => void,
   ): Promise<ClientResponse> {
-    const { random, scheduler } = this
+    const { random, scheduler, backend, options } = this
     const lowered = lowerCase(headers)
     this.figures.connects++
     return new Promise((answered, failed) => {
       const link = new Link(
-        this.server,
-        client,
+        backend.server,
+        page.process,
         random,
         {
           latencyMs: random.pick([1, 20, 200]),
-          windowBytes: random.pick([300, 2_000, 60_000]) + 2 * this.#pad,
+          windowBytes: random.pick([300, 2_000, 60_000]) + 2 * options.padBytes,
           fullBytes: random.pick([200, 2_000, 65_536]),
           splits: random.pick([0, 0.2, 0.6]),
         },
@@ -164,205 +162,60 @@ export class World {
         failed(new Error('aborted'))
         link.abort()
       })
-      const refuse = () => client.enter(() => failed(new Error('refused')))
       scheduler.after(random.int(1, 50), () => {
-        if (!this.#up) return refuse()
-        const { server, hub } = this
-        server.enter(() => {
-          this.links.add(link)
-          const userId = lowered['x-user'] as string
-          const authorize = async () => {
-            if (this.revoked.has(userId)) throw new HubError('FORBIDDEN', 'revoked')
-            link.granted = true
-            if (this.#chaos && random.chance(0.05)) server.run(3, () => this.#up && this.#revoke(userId))
-            const expiresAt = this.#chaos && random.chance(0.3) ? server.now() + random.int(2_000, 10_000) : undefined
-            // The answer of a database that is read takes its time, and the world may change meanwhile.
-            await new Promise<void>((resolve) => void server.run(random.pick([0, 0, 5, 300]), resolve))
-            if (expiresAt !== undefined) link.grantedUntil = server.monotonic() + expiresAt - server.now()
-            return { projectId: lowered['x-project'] as string, userId, channels: 'all' as const, expiresAt }
-          }
-          void serveStream(hub, { authorize }, undefined, link.request, link)
-        })
+        if (this.#proxyAnswers > 0) this.#answerByProxy(link, lowered)
+        else if (backend.up && link.server === backend.server) backend.server.enter(() => backend.accept(link))
+        else page.process.enter(() => link.fail(new Error('refused')))
       })
     })
   }
 
-  #start(): void {
-    if (this.#up) return
-    const server = new Process(this.scheduler)
-    this.server = server
-    const random = new SeededRandom(this.random.int(0, 2 ** 31))
-    const ports = { clock: server as never, random: random.next, randomId: () => random.text(16) }
-    this.#adapter ??= new MemoryAdapter(ports)
-    const log = this.#adapter
-    // A log that outlives the process, as a broker's does: the hub's end is not the log's.
-    const adapter = Object.assign(Object.create(log), {
-      manifest: log.manifest,
-      start: log.start.bind(log),
-      append: async (...args: Parameters<Adapter['append']>) => this.#atHead(args[0], await log.append(...args)),
-      open: async (...args: Parameters<Adapter['open']>) => {
-        const open = await log.open(...args)
-        this.#atHead(args[0], open.head)
-        return open
-      },
-      read: log.read.bind(log),
-      close: async () => {},
-    })
-    this.hub = new EventHub({
-      adapter,
-      ports,
-      logger: {
-        warn: () => {},
-        error: (message, details) => this.fail(`logged: ${message} ${JSON.stringify(details)}`),
-      },
-      heartbeatIntervalMs: this.#heartbeatIntervalMs,
-      conflateWindowMs: this.#conflateWindowMs,
-      maxAgeMs: this.random.pick([10_000, 60_000, false as const]),
-      stallTimeoutMs: this.random.pick([3_000, 30_000]),
-      retention: this.retention,
-      maxEventBytes: 100_000,
-    })
-    this.#up = true
-    for (const source of this.sources.values()) source.republish()
-  }
-
-  #atHead(projectId: string, head: Cursor): Cursor {
-    const source = this.sources.get(projectId) as Source
-    source.head = head
-    return head
-  }
-
-  #stop(keepLog: boolean): void {
-    if (!this.#up) return
-    this.#up = false
-    this.server.kill()
-    if (!keepLog) {
-      this.#adapter = undefined
-      this.epochLost++
-      for (const source of this.sources.values()) source.lost()
-    }
-    for (const link of this.links) link.cut()
-    this.links.clear()
+  #answerByProxy(link: Link, headers: Record<string, string>): void {
+    const { random } = this
+    this.#proxyAnswers--
+    const resuming = headers['last-event-id'] !== undefined
+    const status = random.pick(PROXY_ANSWERS.filter((one) => resuming || (one !== 409 && one !== 431)))
+    const later: Record<string, string> =
+      status === 429 || status === 503 ? { 'retry-after': String(random.int(1, 15)) } : {}
+    link.answer(status, { 'content-type': 'text/html', ...later }, 'not a stream')
   }
 
   #schedulePublishing(): void {
-    const { random, scheduler } = this
+    const { random, scheduler, backend } = this
     const source = this.sources.get(random.pick(PROJECTS)) as Source
     const burst = random.chance(0.15) ? random.int(5, 40) : 1
-    if (this.#up)
-      this.server.enter(() => {
+    if (backend.up)
+      backend.server.enter(() => {
         for (let i = 0; i < burst; i++) source.publish()
       })
     const pauseMs = random.chance(0.05) ? random.int(1_000, 5_000) : random.int(5, 600)
     scheduler.after(pauseMs, () => {
-      if (this.#chaos) this.#schedulePublishing()
+      if (this.chaos) this.#schedulePublishing()
     })
   }
 
-  #scheduleFaults(untilMs: number): void {
-    const { random, scheduler } = this
-    for (let time = random.int(500, 3_000); time < untilMs; time += random.int(150, 3_000)) {
-      scheduler.at(time, () => this.#breakSomething())
-    }
-  }
-
-  #breakSomething(): void {
-    const { random, scheduler } = this
-    const links = [...this.links]
-    const link = (random.chance(0.6) && links.find((one) => one.busy)) || random.pick(links)
-    const page = random.pick(this.pages)
-    const faults: Record<string, () => void> = {
-      cut: () => link?.cut(),
-      'cut in mid-page': () => {
-        link?.stall(random.int(500, 4_000))
-        link?.cutMidPage()
-      },
-      vanish: () => link?.vanish(),
-      stall: () => link?.stall(random.int(500, 40_000)),
-      'restart, log lost': () => {
-        this.#stop(false)
-        scheduler.after(random.int(100, 8_000), () => this.#start())
-      },
-      'restart, log kept': () => {
-        this.#stop(true)
-        scheduler.after(random.int(100, 8_000), () => this.#start())
-      },
-      'server stopped': () => this.server.freeze(random.int(500, 20_000)),
-      'page asleep': () => page?.process.freeze(random.int(500, 20_000)),
-      'server clock jumps': () => {
-        this.server.wallOffset += random.pick([-3_600_000, 3_600_000])
-      },
-      'page clock jumps': () => {
-        if (page) page.process.wallOffset += random.pick([-3_600_000, 3_600_000])
-      },
-      revoke: () => this.#revoke(this.#delicate()?.userId ?? random.pick(USERS)),
-      'thrown out': () => {
-        const userId = this.#delicate()?.userId ?? random.pick(USERS)
-        this.hub.disconnect({ userId })
-        this.#revoke(userId)
-      },
-      disconnect: () => this.hub.disconnect({ userId: random.pick(USERS) }),
-      flood: () => {
-        const source = this.sources.get(random.pick(PROJECTS)) as Source
-        if (this.#up)
-          this.server.enter(() => {
-            for (let i = random.int(30, 150); i > 0; i--) source.publish()
-          })
-      },
-      'connect again': () => page?.again(),
-    }
-    const names = Object.keys(faults)
-    const name = random.pick(names)
-    if (
-      !this.#up &&
-      [
-        'revoke',
-        'thrown out',
-        'disconnect',
-        'flood',
-        'restart, log lost',
-        'restart, log kept',
-        'server stopped',
-      ].includes(name)
-    )
-      return
-    this.fault(name)
-    faults[name]?.()
-  }
-
-  /** A page for which this is a bad moment. */
-  #delicate(): Page | undefined {
-    return this.random.chance(0.7) ? this.pages.find((page) => page.links.some((link) => link.delicate)) : undefined
-  }
-
-  #revoke(userId: string): void {
-    this.revoked.add(userId)
-    const mine = this.hub.connections({ userId }).length
-    // Sealed first: whatever is handed to a socket from here on is a breach.
-    const sealed = this.pages
-      .filter((page) => page.userId === userId)
-      .flatMap((page) => page.links.filter((link) => !link.gone))
-    this.hub.revoke({ userId })
-    for (const link of sealed) link.seal()
-    if (this.hub.connections({ userId }).length > 0) this.fail(`revoke left ${mine} connections`)
-    this.scheduler.after(this.random.int(1_000, 20_000), () => this.#grant(userId))
-  }
-
-  #grant(userId: string): void {
-    this.revoked.delete(userId)
-    for (const page of this.pages) if (page.userId === userId) page.again()
-  }
-
   #heal(): void {
-    this.#chaos = false
-    this.server.wake()
+    const { backend } = this
+    this.chaos = false
+    this.scheduler.after(1_500, () => {
+      this.logFails = false
+    })
+    this.#proxyAnswers = 0
+    backend.server.wake()
     for (const page of this.pages) page.process.wake()
-    if (!this.#up) this.#start()
-    for (const userId of [...this.revoked]) this.#grant(userId)
+    backend.start()
+    for (const userId of [...backend.revoked]) backend.grant(userId)
   }
 
+  /** Every page is where it should be, and stays there. */
   #settled(): boolean {
-    return this.#up && this.pages.every((page) => page.upToDate())
+    const { up, draining } = this.backend
+    const settled = up && !draining && this.pages.every((page) => page.upToDate())
+    if (!settled) this.#settledAt = undefined
+    else this.#settledAt ??= this.scheduler.time
+    // Without a heartbeat's word a page may seem to be there while what it has seen before is on its way once more.
+    const waitMs = this.options.beatsMoveCursors ? 0 : SETTLE_MS
+    return this.#settledAt !== undefined && this.scheduler.time >= this.#settledAt + waitMs
   }
 
   async #runUntil(done: () => boolean): Promise<void> {
@@ -372,19 +225,14 @@ export class World {
       await scheduler.step()
       this.figures.steps++
       for (const page of this.pages) page.check()
-      for (const link of this.links) {
-        if (link.breach) this.fail(link.breach)
-        // What a socket may hold is its mark, and a page.
-        if (link.peakUnsent > link.options.fullBytes + 65_536 * 2 + 100_000)
-          this.fail(`a socket held ${link.peakUnsent} bytes`)
-        if (link.gone) this.links.delete(link)
-      }
+      this.backend.check()
     }
   }
 
   async #tearDown(): Promise<void> {
+    const { hub } = this.backend
     for (const page of this.pages) page.close()
-    const closing = this.hub.close()
+    const closing = hub.close()
     let closed = false
     void closing.then(() => {
       closed = true
@@ -394,14 +242,33 @@ export class World {
     if (!closed) this.fail('close() did not return')
     for (const page of this.pages)
       if (page.process.timers > 0) this.fail(`page ${page.index} left ${page.process.timers} timers`)
-    if (this.hub.stats().connections > 0) this.fail('connections are left after close()')
+    if (hub.stats().connections > 0) this.fail('connections are left after close()')
   }
+}
 
-  #someChannels(): string[] {
-    return CHANNELS.filter(() => this.random.chance(0.5))
-      .concat('default')
-      .filter((name, i, all) => all.indexOf(name) === i)
+function chooseOptions(random: SeededRandom): WorldOptions {
+  const heartbeatMs = random.pick([0, 1_000, 1_000, 3_000, 3_000, 5_000, 5_000])
+  const heartbeat = random.pick(['event', 'event', 'event', 'event', 'comment'] as const)
+  return {
+    retention: {
+      ageMs: random.pick([5_000, 20_000, 60_000]),
+      events: random.pick([5, 20, 100, 1_000]),
+      bytes: random.pick([200_000, 1_000_000]),
+    },
+    heartbeatMs,
+    heartbeat,
+    beatsMoveCursors: heartbeatMs > 0 && heartbeat === 'event',
+    conflateWindowMs: random.pick([false, false, 100, 500]),
+    reauthorizes: random.chance(0.4),
+    brokerLike: random.chance(0.4),
+    padBytes: random.chance(0.15) ? random.int(1_000, 6_000) : 0,
   }
+}
+
+function someChannels(random: SeededRandom): string[] {
+  return CHANNELS.filter(() => random.chance(0.5))
+    .concat('default')
+    .filter((name, i, all) => all.indexOf(name) === i)
 }
 
 function lowerCase(headers: Record<string, string>): Record<string, string> {

@@ -1,0 +1,169 @@
+/** Bugs of the subscriber and of what it tells a page. See `bugs.mjs`.
+ *
+ * @type {import('./bugs.mjs').Bug[]}
+ */
+export const CLIENT_BUGS = [
+  {
+    name: 'the client does not compare versions',
+    edits: [
+      {
+        file: 'sse-client/src/subscriber/versions.ts',
+        from: 'if (newest !== undefined && version <= newest) return false',
+        to: '',
+      },
+    ],
+  },
+  {
+    name: 'rows do not compare versions',
+    edits: [
+      {
+        file: 'sse-client/src/entity/apply.ts',
+        from: "return version === undefined || typeof shown !== 'number' || version > shown",
+        to: 'return true',
+      },
+    ],
+  },
+  {
+    name: 'the client hands out half a page',
+    edits: [
+      {
+        file: 'sse-client/src/subscriber/delivery.ts',
+        from: 'if (id === undefined || stream !== this.#stream) return\n    const page',
+        to: 'if (stream !== this.#stream) return\n    const page',
+      },
+    ],
+  },
+  {
+    name: 'the cursor moves when a frame is read, before the page is handed out',
+    edits: [
+      {
+        file: 'sse-client/src/subscriber/delivery.ts',
+        from: 'this.#hold(decodeEvent(',
+        to: 'if (this.#cursor && id === undefined) this.#cursor = this.#cursor.replace(/\\d+$/, (offset) => String(Number(offset) + 1))\n      this.#hold(decodeEvent(',
+      },
+    ],
+  },
+  {
+    name: 'what is left of a cut page is handed out with the next stream',
+    edits: [
+      {
+        file: 'sse-client/src/subscriber/delivery.ts',
+        from: 'this.#invalidCursorTold = false\n    this.#drop()',
+        to: 'this.#invalidCursorTold = false',
+      },
+    ],
+  },
+  {
+    name: 'the client forgets where the page was loaded',
+    edits: [
+      {
+        file: 'sse-client/src/subscriber/delivery.ts',
+        from: 'this.#cursor = options.since',
+        to: 'this.#cursor = undefined',
+      },
+    ],
+  },
+  {
+    name: 'the client does not miss the heartbeat',
+    edits: [
+      {
+        file: 'sse-client/src/subscriber/connection.ts',
+        from: 'this.#wait(silenceMs, () => this.#retry(error))',
+        to: 'void error',
+      },
+    ],
+  },
+  {
+    name: 'an old stream speaks after the new one has begun',
+    edits: [
+      {
+        file: 'sse-client/src/subscriber/connection.ts',
+        from: 'if (current()) this.#reader.frame(frame)',
+        to: 'this.#reader.frame(frame)',
+      },
+      {
+        file: 'sse-client/src/subscriber/connection.ts',
+        from: 'reader.cancel().catch(ignore)\n        aborter.abort()',
+        to: '',
+      },
+    ],
+  },
+  {
+    name: 'Retry-After is ignored',
+    edits: [
+      {
+        file: 'sse-client/src/retry/answer.ts',
+        from: "minimumMs: parseRetryAfter(headers.get('retry-after'), nowMs)",
+        to: 'minimumMs: 0',
+      },
+    ],
+  },
+  {
+    name: 'a cursor that the server refused is kept',
+    edits: [
+      {
+        file: 'sse-client/src/subscriber/delivery.ts',
+        from: "this.#cursor = undefined\n    this.#owed = 'bad-cursor'",
+        to: "this.#owed = 'bad-cursor'",
+      },
+    ],
+  },
+  {
+    name: 'a cursor is given up, and no resync told',
+    edits: [
+      {
+        file: 'sse-client/src/subscriber/delivery.ts',
+        from: "this.#cursor = undefined\n    this.#owed = 'bad-cursor'",
+        to: 'this.#cursor = undefined\n    this.#begun = false',
+      },
+    ],
+  },
+  {
+    name: 'the same headers are sent after a 401',
+    edits: [{ file: 'sse-client/src/subscriber/connection.ts', from: "this.#reason = 'unauthorized'", to: '' }],
+  },
+  {
+    name: 'a resync moves the cursor, and nobody is told',
+    edits: [{ file: 'sse-client/src/subscriber/delivery.ts', from: 'if (reason) this.#to.resync(reason)', to: '' }],
+  },
+  {
+    name: 'a handler that closes gets the rest of the page',
+    edits: [
+      {
+        file: 'sse-client/src/subscriber/delivery.ts',
+        from: 'for (const event of page) {\n      this.#give(event)\n      if (stream !== this.#stream) return',
+        to: 'for (const event of page) {\n      this.#give(event)',
+      },
+    ],
+  },
+  {
+    name: 'a page is thrown away, and the cursor moves',
+    edits: [
+      {
+        file: 'sse-client/src/subscriber/delivery.ts',
+        from: 'for (const event of page) {',
+        to: 'for (const event of page.slice(1)) {',
+      },
+    ],
+  },
+  {
+    name: 'close() leaves a timer',
+    edits: [
+      {
+        file: 'sse-client/src/subscriber/connection.ts',
+        from: 'this.#alarm?.cancel()\n    this.#alarm = undefined\n    this.#nextRetryAt',
+        to: 'this.#nextRetryAt',
+      },
+    ],
+  },
+  {
+    name: 'waking up opens a second stream',
+    edits: [
+      {
+        file: 'sse-client/src/subscriber/connection.ts',
+        from: "if (this.#phase !== 'streaming') return\n    // Away",
+        to: "if (this.#phase !== 'streaming') return\n    this.#abandon = undefined\n    // Away",
+      },
+    ],
+  },
+]
