@@ -16,7 +16,7 @@ const alias = [
 ]
 
 /** Kinds of tests that own browsers, servers or a thousand sockets: one file at a time, after everything else. */
-const IO = '{api,browser,integration,interop,load,proxy}'
+const IO = '{api,browser,chaos,integration,interop,load,proxy,simulation}'
 const all = ['packages/*/test/**/*.test.{ts,tsx}', 'examples/*/test/**/*.test.{ts,tsx}', 'test/**/*.test.{ts,tsx}']
 const io = ['packages/*', 'examples/*', ''].map((folder) => `${folder && `${folder}/`}test/${IO}/**/*.test.{ts,tsx}`)
 const packed = ['test/packed/**/*.test.ts']
