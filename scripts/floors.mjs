@@ -2,7 +2,7 @@
  * The floors of ARCHITECTURE.md, checked: imports go down only. There is no way to switch a finding off: no comment is read, no list of exceptions exists.
  *
  *   5  examples, bench, interop                  only published entry points
- *   4  adapters/*  mounts/*  bindings/*          leaves
+ *   4  adapters/*  mounts/*  bindings/*          leaves, and `conformance`, the suite for authors of adapters
  *   3  every other folder of a package           engines; the files beside `src/index.ts` put a package together
  *   2  seams/*                                   contracts and ports
  *   1  sse-protocol                              pure: no timers, no Node, no DOM
@@ -21,6 +21,8 @@ export const SOFT_LINES = 250
 export const HARD_LINES = 400
 const SCOPE = '@entitycast/'
 const LEAF_FOLDERS = ['adapters', 'mounts', 'bindings']
+/** A leaf that is a whole folder, with its entry in `index.ts`. */
+const CONFORMANCE = 'conformance'
 /** Mounts that are thin over the one for Node's http. */
 const MAY_IMPORT_NODE_MOUNT = ['mounts/express', 'mounts/nest', 'mounts/fastify']
 /** Names that say nothing about what is inside. */
@@ -110,8 +112,10 @@ function placeOf(file) {
   if (pkg === 'sse-protocol') return { floor: 1, room: pkg, pkg, entry: folder === 'index.ts' }
   if (parts.length === 4) return { floor: 3, room: stem(folder), pkg, entry: true }
   if (folder === 'seams') return { floor: 2, room: folder, pkg }
+  if (folder === CONFORMANCE) return { floor: 4, room: folder, pkg }
   // A leaf that needs a second file names it after itself: node.ts, node-stream.ts.
   if (LEAF_FOLDERS.includes(folder)) return { floor: 4, room: `${folder}/${stem(leaf ?? '').split('-')[0]}`, pkg }
+  if (folder === 'conformance') return { floor: 4, room: folder, pkg }
   return { floor: 3, room: folder, pkg }
 }
 
@@ -259,7 +263,10 @@ function entryFile(
   /** @type {Record<string, string>} */ files,
 ) {
   const src = `packages/${pkg}/src`
-  const bases = subpath === '' ? [`${src}/index`] : LEAF_FOLDERS.map((folder) => `${src}/${folder}/${subpath}`)
+  const bases =
+    subpath === ''
+      ? [`${src}/index`]
+      : [...LEAF_FOLDERS.map((folder) => `${src}/${folder}/${subpath}`), `${src}/${subpath}`]
   return bases.flatMap((base) => [`${base}.ts`, `${base}.tsx`, `${base}/index.ts`]).find((file) => file in files)
 }
 

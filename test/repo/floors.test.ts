@@ -11,7 +11,15 @@ const sound: Record<string, string> = {
   'packages/sse-protocol/src/index.ts': "export { channel } from './channel'",
   'packages/sse-protocol/src/channel.ts': "import * as v from 'valibot'\nexport const channel = v.string()",
   'packages/sse-server/package.json': JSON.stringify({
-    exports: { '.': {}, './node': {}, './express': {}, './nest': {}, './fastify': {}, './fetch': {} },
+    exports: {
+      '.': {},
+      './node': {},
+      './express': {},
+      './nest': {},
+      './fastify': {},
+      './fetch': {},
+      './conformance': {},
+    },
     dependencies: { '@entitycast/sse-protocol': '1' },
     peerDependencies: { express: '5' },
   }),
@@ -25,6 +33,9 @@ const sound: Record<string, string> = {
   'packages/sse-server/src/seams/sink.ts': 'export interface Sink { write(): boolean }',
   'packages/sse-server/src/adapters/memory.ts':
     "import type { Sink } from '../seams/sink'\nexport class MemoryAdapter { sink?: Sink }",
+  'packages/sse-server/src/conformance/index.ts':
+    "import type { EventHub } from '@entitycast/sse-server'\nexport { checks } from './checks'\nexport let hub: EventHub",
+  'packages/sse-server/src/conformance/checks.ts': 'export const checks = []',
   'packages/sse-server/src/mounts/node.ts':
     "import http from 'node:http'\nimport { EventHub } from '@entitycast/sse-server'\nexport const node = [http, EventHub]",
   'packages/sse-server/src/mounts/express.ts':
@@ -136,6 +147,19 @@ describe('[floors] the check can fail', () => {
       'sideways',
     ],
     ['a mount imports an adapter', `${SERVER}/mounts/node.ts`, "import '../adapters/memory'", 'sideways'],
+    ['an engine imports the conformance suite', `${SERVER}/hub/hub.ts`, "import '../conformance/checks'", 'up'],
+    [
+      'the conformance suite imports an adapter',
+      `${SERVER}/conformance/checks.ts`,
+      "import '../adapters/memory'",
+      'sideways',
+    ],
+    [
+      'an adapter imports the conformance suite',
+      `${SERVER}/adapters/memory.ts`,
+      "import '@entitycast/sse-server/conformance'",
+      'sideways',
+    ],
     [
       'fetch imports the mount of node',
       `${SERVER}/mounts/fetch.ts`,
