@@ -31,6 +31,7 @@ export type { ConnectionInfo } from './registry/registry'
 export type {
   Adapter,
   AdapterManifest,
+  AdapterStatus,
   LogEntry,
   LogListener,
   LogPage,

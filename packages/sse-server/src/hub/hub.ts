@@ -14,7 +14,7 @@ import {
 import { Connection, type ConnectionFilter, type ConnectionObserver } from '../feed/connection'
 import type { Feed } from '../feed/feed'
 import { type ConnectionInfo, connectionInfo, Registry } from '../registry/registry'
-import type { Adapter } from '../seams/adapter'
+import type { Adapter, AdapterStatus } from '../seams/adapter'
 import type { Ports } from '../seams/ports'
 import { systemClock, systemRandom, systemRandomId } from '../seams/system'
 import { Admission, type ConnectRequest } from './admission'
@@ -199,6 +199,16 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
     return ended
   }
 
+  /**
+   * For a readiness check: `draining` from `close()` on, `degraded` while the adapter's broker cannot be reached, else `ok`.
+   *
+   * @example
+   * app.get('/ready', (_req, res) => res.status(hub.status() === 'ok' ? 200 : 503).end())
+   */
+  status(): AdapterStatus | 'draining' {
+    return this.draining ? 'draining' : (this.#adapter.status?.() ?? 'ok')
+  }
+
   /** What the hub has done and holds. */
   stats(): HubStats {
     let lagging = 0
@@ -206,6 +216,7 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
     const { closed, resyncs, refused, ...counts } = this.#tally
     return {
       adapter: this.#adapter.manifest.name,
+      degraded: this.#adapter.status?.() === 'degraded',
       accepting: !this.#closing,
       uptimeMs: Math.round(this.#ports.clock.monotonic() - this.#madeAt),
       connections: this.#registry.size,

@@ -4,6 +4,8 @@ import type { HubErrorCode } from './error'
 /** What a hub has done and holds, as plain JSON without names of users or projects. Counts are since the hub was made. */
 export interface HubStats {
   readonly adapter: string
+  /** The adapter's broker cannot be reached: streams stay open, and what they miss meanwhile is repaired, or resynced, afterwards. */
+  readonly degraded: boolean
   /** False once `close` was called: new streams are refused. */
   readonly accepting: boolean
   readonly uptimeMs: number

@@ -10,6 +10,8 @@ import type { Cursor, ResyncReason } from '@entitycast/sse-protocol'
  * - NO SILENT HOLE. Live records reach the listener in log order, each once. Where one may have been missed, the adapter repairs
  *   it from the log or calls `doubt`; it never goes on as if nothing had happened.
  * - EPOCH. A log's epoch is unguessable, is used by one project only, and is new whenever offsets may have been lost or used twice.
+ * - ITS ENGINE'S ABSENCE IS SEEN. While a broker is away calls wait for a bounded time and reject with a coded error that holds no
+ *   credentials, `status` says `degraded`, and listeners stay: on return they are told what they missed, or `doubt`.
  * - ISOLATION. Project ids are any text the protocol allows. No project id, however chosen, reaches another project's log.
  * - RECORDS ARE OPAQUE. They come back as they were given, to the last character.
  */
@@ -77,6 +79,9 @@ export interface Retention {
   readonly bytes: number
 }
 
+/** Whether a log can be reached. */
+export type AdapterStatus = 'ok' | 'degraded'
+
 export interface Adapter {
   readonly manifest: AdapterManifest
   /** Called once by the hub, before anything else. */
@@ -85,8 +90,10 @@ export interface Adapter {
   append(projectId: string, records: readonly LogRecord[]): Promise<Cursor>
   /** Begins to listen, making the log where there is none. */
   open(projectId: string, listener: LogListener): Promise<OpenLog>
-  /** At most `limit` records after a cursor. */
+  /** At most `limit` records after a cursor; fewer where they are large, and none only at the head. */
   read(projectId: string, after: Cursor, limit: number): Promise<LogPage>
+  /** `degraded` while the log cannot be reached, or perhaps not. Asked at any time, answered at once. Absent: always `ok`. */
+  status?(): AdapterStatus
   /** Lets go of everything. Calls after it reject. */
   close(): Promise<void>
 }
