@@ -63,9 +63,11 @@ export class MemoryAdapter implements Adapter {
       log.window.push(entry, now)
       entries.push(entry)
     }
+    // A listener may append in turn while it is told: what it adds is not the end of this.
+    const end = { epoch: log.epoch, offset: log.window.last }
     log.untold.push(...entries)
     tell(log)
-    return { epoch: log.epoch, offset: log.window.last }
+    return end
   }
 
   async open(projectId: string, listener: LogListener): Promise<OpenLog> {
