@@ -196,6 +196,13 @@ function checkScoped({ place, found, files, packages, report }) {
     return undefined
   }
   const target = entryFile(name, subpath, files)
+  if (place.room === CONFORMANCE && !found.typeOnly) {
+    report(
+      line,
+      'contract',
+      `imports ${specifier}: conformance takes types only, since it tests a contract and no engine`,
+    )
+  }
   if (place.floor === 5 || (name === 'sse-protocol' && place.floor > 1)) return target
   if (name !== place.pkg) {
     report(line, place.floor === 1 ? 'up' : 'sideways', `imports ${specifier}: ${place.pkg} may only use sse-protocol`)

@@ -173,6 +173,43 @@ describe('[floors] the check can fail', () => {
       'sideways',
     ],
     [
+      'conformance imports a value of an engine',
+      `${SERVER}/conformance/checks.ts`,
+      "import { EventHub } from '@entitycast/sse-server'",
+      'contract',
+    ],
+    [
+      'conformance imports the protocol',
+      `${SERVER}/conformance/checks.ts`,
+      "import { channel } from '@entitycast/sse-protocol'",
+      'contract',
+    ],
+    [
+      'conformance imports an engine by path',
+      `${SERVER}/conformance/checks.ts`,
+      "import type { Feed } from '../feed/feed'",
+      'inside',
+    ],
+    [
+      'conformance imports a value of a seam',
+      `${SERVER}/conformance/checks.ts`,
+      "import { Sink } from '../seams/sink'",
+      'inside',
+    ],
+    [
+      'conformance imports an adapter',
+      `${SERVER}/conformance/checks.ts`,
+      "import { MemoryAdapter } from '../adapters/memory'",
+      'sideways',
+    ],
+    [
+      'an adapter imports conformance',
+      `${SERVER}/adapters/memory.ts`,
+      "import '@entitycast/sse-server/conformance'",
+      'sideways',
+    ],
+    ['an engine imports conformance', `${SERVER}/feed/feed.ts`, "import { checks } from '../conformance/checks'", 'up'],
+    [
       'a package reaches into another by path',
       `${CLIENT}/retry/backoff.ts`,
       "import '../../../sse-protocol/src/channel'",
