@@ -11,6 +11,11 @@ const alias = [
     find: /^@entitycast\/sse-server\/(node|express|fastify|fetch|nest|testing)$/,
     replacement: `${at('packages/sse-server/src/mounts')}/$1.ts`,
   },
+  { find: /^@entitycast\/sse-server\/redis$/, replacement: at('packages/sse-server/src/adapters/redis.ts') },
+  {
+    find: /^@entitycast\/sse-server\/conformance$/,
+    replacement: at('packages/sse-server/src/conformance/index.ts'),
+  },
   { find: /^@entitycast\/sse-client$/, replacement: at('packages/sse-client/src/index.ts') },
   { find: /^@entitycast\/sse-client\/([\w-]+)$/, replacement: `${at('packages/sse-client/src/bindings')}/$1` },
 ]

@@ -8,6 +8,8 @@ export default defineConfig({
     fastify: 'src/mounts/fastify.ts',
     fetch: 'src/mounts/fetch.ts',
     nest: 'src/mounts/nest.ts',
+    redis: 'src/adapters/redis.ts',
+    conformance: 'src/conformance/index.ts',
   },
   format: ['esm', 'cjs'],
   dts: { compilerOptions: { ignoreDeprecations: '6.0' } },
