@@ -1,0 +1,216 @@
+import type { Cursor, LogEntry, LogListener, LogRecord } from '@entitycast/sse-server'
+import { closed } from './redis-link'
+import { decodeMessage, type Found, type Message } from './redis-script'
+
+/** Messages kept because one before them has not come yet. More are read from the log instead. */
+const MOST_HELD = 1_000
+
+/** What has been seen of a log: the newest offset, and the tag of its append. */
+export interface Seen {
+  readonly epoch: string
+  readonly offset: number
+  readonly tag: string
+}
+
+/** What came over the channels, besides records in their order. Counted, since each is mended and otherwise not seen. */
+export interface Oddities {
+  /** Messages that are none of ours. */
+  garbage: number
+  /** Messages that came again, or too late. */
+  repeated: number
+  /** Messages that did not fit onto what was seen: the log was asked. */
+  holes: number
+  /** Records that no message had told of, and that were found in the log. */
+  repaired: number
+  /** Times that continuity could not be shown, and listeners were told so. */
+  doubts: number
+}
+
+interface Listening {
+  readonly listener: LogListener
+  /** The head when it began, or since its last doubt. */
+  after: number
+}
+
+/**
+ * One project's log as this process follows it. Messages are for speed; the log decides. What does not fit onto what was seen is
+ * read from there, and what cannot be read is told as doubt.
+ */
+export class LiveLog {
+  /** Who has it open, or is about to. */
+  users = 0
+  /** When it last proved to be whole, by the monotonic clock. */
+  provenAt = 0
+  readonly #listeners = new Set<Listening>()
+  /** Messages that are ahead of what was seen, by their first offset. */
+  readonly #held = new Map<number, Message>()
+  #seen: Seen | undefined
+  #checking: Promise<void> | undefined
+  #again = false
+  #closed = false
+  /** Checks in a row that found what no message had told of. */
+  #unheard = 0
+
+  constructor(
+    /** Resolves when its channel is listened to. */
+    readonly ready: Promise<unknown>,
+    /** Asks the log what lies after a place, and whether that place is still in it. */
+    readonly ask: (seen: Seen) => Promise<Found>,
+    readonly oddities: Oddities,
+    /** Records are in the log, and their messages do not come. */
+    readonly deaf: () => void,
+  ) {}
+
+  /** Where it ends, as far as this process knows. Asks the log the first time. */
+  async head(): Promise<Cursor> {
+    if (!this.#seen) await this.check()
+    if (!this.#seen) throw closed()
+    const { epoch, offset } = this.#seen
+    return { epoch, offset }
+  }
+
+  /** Begins to tell a listener what comes after the head. The result ends that. */
+  listen(listener: LogListener): () => void {
+    const listening = { listener, after: this.#seen?.offset ?? 0 }
+    this.#listeners.add(listening)
+    return () => {
+      this.#listeners.delete(listening)
+    }
+  }
+
+  close(): void {
+    this.#closed = true
+    this.#listeners.clear()
+    this.#held.clear()
+  }
+
+  /** A text came over its channel: from us, or from anybody. */
+  hear(text: string): void {
+    const message = decodeMessage(text)
+    if (!message) {
+      this.oddities.garbage++
+      return
+    }
+    const { epoch, first, before, records } = message
+    const seen = this.#seen
+    if (!seen) {
+      this.#hold(message)
+      return
+    }
+    if (epoch === seen.epoch) {
+      if (first + records.length - 1 <= seen.offset) {
+        this.oddities.repeated++
+        this.#unheard = 0
+        return
+      }
+      if (first === seen.offset + 1 && before === seen.tag) {
+        this.#unheard = 0
+        this.#accept(message)
+        this.#useHeld()
+        return
+      }
+      if (first > seen.offset + 1) this.#hold(message)
+    }
+    this.oddities.holes++
+    void this.check().catch(() => {})
+  }
+
+  /** Compares what was seen with the log, and mends the difference. One at a time; asked for meanwhile, it runs once more. */
+  check(): Promise<void> {
+    this.#again = true
+    this.#checking ??= this.#checkAll().finally(() => {
+      this.#checking = undefined
+    })
+    return this.#checking
+  }
+
+  async #checkAll(): Promise<void> {
+    while (this.#again && !this.#closed) {
+      this.#again = false
+      try {
+        await this.#checkOnce()
+      } catch (error) {
+        // The next round tries again, whenever it was proven last.
+        this.provenAt = 0
+        throw error
+      }
+    }
+  }
+
+  async #checkOnce(): Promise<void> {
+    for (let found = 0; ; ) {
+      const asked = this.#seen ?? { epoch: '', offset: 0, tag: '' }
+      const { what, epoch, last, tag, seen, records } = await this.ask(asked)
+      if (this.#closed) return
+      if (what !== 'ok') {
+        this.#jump({ epoch, offset: last, tag }, this.#seen && (what === 'epoch' ? 'epoch' : 'broker-gap'))
+        return
+      }
+      const end = asked.offset + records.length
+      const now = this.#seen as Seen
+      // Meanwhile messages may have told some of it.
+      if (end > now.offset) {
+        const unheard = records.slice(now.offset - asked.offset)
+        found += unheard.length
+        this.#accept({ epoch, first: now.offset + 1, before: now.tag, tag: seen, records: unheard })
+      }
+      this.#useHeld()
+      if (end < last) continue
+      this.provenAt = performance.now()
+      this.oddities.repaired += found
+      this.#unheard = found > 0 ? this.#unheard + 1 : 0
+      if (this.#unheard > 2) {
+        this.#unheard = 0
+        this.deaf()
+      }
+      return
+    }
+  }
+
+  /** Goes on at another place, which whoever listens is told. */
+  #jump(seen: Seen, reason: 'epoch' | 'broker-gap' | undefined): void {
+    this.#seen = seen
+    this.provenAt = performance.now()
+    if (reason) {
+      this.oddities.doubts++
+      const { epoch, offset } = seen
+      for (const listening of [...this.#listeners]) {
+        listening.after = offset
+        if (this.#listeners.has(listening)) listening.listener.doubt({ epoch, offset }, reason)
+      }
+    }
+    this.#useHeld()
+  }
+
+  #hold(message: Message): void {
+    if (this.#held.size < MOST_HELD) this.#held.set(message.first, message)
+  }
+
+  /** Takes what was held and now fits; lets go of what will never fit. */
+  #useHeld(): void {
+    const { epoch } = this.#seen as Seen
+    for (const [first, message] of this.#held) {
+      if (message.epoch !== epoch || first <= (this.#seen as Seen).offset) this.#held.delete(first)
+    }
+    for (;;) {
+      const seen = this.#seen as Seen
+      const next = this.#held.get(seen.offset + 1)
+      if (!next || next.before !== seen.tag) return
+      this.#held.delete(next.first)
+      this.#accept(next)
+    }
+  }
+
+  #accept({ epoch, first, tag, records }: Message): void {
+    const offset = first + records.length - 1
+    this.#seen = { epoch, offset, tag }
+    this.provenAt = performance.now()
+    const entries = records.map((record: LogRecord, i): LogEntry => ({ offset: first + i, record }))
+    for (const listening of [...this.#listeners]) {
+      const { listener, after } = listening
+      const later = first > after ? entries : entries.filter((entry) => entry.offset > after)
+      // One of them may have closed another meanwhile.
+      if (later.length > 0 && this.#listeners.has(listening)) listener.entries(later)
+    }
+  }
+}

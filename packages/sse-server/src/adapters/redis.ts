@@ -1,0 +1,260 @@
+import { randomBytes } from 'node:crypto'
+import { channelName, ProtocolError } from '@entitycast/sse-protocol'
+import {
+  type Adapter,
+  type AdapterManifest,
+  type AdapterStatus,
+  type Cursor,
+  HubError,
+  type LogListener,
+  type LogPage,
+  type LogRecord,
+  type OpenLog,
+  type Retention,
+} from '@entitycast/sse-server'
+import { type Dialer, dialerOf, type RedisClientLike, reasonOf, type Wire } from './redis-client'
+import { closed, Link } from './redis-link'
+import { LiveLog, type Oddities, type Seen } from './redis-live'
+import { type RedisAdapterOptions, readOptions } from './redis-options'
+import { decodeFound, encodeRecord, type Found, type Script, scripts } from './redis-script'
+
+export type { RedisClientLike } from './redis-client'
+export type { Oddities } from './redis-live'
+export type { RedisAdapterOptions } from './redis-options'
+
+/** The largest record, in bytes of `data`: the most that a hub allows. */
+const MAX_RECORD_BYTES = 16_777_216
+/** What one read gives at most, in bytes; more is read again. */
+const PAGE_BYTES = 1_048_576
+const PAGE_RECORDS = 1_000
+/** Appends that wait hold no more than about this, in bytes, however few they are. */
+const MAX_WAITING_BYTES = 67_108_864
+/** Projects that are compared, or channels that are subscribed to, at a time. */
+const BATCH = 100
+
+/**
+ * The log in Redis: several instances, one order. Works with the client of `redis` or of `ioredis` that the application already has,
+ * and makes two connections of its own with that client's settings: one for commands, one that listens.
+ *
+ * @example
+ * import { createClient } from 'redis'
+ * const hub = new EventHub({ adapter: new RedisAdapter(createClient({ url: process.env.REDIS_URL })) })
+ */
+export class RedisAdapter implements Adapter {
+  readonly manifest: AdapterManifest
+  /** What went wrong on the way and was mended, since the start. */
+  readonly oddities: Oddities = { garbage: 0, repeated: 0, holes: 0, repaired: 0, doubts: 0 }
+  readonly #settings: Required<RedisAdapterOptions>
+  readonly #dialer: Dialer
+  readonly #logs = new Map<string, LiveLog>()
+  /** The same, by the channel that each listens on. */
+  readonly #channels = new Map<string, LiveLog>()
+  readonly #appends = new Set<Promise<unknown>>()
+  #waitingBytes = 0
+  #retention: Retention | undefined
+  #commands: Link | undefined
+  #subscriber: Link | undefined
+  #round: NodeJS.Timeout | undefined
+  #closed = false
+
+  /** @throws HubError `INVALID_OPTION` */
+  constructor(client: RedisClientLike, options: RedisAdapterOptions = {}) {
+    this.#dialer = dialerOf(client)
+    this.#settings = readOptions(options, this.#dialer.cluster)
+    this.manifest = {
+      name: 'redis',
+      durability: this.#settings.durable ? 'broker-disk' : 'broker-memory',
+      shared: true,
+      maxRecordBytes: MAX_RECORD_BYTES,
+    }
+  }
+
+  start(retention: Retention): void {
+    if (this.#retention)
+      throw new HubError('INVALID_OPTION', 'An adapter belongs to one hub; make another one for each')
+    this.#retention = retention
+    const { timeoutMs, sharded } = this.#settings
+    this.#commands = new Link({
+      dial: (listener) => this.#dialer.dial(listener, false),
+      // Where that is not allowed, or not everywhere, a script is sent whole the first time.
+      prepare: (wire) => Promise.allSettled(Object.values(scripts).map(({ text }) => wire.load(text))),
+      up: () => this.#checkAll(),
+      message: () => {},
+      timeoutMs,
+    })
+    this.#subscriber = new Link({
+      dial: (listener) => this.#dialer.dial(listener, sharded),
+      prepare: (wire) => inBatches([...this.#channels.keys()], (channels) => wire.subscribe(channels)),
+      // What was published while nobody listened is in the log.
+      up: () => this.#checkAll(),
+      message: (channel, text) => this.#channels.get(channel)?.hear(text),
+      timeoutMs,
+    })
+    this.#planRound()
+  }
+
+  async append(projectId: string, records: readonly LogRecord[]): Promise<Cursor> {
+    const { ageMs, events, bytes } = this.#opened()
+    const { maxPendingAppends } = this.#settings
+    for (const { data } of records) {
+      if (data.length * 3 > MAX_RECORD_BYTES && Buffer.byteLength(data) > MAX_RECORD_BYTES) {
+        throw new ProtocolError('EVENT_TOO_LARGE', `a record takes more than ${MAX_RECORD_BYTES} bytes`)
+      }
+    }
+    if (this.#appends.size >= maxPendingAppends || this.#waitingBytes > MAX_WAITING_BYTES) {
+      const message = `${this.#appends.size} appends wait for Redis; at most ${maxPendingAppends} may (maxPendingAppends)`
+      throw new HubError('UNAVAILABLE', message, { retryAfterMs: 1_000 })
+    }
+    const weights = records.map(({ data, type }) => data.length + type.length)
+    const weight = weights.reduce((sum, one) => sum + one, 0)
+    const weighed = records.flatMap((record, i) => [encodeRecord(record), String(weights[i])])
+    const append = this.#run(scripts.append, projectId, [ageMs, events, bytes].map(String).concat(weighed))
+    this.#appends.add(append)
+    this.#waitingBytes += weight
+    try {
+      const [epoch, offset] = (await append) as [string, string]
+      return { epoch, offset: Number(offset) }
+    } finally {
+      this.#appends.delete(append)
+      this.#waitingBytes -= weight
+    }
+  }
+
+  async open(projectId: string, listener: LogListener): Promise<OpenLog> {
+    this.#opened()
+    const log = this.#logs.get(projectId) ?? this.#follow(projectId)
+    log.users++
+    try {
+      await log.ready
+      const head = await log.head()
+      if (this.#closed) throw closed()
+      const stop = log.listen(listener)
+      let isOpen = true
+      return {
+        head,
+        close: () => {
+          if (!isOpen) return
+          isOpen = false
+          stop()
+          this.#leave(projectId, log)
+        },
+      }
+    } catch (error) {
+      this.#leave(projectId, log)
+      throw error
+    }
+  }
+
+  async read(projectId: string, after: Cursor, limit: number): Promise<LogPage> {
+    this.#opened()
+    const { what, records } = await this.#ask(projectId, { ...after, tag: '*' }, limit)
+    if (what !== 'ok') return { gap: what }
+    return { entries: records.map((record, i) => ({ offset: after.offset + i + 1, record })) }
+  }
+
+  status(): AdapterStatus {
+    return this.#commands?.isUp && this.#subscriber?.isUp ? 'ok' : 'degraded'
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    clearTimeout(this.#round)
+    for (const log of this.#logs.values()) log.close()
+    this.#logs.clear()
+    this.#channels.clear()
+    this.#subscriber?.close()
+    // What was sent is answered; what has not been sent is refused.
+    this.#commands?.refuse()
+    await Promise.allSettled(this.#appends)
+    this.#commands?.close()
+  }
+
+  #opened(): Retention {
+    if (this.#closed) throw closed()
+    if (!this.#retention) throw new HubError('INVALID_OPTION', 'Give the adapter to an EventHub, which starts it')
+    return this.#retention
+  }
+
+  /** Begins to follow a project. */
+  #follow(projectId: string): LiveLog {
+    const { channel } = this.#names(projectId)
+    const ready = (this.#subscriber as Link).use((wire) => wire.subscribe([channel]))
+    const log = new LiveLog(
+      ready,
+      (seen) => this.#ask(projectId, seen, PAGE_RECORDS),
+      this.oddities,
+      () => this.#subscriber?.drop(),
+    )
+    this.#logs.set(projectId, log)
+    this.#channels.set(channel, log)
+    return log
+  }
+
+  #leave(projectId: string, log: LiveLog): void {
+    if (--log.users > 0 || this.#logs.get(projectId) !== log) return
+    const { channel } = this.#names(projectId)
+    log.close()
+    this.#logs.delete(projectId)
+    this.#channels.delete(channel)
+    const subscriber = this.#subscriber
+    if (subscriber?.isUp) subscriber.use((wire) => wire.unsubscribe(channel)).catch(() => {})
+  }
+
+  async #ask(projectId: string, { epoch, offset, tag }: Seen, limit: number): Promise<Found> {
+    return decodeFound(await this.#run(scripts.read, projectId, [epoch, offset, tag, limit, PAGE_BYTES].map(String)))
+  }
+
+  #run({ text, sha }: Script, projectId: string, args: readonly string[]): Promise<unknown> {
+    const { durable, sharded } = this.#settings
+    const { head, log, channel } = this.#names(projectId)
+    const publish = sharded ? 'SPUBLISH' : 'PUBLISH'
+    // The random name is the tag of an append, and the epoch where a log begins.
+    const id = randomBytes(12).toString('base64url')
+    const all = ['2', head, log, id, durable ? '1' : '0', String(this.#ttlMs), publish, channel, ...args]
+    return (this.#commands as Link).use(async (wire) => {
+      try {
+        return await wire.send(head, ['EVALSHA', sha, ...all])
+      } catch (error) {
+        if (reasonOf(error) !== 'NOSCRIPT') throw error
+        return wire.send(head, ['EVAL', text, ...all])
+      }
+    })
+  }
+
+  /** One hash tag for all that is a project's, so that one node of a cluster has it. No id's name is part of another's. */
+  #names(projectId: string): { head: string; log: string; channel: string } {
+    const { keyPrefix, database } = this.#dialer
+    const name = `${keyPrefix}${this.#settings.keyPrefix}{${channelName(projectId)}}`
+    return { head: `${name}:head`, log: `${name}:log`, channel: `${name}@${database}` }
+  }
+
+  /** A head is kept at least as long as its records, and then as long again. */
+  get #ttlMs(): number {
+    return Math.max(this.#settings.idleProjectTtlMs, (this.#retention as Retention).ageMs * 2)
+  }
+
+  #planRound(): void {
+    const delayMs = this.#settings.checkIntervalMs * (0.75 + Math.random() / 2)
+    this.#round = setTimeout(() => {
+      const commands = this.#commands as Link
+      const subscriber = this.#subscriber as Link
+      const ping = (wire: Wire) => wire.ping()
+      const answers = [this.#checkAll(performance.now() - this.#settings.checkIntervalMs / 2)]
+      if (subscriber.isUp) answers.push(subscriber.use(ping))
+      if (commands.isUp && this.#logs.size === 0) answers.push(commands.use(ping))
+      void Promise.allSettled(answers).then(() => this.#closed || this.#planRound())
+    }, delayMs).unref()
+  }
+
+  /** Compares what this process has seen with the log, for every project that has not proven to be whole since `provenBefore`. */
+  async #checkAll(provenBefore = Number.POSITIVE_INFINITY): Promise<unknown> {
+    const doubtful = [...this.#logs.values()].filter(({ provenAt }) => provenAt < provenBefore)
+    return inBatches(doubtful, async (logs) => {
+      if (this.#commands?.isUp) await Promise.allSettled(logs.map((log) => log.check()))
+    })
+  }
+}
+
+async function inBatches<Item>(items: readonly Item[], task: (batch: Item[]) => Promise<unknown>): Promise<void> {
+  for (let i = 0; i < items.length; i += BATCH) await task(items.slice(i, i + BATCH))
+}
