@@ -1,0 +1,95 @@
+import { applyEntityEvent, EventSubscriber } from '@entitycast/sse-client'
+import type { EntityEvent } from '@entitycast/sse-protocol'
+
+export interface Row {
+  id: string
+  value: number
+  version: number
+}
+
+/** A page as the documentation has it: load with a cursor, listen from there, load again on resync. */
+export class LivePage {
+  readonly resyncs: string[] = []
+  /** Versions that went back, which must never be. */
+  readonly backwards: string[] = []
+  #rows: Row[] = []
+  #held: EntityEvent[] | undefined = []
+  #subscriber: EventSubscriber | undefined
+  #closed = false
+
+  constructor(
+    readonly url: () => string,
+    readonly name: string,
+  ) {}
+
+  get connected(): boolean {
+    return this.#subscriber?.state === 'connected' && this.#held === undefined
+  }
+
+  /** What it shows, as text that can be compared. */
+  get shown(): string {
+    return tableText(this.#rows)
+  }
+
+  async open(): Promise<void> {
+    const { cursor, rows } = await this.#load()
+    this.#rows = rows
+    this.#held = undefined
+    const subscriber = new EventSubscriber(`${this.url()}/stream`, {
+      since: cursor,
+      headers: { 'x-client': this.name },
+    })
+    subscriber.subscribe('row:*', (event) => {
+      if (this.#held) this.#held.push(event)
+      else this.#apply(event)
+    })
+    subscriber.onResync(({ reason }) => {
+      this.resyncs.push(reason)
+      this.#held = []
+      void this.#reload(this.#held)
+    })
+    subscriber.onError(() => {})
+    this.#subscriber = subscriber
+    subscriber.connect()
+  }
+
+  close(): void {
+    this.#closed = true
+    this.#subscriber?.close()
+  }
+
+  #apply(event: EntityEvent): void {
+    const before = new Map(this.#rows.map((row) => [row.id, row.version]))
+    this.#rows = applyEntityEvent(this.#rows, event)
+    for (const { id, version } of this.#rows) {
+      if (version < (before.get(id) ?? 0)) this.backwards.push(`${id}: ${before.get(id)} → ${version}`)
+    }
+  }
+
+  async #load(): Promise<{ cursor: string; rows: Row[] }> {
+    const response = await fetch(`${this.url()}/table`, { signal: AbortSignal.timeout(5_000) })
+    return (await response.json()) as { cursor: string; rows: Row[] }
+  }
+
+  /** Until it works: the server may be away. */
+  async #reload(held: EntityEvent[]): Promise<void> {
+    while (!this.#closed && this.#held === held) {
+      try {
+        const { rows } = await this.#load()
+        if (this.#held !== held) return
+        this.#rows = rows
+        this.#held = undefined
+        for (const event of held) this.#apply(event)
+      } catch {
+        await new Promise((resolve) => setTimeout(resolve, 50))
+      }
+    }
+  }
+}
+
+export function tableText(rows: readonly Row[]): string {
+  return rows
+    .map(({ id, value, version }) => `${id} = ${value} (${version})`)
+    .sort()
+    .join('\n')
+}

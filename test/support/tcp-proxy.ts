@@ -1,0 +1,92 @@
+import net from 'node:net'
+
+export interface ProxyOptions {
+  /** Each way, in milliseconds. */
+  latencyMs: number
+  /** Bytes for the client arrive one at a time. */
+  singleBytes: boolean
+}
+
+interface Pair {
+  readonly client: net.Socket
+  readonly server: net.Socket
+  /** Nothing passes any more, and nobody is told. */
+  silent: boolean
+}
+
+/** A TCP proxy that does what bad networks do. */
+export class TcpProxy {
+  port = 0
+  options: ProxyOptions = { latencyMs: 0, singleBytes: false }
+  /** New connections are taken, and nothing ever comes. */
+  blackHole = false
+  readonly #pairs = new Set<Pair>()
+  readonly #server = net.createServer((client) => this.#connect(client))
+
+  constructor(readonly target: () => number) {}
+
+  async listen(): Promise<void> {
+    await new Promise<void>((resolve) => this.#server.listen(0, '127.0.0.1', resolve))
+    this.port = (this.#server.address() as net.AddressInfo).port
+  }
+
+  /** Open connections through it. */
+  get size(): number {
+    return this.#pairs.size
+  }
+
+  /** Resets every connection, in mid-frame or not. */
+  cut(): void {
+    for (const { client, server } of this.#pairs) {
+      client.resetAndDestroy()
+      server.resetAndDestroy()
+    }
+  }
+
+  /** Every connection falls silent: packets are lost both ways, and nobody is told. */
+  vanish(): void {
+    for (const pair of this.#pairs) pair.silent = true
+  }
+
+  /** The server's side is gone, and the client is not told. */
+  halfOpen(): void {
+    for (const pair of this.#pairs) {
+      pair.silent = true
+      pair.server.resetAndDestroy()
+    }
+  }
+
+  async close(): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
+    this.cut()
+    await closed
+  }
+
+  #connect(client: net.Socket): void {
+    const server = net.connect(this.target(), '127.0.0.1')
+    const pair: Pair = { client, server, silent: this.blackHole }
+    this.#pairs.add(pair)
+    this.#pipe(pair, client, server, false)
+    this.#pipe(pair, server, client, true)
+    const end = () => {
+      if (pair.silent && !client.destroyed) return
+      this.#pairs.delete(pair)
+      client.destroy()
+      server.destroy()
+    }
+    for (const socket of [client, server]) socket.on('error', () => {}).on('close', end)
+  }
+
+  #pipe(pair: Pair, from: net.Socket, to: net.Socket, toClient: boolean): void {
+    from.on('data', (bytes) => {
+      const { latencyMs, singleBytes } = this.options
+      const pass = () => {
+        if (pair.silent || to.destroyed) return
+        if (!singleBytes || !toClient) to.write(bytes)
+        else for (let i = 0; i < bytes.length; i++) to.write(bytes.subarray(i, i + 1))
+      }
+      if (latencyMs > 0) setTimeout(pass, latencyMs)
+      else pass()
+    })
+  }
+}
