@@ -85,5 +85,5 @@ process.on('SIGTERM', async () => {
   const drainedMs = performance.now() - endedAt
   server.close()
   server.closeIdleConnections()
-  process.send?.({ drainedMs, returns }, () => process.disconnect())
+  process.send?.({ drainedMs, returns }, undefined, undefined, () => process.disconnect())
 })
