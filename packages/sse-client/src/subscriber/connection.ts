@@ -17,6 +17,8 @@ export interface FrameReader {
   frame(frame: StreamFrame): void
   /** The request or the stream is over. */
   end(): void
+  /** And no other follows by itself. */
+  close(): void
   /** The server does not take the cursor. */
   forget(): void
 }
@@ -204,7 +206,8 @@ export class Connection {
       this.#generation++
       this.#abandon?.()
       this.#abandon = undefined
-      this.#reader.end()
+      if (next === 'closed') this.#reader.close()
+      else this.#reader.end()
     }
     this.#phase = next
     if (signal === 'stop') {

@@ -5,15 +5,20 @@ import {
   RESYNC_REASONS,
   type ResyncReason,
 } from '@entitycast/sse-protocol'
+import type { Clock } from '../seams/ports'
 import { SubscriberError } from './error'
 import type { StreamFrame } from './parser'
+import { ResyncGate } from './resync-gate'
 import { Versions } from './versions'
 
 /** Where delivery goes. */
 export interface DeliveryListener {
   /** The stream has begun, and whatever it could not prove has been told. */
   live(heartbeatMs: number): void
-  resync(reason: ResyncReason): void
+  /** The data must be loaded again. Events wait until the result, where there is one, settles; it never rejects. */
+  resync(reason: ResyncReason): Promise<unknown> | undefined
+  /** `resyncing` may have changed. */
+  moved(): void
   event(event: ProjectEvent): void
   /** The server ends the stream. */
   closing(reason: unknown): void
@@ -27,6 +32,8 @@ export interface DeliveryListener {
 const CURSOR = /^[A-Za-z0-9._-]{1,128}$/
 /** What a held frame costs beside its text. */
 const HELD_FRAME_BYTES = 100
+/** So many frames wait for `onResync` handlers at most. */
+const MAX_WAITING = 10_000
 
 export function isCursor(value: unknown): value is string {
   return typeof value === 'string' && CURSOR.test(value)
@@ -56,12 +63,39 @@ export class Delivery {
   /** Frames without an id are one page with the next frame that has one: they wait for it, so that a cut drops the page as a whole. */
   #held: ProjectEvent[] = []
   #heldBytes = 0
+  /** Frames that came while a resync is told: they come after it. */
+  #waiting: StreamFrame[] = []
+  #waitingBytes = 0
+  /** There were too many, and they were dropped: another resync is due. */
+  #skipping = false
+  /** Where the stream goes on after the resync that is due, `null` for a place without a cursor: the cursor stays where it is until that is told. */
+  #resyncTo: string | null | undefined
+  readonly #gate: ResyncGate
 
   constructor(
-    options: { projectId?: string | undefined; since?: string | undefined; maxEventBytes: number },
+    options: {
+      projectId?: string | undefined
+      since?: string | undefined
+      maxEventBytes: number
+      resyncTimeoutMs: number
+    },
+    clock: Clock,
     to: DeliveryListener,
   ) {
     this.#to = to
+    this.#gate = new ResyncGate(clock, options.resyncTimeoutMs, {
+      tell: (reason) => {
+        // Whoever loads the data now gets what was dropped.
+        if (this.#resyncTo === null) this.#cursor = undefined
+        else this.#commit(this.#resyncTo)
+        this.#resyncTo = undefined
+        if (this.#skipping) this.#dropWaiting()
+        return to.resync(reason)
+      },
+      opened: () => this.#opened(),
+      looping: () =>
+        this.#report('RESYNC_LOOP', 'one resync follows the other; is the retention of the server too short?'),
+    })
     this.#projectId = options.projectId
     this.#cursor = options.since
     this.#maxHeldBytes = options.maxEventBytes
@@ -69,6 +103,11 @@ export class Delivery {
 
   get cursor(): string | undefined {
     return this.#cursor
+  }
+
+  /** A resync is being told, or is about to be: events wait. */
+  get resyncing(): boolean {
+    return this.#gate.shut
   }
 
   /** A request leaves. The result is the cursor that goes with it. */
@@ -85,6 +124,14 @@ export class Delivery {
     this.#live = false
     this.#invalidCursorTold = false
     this.#drop()
+    this.#dropWaiting()
+    this.#resyncTo = undefined
+  }
+
+  /** The connection is closed. A resync that was not told to the end is told again first. */
+  close(): void {
+    this.end()
+    this.#owed ??= this.#gate.stop()
   }
 
   /** The server does not take the cursor. */
@@ -95,8 +142,9 @@ export class Delivery {
 
   /** One frame of the present stream. */
   frame({ event: type = 'message', id, data }: StreamFrame): void {
-    if (data === undefined) this.#advance(id)
-    else if (type === 'closing') this.#to.closing(readReason(data))
+    if (data === undefined) {
+      if (this.#connected && !this.#postpone({ id })) this.#advance(id)
+    } else if (type === 'closing') this.#to.closing(readReason(data))
     else if (type === 'connected') this.#greet(id, data)
     else if (!this.#connected)
       this.#break('PROTOCOL', `"${type}" came before "connected"; is this an entitycast stream?`)
@@ -104,7 +152,7 @@ export class Delivery {
     else {
       const stream = this.#stream
       this.#settle()
-      if (stream !== this.#stream) return
+      if (stream !== this.#stream || this.#postpone({ event: type, id, data })) return
       if (type !== 'heartbeat') this.#deliver(type, id, data)
       else if (this.#held.length === 0) this.#commit(id)
     }
@@ -112,10 +160,44 @@ export class Delivery {
 
   /** A block with an id and nothing else: all that came is complete, and lies before it. */
   #advance(id: string | undefined): void {
-    if (!this.#connected) return
     const stream = this.#stream
     this.#settle()
-    if (stream === this.#stream) this.#release(id)
+    if (stream === this.#stream && !this.#postpone({ id })) this.#release(id)
+  }
+
+  /** While a resync is told, frames wait. */
+  #postpone(frame: StreamFrame): boolean {
+    if (!this.#gate.shut) return false
+    if (this.#skipping) {
+      this.#resyncTo = frame.id ?? this.#resyncTo
+      return true
+    }
+    this.#waitingBytes += (frame.data?.length ?? 0) + HELD_FRAME_BYTES
+    this.#waiting.push(frame)
+    if (this.#waitingBytes <= this.#maxHeldBytes && this.#waiting.length <= MAX_WAITING) return true
+    this.#resyncTo = this.#waiting.findLast(({ id }) => id !== undefined)?.id ?? this.#resyncTo
+    this.#dropWaiting()
+    this.#skipping = true
+    this.#gate.ask('overflow')
+    return true
+  }
+
+  #dropWaiting(): void {
+    this.#waiting = []
+    this.#waitingBytes = 0
+    this.#skipping = false
+  }
+
+  /** The resync is over: what came meanwhile is given out. */
+  #opened(): void {
+    const stream = this.#stream
+    const frames = this.#waiting
+    this.#dropWaiting()
+    this.#to.moved()
+    for (const frame of frames) {
+      if (stream !== this.#stream) return
+      this.frame(frame)
+    }
   }
 
   #greet(id: string | undefined, data: string): void {
@@ -141,10 +223,11 @@ export class Delivery {
     const unproven = this.#sent === undefined ? this.#begun : resume === 'live' && id !== this.#sent
     if (unproven) {
       this.#owed ??= 'bad-cursor'
-      this.#cursor = undefined
+      this.#resyncTo = (resume === 'live' ? id : undefined) ?? null
+    } else if (resume === 'live') {
+      // A replay begins after this frame, so its id, whatever it is, must not move the cursor.
+      this.#commit(id)
     }
-    // A replay begins after this frame, so its id, whatever it is, must not move the cursor.
-    if (resume === 'live') this.#commit(id)
     this.#settle()
   }
 
@@ -157,7 +240,7 @@ export class Delivery {
     this.#owed = undefined
     this.#live = true
     this.#begun = true
-    if (reason) this.#to.resync(reason)
+    if (reason) this.#gate.ask(reason)
     if (stream === this.#stream) this.#to.live(heartbeatMs)
   }
 
@@ -166,9 +249,12 @@ export class Delivery {
     const reason = RESYNC_REASONS.find((known) => known === told) ?? 'bad-cursor'
     // What is held is older than the place where the stream goes on.
     this.#drop()
-    this.#commit(id)
-    if (this.#live) this.#to.resync(reason)
-    else {
+    this.#dropWaiting()
+    this.#resyncTo = id
+    if (this.#live) {
+      this.#gate.ask(reason)
+      this.#to.moved()
+    } else {
       this.#owed = reason
       this.#settle()
     }
@@ -233,7 +319,7 @@ export class Delivery {
     this.#to.broken(new SubscriberError(code, message, { retrying }))
   }
 
-  #report(code: 'INVALID_FRAME' | 'INVALID_CURSOR', message: string, cause?: unknown): void {
+  #report(code: 'INVALID_FRAME' | 'INVALID_CURSOR' | 'RESYNC_LOOP', message: string, cause?: unknown): void {
     this.#to.report(new SubscriberError(code, message, { retrying: true, cause }))
   }
 }

@@ -24,6 +24,7 @@
  * - `INVALID_FRAME`: one frame could not be read, and was skipped
  * - `INVALID_CURSOR`: an `id:` that no header can carry. If the stream is cut before the next good one, a resync follows
  * - `HANDLER_FAILED`: a handler threw or rejected; what it threw is the `cause`
+ * - `RESYNC_LOOP`: one resync follows the other; they are told ever more rarely
  * - `RESYNC_UNHEARD`: a resync, and nobody has called `onResync`: what is shown may be old
  *
  * `INVALID_OPTION` is thrown at construction, or by `connect()` for an address that is relative to nothing.
@@ -51,6 +52,7 @@ export type SubscriberErrorCode =
   | 'INVALID_FRAME'
   | 'INVALID_CURSOR'
   | 'HANDLER_FAILED'
+  | 'RESYNC_LOOP'
   | 'RESYNC_UNHEARD'
   | 'INVALID_OPTION'
 

@@ -18,17 +18,25 @@ export class Listeners<Value> {
   /**
    * Tells those who listen now, as long as `valid` holds. What a listener throws, or rejects with, goes to `onError`; the rest still hear.
    * One that another takes out meanwhile is not told any more.
+   *
+   * @returns what is left to wait for; it never rejects. Nothing where no listener is async
    */
-  tell(value: Value, onError: (error: unknown) => void, valid: () => boolean = () => true): void {
+  tell(
+    value: Value,
+    onError: (error: unknown) => void,
+    valid: () => boolean = () => true,
+  ): Promise<unknown> | undefined {
+    const running: Promise<unknown>[] = []
     for (const listener of [...this.#all]) {
-      if (!valid()) return
+      if (!valid()) break
       if (!this.#all.has(listener)) continue
       try {
         const result = listener(value)
-        if (result instanceof Promise) result.catch(onError)
+        if (result instanceof Promise) running.push(result.catch(onError))
       } catch (error) {
         onError(error)
       }
     }
+    return running.length > 0 ? Promise.all(running) : undefined
   }
 }

@@ -1,5 +1,8 @@
-/** What a UI shows. */
-export type ConnectionState = 'connecting' | 'connected' | 'reconnecting' | 'disconnected'
+/**
+ * What a UI shows. `resyncing`: the stream is live, and events wait while async `onResync` handlers load the data again, or while it is too
+ * soon for the next resync.
+ */
+export type ConnectionState = 'connecting' | 'connected' | 'reconnecting' | 'resyncing' | 'disconnected'
 
 /**
  * Why nothing runs. The stream is open only while there is no reason at all, so that each can come and go by itself, and none brings back

@@ -40,6 +40,10 @@ export interface SubscriberOptions {
    * cursor is kept: when the page is looked at again, what was missed is replayed, or a resync is told.
    */
   hidden?: 'keep' | 'close' | { readonly closeAfterMs: number } | undefined
+  /**
+   * How long `onResync` handlers that return a promise may take, in milliseconds, before events go on without them. Default 30,000.
+   */
+  resyncTimeoutMs?: number | undefined
   /** Instead of the global `fetch`. */
   fetch?: Fetch | undefined
 }
@@ -48,16 +52,19 @@ export interface SubscriberOptions {
 export interface Settings extends SubscriberOptions {
   readonly address: string
   readonly maxEventBytes: number
+  readonly resyncTimeoutMs: number
 }
 
 const DEFAULT_MAX_EVENT_BYTES = 1_048_576
+const DEFAULT_RESYNC_TIMEOUT_MS = 30_000
 const ABSOLUTE = /^[a-z][a-z0-9+.-]*:/i
 /** What a header carries unharmed. */
 const PRINTABLE = /^[!-~](?:[ -~]*[!-~])?$/
 
 /** @throws SubscriberError `INVALID_OPTION`; ProtocolError `INVALID_PROJECT_ID`, `INVALID_CHANNEL` */
 export function checkOptions(url: string | URL, options: SubscriberOptions): Settings {
-  const { projectId, channels, headers, since, fetch, maxEventBytes = DEFAULT_MAX_EVENT_BYTES } = options
+  const { projectId, channels, headers, since, fetch } = options
+  const { maxEventBytes = DEFAULT_MAX_EVENT_BYTES, resyncTimeoutMs = DEFAULT_RESYNC_TIMEOUT_MS } = options
   const address = typeof url === 'string' ? url : String(url ?? '')
   if (address === '') refuse('url', url, "the address of the stream, such as '/api/events/stream'")
   if (projectId !== undefined) assertProjectId(projectId)
@@ -73,12 +80,13 @@ export function checkOptions(url: string | URL, options: SubscriberOptions): Set
   if (!Number.isSafeInteger(maxEventBytes) || maxEventBytes < 1024) {
     refuse('maxEventBytes', maxEventBytes, 'a whole number of bytes, 1024 or more')
   }
+  if (!(resyncTimeoutMs > 0)) refuse('resyncTimeoutMs', resyncTimeoutMs, 'a number of milliseconds over 0')
   if (!isHiddenChoice(options.hidden)) {
     refuse('hidden', options.hidden, "'keep', 'close' or { closeAfterMs }, which is 0 or more")
   }
   if (fetch !== undefined && typeof fetch !== 'function') refuse('fetch', fetch, 'a function like the global fetch')
   const query = channels && `channels=${encodeURIComponent([...new Set(channels)].join(','))}`
-  return { ...options, address: query ? withQuery(address, query) : address, maxEventBytes }
+  return { ...options, address: query ? withQuery(address, query) : address, maxEventBytes, resyncTimeoutMs }
 }
 
 /**

@@ -56,7 +56,7 @@ export class EventSubscriber<Definitions extends EventDefinitions = EventDefinit
     this.#settings = checkOptions(url, options)
     const { clock = systemClock, random = Math.random, wakes = pageWakes, page = browserPage } = ports
     const report = (error: SubscriberError) => this.#report(error)
-    const delivery = new Delivery(this.#settings, {
+    const delivery = new Delivery(this.#settings, clock, {
       live: (heartbeatMs) => connection.live(heartbeatMs),
       closing: (reason) => connection.closing(reason),
       broken: (error) => connection.broken(error),
@@ -65,6 +65,7 @@ export class EventSubscriber<Definitions extends EventDefinitions = EventDefinit
         this.#handlers.dispatch(event, this.#handlerFailed)
       },
       resync: (reason) => this.#resync({ reason }),
+      moved: () => this.#moved(),
       report,
     })
     const connection = new Connection(this.#settings, { clock, random, wakes, page }, delivery, {
@@ -78,7 +79,8 @@ export class EventSubscriber<Definitions extends EventDefinitions = EventDefinit
 
   /** Where the connection is. `connected` only once the server has said so, and a resync, if one is due, was told. */
   get state(): ConnectionState {
-    return this.#connection.state
+    const { state } = this.#connection
+    return state === 'connected' && this.#delivery.resyncing ? 'resyncing' : state
   }
 
   /** The place up to which handlers have been given everything: `since` for another subscriber. None before the first stream. */
@@ -99,7 +101,8 @@ export class EventSubscriber<Definitions extends EventDefinitions = EventDefinit
    * const { state, nextRetryAt } = useSyncExternalStore((changed) => updates.onChange(changed), () => updates.getSnapshot())
    */
   getSnapshot(): ConnectionSnapshot {
-    const { state, attempt, nextRetryAt, error } = this.#connection
+    const { state } = this
+    const { attempt, nextRetryAt, error } = this.#connection
     return this.#snapshots.take({ state, attempt, nextRetryAt, lastEventAt: this.#lastEventAt, error, role: 'single' })
   }
 
@@ -181,7 +184,14 @@ export class EventSubscriber<Definitions extends EventDefinitions = EventDefinit
     return this.#handlers.addType(typePattern, handler as (event: ProjectEvent) => void)
   }
 
-  /** Calls the handler when events may have been missed: load the data again. It comes before any later event, and once for each such gap. */
+  /**
+   * Calls the handler when events may have been missed: load the data again. It comes before any later event, and once for each such gap.
+   *
+   * Where the handler returns a promise, the state is `resyncing` until it settles, or until `resyncTimeoutMs` has passed, and events wait.
+   * They come after it, so that rows which compare versions (`applyEntityEvent` does) end up right. If more come than may be held back
+   * (10,000, or `maxEventBytes`), they are dropped, and one more resync follows. A resync less than 2 s after the one before waits, for
+   * longer each time; those that come meanwhile are one with it.
+   */
   onResync(handler: (resync: ResyncData) => void): Unsubscribe {
     return this.#resyncListeners.add(handler)
   }
@@ -200,21 +210,20 @@ export class EventSubscriber<Definitions extends EventDefinitions = EventDefinit
     const snapshot = this.getSnapshot()
     if (snapshot !== this.#toldSnapshot) {
       this.#toldSnapshot = snapshot
-      this.#changeListeners.tell(snapshot, this.#handlerFailed, () => this.#toldSnapshot === snapshot)
+      void this.#changeListeners.tell(snapshot, this.#handlerFailed, () => this.#toldSnapshot === snapshot)
     }
     const { state } = this
     if (state === this.#told) return
     this.#told = state
     // A listener may connect or close: then the others hear only of where that led.
-    this.#stateListeners.tell(state, this.#handlerFailed, () => this.#told === state)
+    void this.#stateListeners.tell(state, this.#handlerFailed, () => this.#told === state)
   }
 
-  #resync(resync: ResyncData): void {
-    if (this.#resyncListeners.size > 0) this.#resyncListeners.tell(resync, this.#handlerFailed)
-    else {
-      const message = `events may have been missed (${resync.reason}); load the data again in an onResync handler`
-      this.#report(new SubscriberError('RESYNC_UNHEARD', message, { retrying: true }))
-    }
+  #resync(resync: ResyncData): Promise<unknown> | undefined {
+    if (this.#resyncListeners.size > 0) return this.#resyncListeners.tell(resync, this.#handlerFailed)
+    const message = `events may have been missed (${resync.reason}); load the data again in an onResync handler`
+    this.#report(new SubscriberError('RESYNC_UNHEARD', message, { retrying: true }))
+    return undefined
   }
 
   readonly #handlerFailed = (cause: unknown): void => {
@@ -225,7 +234,7 @@ export class EventSubscriber<Definitions extends EventDefinitions = EventDefinit
 
   #report(error: SubscriberError): void {
     if (this.#errorListeners.size > 0) {
-      this.#errorListeners.tell(error, (thrown) => globalThis.console?.error(thrown))
+      void this.#errorListeners.tell(error, (thrown) => globalThis.console?.error(thrown))
     } else if (!this.#logged.has(error.code)) {
       this.#logged.add(error.code)
       globalThis.console?.error(error)

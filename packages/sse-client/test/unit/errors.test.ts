@@ -36,7 +36,8 @@ test('[S8] a handler that rejects is reported, and leaves no rejection behind', 
     throw cause
   })
   await page.open(connected({ id: at(0) }), updated('a', at(1)), resync('overflow', at(2)))
-  expect(page.errors).toMatchObject(Array(4).fill({ code: 'HANDLER_FAILED', cause }))
+  expect(page.errors).toMatchObject(Array(6).fill({ code: 'HANDLER_FAILED', cause }))
+  expect(page.states).toEqual(['connecting', 'connected', 'resyncing', 'connected'])
 })
 
 test('[S8] handlers of state and resync that throw do not keep the others from hearing', async () => {

@@ -32,6 +32,7 @@ test('[D4] it is no way past a resync that was promised', async () => {
   const page = openPage({ since: at(1) })
   await page.open(connected({ resume: 'resync' }), idOnly(9))
   expect([page.resyncs, page.subscriber.cursor]).toEqual([['bad-cursor'], at(9)])
+  await page.clock.advance(2_000)
   await page.send(page.network.last, resync('expired', at(10)))
   expect(page.resyncs).toEqual(['bad-cursor', 'expired'])
 })

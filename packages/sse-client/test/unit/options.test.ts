@@ -26,6 +26,7 @@ test.each<[string, Record<string, unknown>, string, RegExp]>([
   ['hidden is no choice', { hidden: 'never' }, 'INVALID_OPTION', /closeAfterMs/],
   ['hidden is null', { hidden: null }, 'INVALID_OPTION', /closeAfterMs/],
   ['hidden has a negative time', { hidden: { closeAfterMs: -1 } }, 'INVALID_OPTION', /closeAfterMs/],
+  ['resyncTimeoutMs is 0', { resyncTimeoutMs: 0 }, 'INVALID_OPTION', /milliseconds/],
   ['fetch is no function', { fetch: {} }, 'INVALID_OPTION', /fetch/],
 ])('[N11] %s: refused at construction, with the fix', (_, options, code, message) => {
   const make = () => new EventSubscriber(URL_, options as SubscriberOptions)

@@ -18,6 +18,7 @@ test('[D4] a server that goes on live without a cursor has not honoured ours eit
   const page = openPage({ since: at(41) })
   const stream = await page.open(connected({ resume: 'live' }))
   expect(page.resyncs).toEqual(['bad-cursor'])
+  await page.clock.advance(2_000)
   stream.end()
   const next = await page.reopen(connected({ resume: 'live' }))
   expect(next.header('last-event-id')).toBeUndefined()
@@ -81,7 +82,11 @@ test('[W16] a resync in the middle of a stream keeps the connection and moves th
 test('[D4] a resync whose reason cannot be read is a resync', async () => {
   const page = openPage()
   const frame = (data: string) => `event: resync\nid: ${at(5)}\ndata: ${data}\n\n`
-  await page.open(connected({ id: at(0) }), frame('{"reason":"from the future"}'), frame('not JSON'), frame('null'))
+  const stream = await page.open(connected({ id: at(0) }))
+  for (const data of ['{"reason":"from the future"}', 'not JSON', 'null']) {
+    await page.send(stream, frame(data))
+    await page.clock.advance(10_000)
+  }
   expect(page.resyncs).toEqual(['bad-cursor', 'bad-cursor', 'bad-cursor'])
 })
 
