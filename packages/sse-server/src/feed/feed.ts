@@ -120,11 +120,13 @@ export class Feed implements LogListener {
     const cursor = parseCursor(text)
     if (!cursor) return () => broken('bad-cursor')
     const { epoch, offset } = cursor
-    let expired = false
-    if (epoch === this.#epoch && offset < this.#window.first - 1) {
+    let gap: ResyncReason | undefined
+    // What is ahead of this process may be what another instance has told already: only the log knows.
+    if (epoch === this.#epoch && !this.#window.reaches(offset)) {
       this.#locating++
       try {
-        expired = 'gap' in (await this.#readLog(offset, 1))
+        const page = await this.#readLog(offset, 1)
+        if ('gap' in page) gap = page.gap
       } finally {
         this.#locating--
         this.idleSince = this.clock.monotonic()
@@ -132,8 +134,7 @@ export class Feed implements LogListener {
     }
     return () => {
       if (epoch !== this.#epoch) return broken('epoch')
-      if (offset > this.head) return broken('ahead')
-      return expired ? broken('expired') : { offset, lagging: offset < this.head, resync: undefined }
+      return gap ? broken(gap) : { offset, lagging: offset < this.head, resync: undefined }
     }
   }
 
