@@ -102,6 +102,10 @@ export function readOptions(options: EventHubOptions): HubSettings {
     if (!KNOWN.has(name)) throw invalid(`${name} is not an option of EventHub; there are ${[...KNOWN].join(', ')}`)
   }
   const maxEventBytes = whole('maxEventBytes', options.maxEventBytes ?? 65_536, 256, 16_777_216)
+  const { name = '', maxRecordBytes = Number.POSITIVE_INFINITY } = options.adapter?.manifest ?? {}
+  if (maxEventBytes > maxRecordBytes) {
+    throw invalid(`maxEventBytes is ${maxEventBytes}; the ${name} adapter takes at most ${maxRecordBytes}`)
+  }
   const { ageMs = 300_000, events = 1_000, bytes = 1_048_576, ...rest } = options.retention ?? {}
   for (const name of Object.keys(rest))
     throw invalid(`retention.${name} is not an option; there are ageMs, events, bytes`)
