@@ -80,10 +80,10 @@ export function bindQueryClient<Definitions extends EventDefinitions, const Type
   const flush = () => {
     const queries = new Set(stale)
     stale.clear()
-    flushTimer = undefined
+    flushTimer = clearTimeout(flushTimer) as undefined
     // What somebody has begun to load since is new enough, and not loaded twice.
     const predicate = (query: Query) => queries.has(query)
-    queryClient.invalidateQueries({ predicate }, { cancelRefetch: false }).catch(() => {})
+    return queryClient.invalidateQueries({ predicate }, { cancelRefetch: false }).catch(() => {})
   }
   const sweep = () => cache.getAll().forEach(invalidate)
 
@@ -141,7 +141,11 @@ export function bindQueryClient<Definitions extends EventDefinitions, const Type
       subscriber.subscribe(pattern as PatternOf<Definitions>, apply(rules) as () => void),
     ),
     ...Object.entries(map.types ?? {}).map(([type, rules]) => subscriber.on(type, apply(rules) as () => void)),
-    subscriber.onResync(sweep),
+    // The subscriber waits for it, so that nobody is told that all is well before the rows are there.
+    subscriber.onResync(() => {
+      sweep()
+      return flush()
+    }),
     subscriber.onChange(watch),
     cache.subscribe((event) => {
       if (event.type === 'removed') waiting.delete(event.query.queryHash)
