@@ -30,7 +30,7 @@ describe('clients that never read', () => {
     return performance.now() - startedAt
   }
 
-  it('[S2] [D6] cost the server less than 0.2 MB each, are closed, and hold up nobody: 25 MB for each of 200, of whom 50 never read', async () => {
+  it('[S2 D6] cost the server less than 0.2 MB each, are closed, and hold up nobody: 25 MB for each of 200, of whom 50 never read', async () => {
     const options = { limits: false, stallTimeoutMs: 600_000 }
     const { port } = await server.ask<ServerFigures>({ do: 'start', options })
     await swarm.ask({ do: 'open', port, count: READING })

@@ -14,7 +14,7 @@ describe('a thousand connections', () => {
   }, 60_000)
   afterAll(() => Promise.all([server?.stop(), swarm?.stop()]))
 
-  it('[D1] [D2] in one process all get a thousand events each, in order, none twice; after them nothing is left', async () => {
+  it('[D1 D2] in one process all get a thousand events each, in order, none twice; after them nothing is left', async () => {
     const before = await server.ask<ServerFigures>({ do: 'start', options: { limits: false } })
     const { port } = before
     await swarm.ask<SwarmReport>({ do: 'open', port, count: CONNECTIONS })

@@ -194,11 +194,42 @@ describe('the end of a grant', () => {
     const stream = await open(hub, expiring(5_000, clock), { lastEventId: cursor })
     await clock.settle()
     expect(log.calls.read).toBe(reads + 2)
-    await clock.freeze(5_500)
+    // The answer is what the process sees first when it goes on, before any timer.
     log.release()
-    await clock.advance(2_000)
+    await clock.freeze(5_500)
     expect(stream.events).toEqual([])
     expect(stream.closing).toBe('expired')
+    await hub.close()
+  })
+
+  it('[S5] a grant that ends while the log is being opened opens no stream: 401', async () => {
+    const clock = new VirtualClock()
+    const log = new GatedLog(clock)
+    const { hub } = testHub({ adapter: log, ports: { clock } })
+    log.holds = (call) => call === 'open'
+    const { stream, done } = ask(hub, expiring(5_000, clock))
+    await clock.advance(6_000)
+    log.release()
+    await done
+    expect([stream.status, stream.code]).toEqual([401, 'UNAUTHORIZED'])
+    expect(hub.stats().opened).toBe(0)
+    await hub.close()
+  })
+
+  it('[C9] a client that leaves while the log is being opened leaves nothing behind', async () => {
+    const clock = new VirtualClock()
+    const log = new GatedLog(clock)
+    const { hub } = testHub({ adapter: log, ports: { clock } })
+    log.holds = (call) => call === 'open'
+    const { stream, done } = ask(hub, { projectId: 'p1' })
+    await clock.settle()
+    stream.leave()
+    log.release()
+    await done
+    expect(stream.status).toBe(0)
+    expect(hub.stats()).toMatchObject({ connections: 0, opened: 0, writes: 0 })
+    await clock.advance(62_000)
+    expect(clock.timers).toBe(0)
     await hub.close()
   })
 

@@ -70,6 +70,7 @@ describe('listen', () => {
     stop()
     let called = 0
     hub.listen({ projectId: 'p1' }, () => void called++)()
+    await clock.settle()
     await project.updated('document', 'after')
     await clock.settle()
     expect(names(events)).toEqual(['entity.updated before'])
