@@ -22,10 +22,22 @@ export async function startC(): Promise<RunningServer> {
   const lines = createInterface(child.stdout)[Symbol.asyncIterator]()
   const next = async () => String((await lines.next()).value)
   const port = Number((await next()).split(' ')[1])
+  let allowed = 0
+  const allow = (turns: number, events: number) => {
+    allowed = turns
+    child.stdin.write(`allow ${turns} ${events} ${FRAME_BYTES}\n`)
+  }
   return {
     port,
-    allow: (turns, events) => void child.stdin.write(`allow ${turns} ${events} ${FRAME_BYTES}\n`),
-    pace: () => Promise.reject(new Error('the C program is not paced')),
+    allow,
+    async pace(everyMs, count) {
+      for (let i = 0; i < count; i++) {
+        allow(allowed + 1, 1)
+        await new Promise((resolve) => setTimeout(resolve, everyMs))
+      }
+      // Its numbers are its turns as long as each has one event.
+      return allowed
+    },
     async usage() {
       child.stdin.write('cpu\n')
       const [, user, system] = (await next()).split(' ')

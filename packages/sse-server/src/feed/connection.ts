@@ -36,6 +36,11 @@ export interface ConnectionObserver {
   failed(connection: Connection, error: unknown): void
 }
 
+/** Where heartbeats come from: readers at one cursor share theirs. */
+export interface BeatFrames {
+  frame(cursor: string | undefined): Chunk
+}
+
 /** After the last frame a peer has this long to take it, in milliseconds. */
 const END_GRACE_MS = 5_000
 /** `reauthorize` may take this long, in milliseconds: whoever cannot be asked about is not shown more. */
@@ -48,6 +53,7 @@ const REAUTHORIZE_TIMEOUT_MS = 10_000
 export class Connection implements Reader, SinkListener {
   readonly view: View
   readonly openedAt: number
+  readonly #expiresAt: number
   /** The last offset that was written. */
   offset: number
   /** Behind the head: pages are conflated until it has caught up. */
@@ -77,6 +83,7 @@ export class Connection implements Reader, SinkListener {
   ) {
     this.view = feed.enter(this, grant.channels)
     this.openedAt = feed.clock.monotonic()
+    this.#expiresAt = grant.expiresAt
     this.offset = start.offset
     this.lagging = start.lagging
     this.#resync = start.resync
@@ -163,11 +170,11 @@ export class Connection implements Reader, SinkListener {
   }
 
   /** Writes a heartbeat, unless something else is on its way or the socket is full. Whether it may be open is asked in any case. */
-  beat(frame: (id: string | undefined) => Chunk): void {
+  beat(frames: BeatFrames): void {
     if (this.#ended || this.#askedAt !== undefined) return
     const { reauthorize } = this.grant
     if (!reauthorize) {
-      this.#writeBeat(frame)
+      this.#writeBeat(frames)
       return
     }
     this.#askedAt = this.feed.clock.monotonic()
@@ -181,7 +188,7 @@ export class Connection implements Reader, SinkListener {
         this.observer.failed(this, error)
       }
       this.#askedAt = undefined
-      if (allowed) this.#writeBeat(frame)
+      if (allowed) this.#writeBeat(frames)
       // Not knowing is not a no: the client may come back and ask `authorize` again.
       else this.close(failed ? 'expired' : 'revoked')
     })()
@@ -249,8 +256,7 @@ export class Connection implements Reader, SinkListener {
   }
 
   get #expired(): boolean {
-    const { expiresAt } = this.grant
-    return expiresAt !== Number.POSITIVE_INFINITY && this.feed.clock.monotonic() >= expiresAt
+    return this.#expiresAt !== Number.POSITIVE_INFINITY && this.feed.clock.monotonic() >= this.#expiresAt
   }
 
   #take(page: Page | Gap): void {
@@ -294,14 +300,14 @@ export class Connection implements Reader, SinkListener {
     )
   }
 
-  #writeBeat(frame: (id: string | undefined) => Chunk): void {
+  #writeBeat(frames: BeatFrames): void {
     if (this.#ended || this.#full || this.#expired) return
     const atHead = this.offset === this.feed.head && !this.#resync
-    this.#write(frame(atHead ? this.feed.cursor : undefined))
+    this.#write(frames.frame(atHead ? this.feed.cursor : undefined))
   }
 
   #write(chunk: Chunk): void {
-    this.observer.wrote(chunk.bytes.length)
+    this.observer.wrote(chunk.byteLength)
     try {
       if (this.sink.write(chunk)) return
     } catch (error) {

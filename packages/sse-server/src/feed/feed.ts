@@ -4,6 +4,7 @@ import type { Clock } from '../seams/ports'
 import { RetentionWindow } from '../seams/window'
 import { encodeConflated, encodeEntries, type FeedEntry, takePage, toChunk } from './page'
 import type { Reader, Start } from './reader'
+import type { Rounds } from './rounds'
 import { type Page, View } from './view'
 
 /** Entries that one `read` of the adapter asks for: more than a page of small events. */
@@ -31,10 +32,12 @@ export class Feed implements LogListener {
   /** When the last reader left, by the monotonic clock. */
   idleSince: number
   #epoch = ''
+  /** The head's cursor, and the offset that it was written for. */
+  #cursor = ''
+  #cursorAt = -1
   #window: RetentionWindow<FeedEntry>
   #log: OpenLog | undefined
   readonly #views = new Map<string, View>()
-  #flushing = false
   /** What came since connections were last written to. */
   #unsentEvents = 0
   #unsentBytes = 0
@@ -48,6 +51,7 @@ export class Feed implements LogListener {
     readonly adapter: Adapter,
     readonly retention: Retention,
     readonly clock: Clock,
+    readonly rounds: Rounds,
   ) {
     this.#window = new RetentionWindow<FeedEntry>(retention, 0)
     this.idleSince = clock.monotonic()
@@ -78,7 +82,12 @@ export class Feed implements LogListener {
   }
 
   get cursor(): string {
-    return formatCursor(this.#epoch, this.head)
+    const { head } = this
+    if (this.#cursorAt !== head) {
+      this.#cursor = formatCursor(this.#epoch, head)
+      this.#cursorAt = head
+    }
+    return this.#cursor
   }
 
   get bytes(): number {
@@ -155,7 +164,7 @@ export class Feed implements LogListener {
       this.#window.push({ offset, record, frame: undefined }, now)
       for (const listener of this.listeners) listener.entry({ offset, record })
     }
-    this.#schedule()
+    this.rounds.join(this.#flush)
   }
 
   doubt(head: Cursor, reason: Extract<ResyncReason, 'epoch' | 'broker-gap'>): void {
@@ -166,7 +175,7 @@ export class Feed implements LogListener {
     this.#restart(head)
     for (const connection of this.connections) connection.resync(reason)
     for (const listener of this.listeners) listener.resync(reason)
-    this.#schedule()
+    this.rounds.join(this.#flush)
   }
 
   /** Lets go of events that are too old, and of pages that were made of them. */
@@ -227,21 +236,12 @@ export class Feed implements LogListener {
 
   #restart(head: Cursor): void {
     this.#epoch = head.epoch
+    this.#cursorAt = -1
     this.#window = new RetentionWindow<FeedEntry>(this.retention, head.offset)
     for (const view of this.#views.values()) view.forget()
   }
 
-  /** All that is published in one turn of the event loop goes out together. */
-  #schedule(): void {
-    if (this.#flushing) return
-    this.#flushing = true
-    this.clock.defer(() => {
-      this.#flushing = false
-      this.#flush()
-    })
-  }
-
-  #flush(): void {
+  readonly #flush = (): void => {
     this.#unsentEvents = 0
     this.#unsentBytes = 0
     for (const view of this.#views.values()) view.forget()

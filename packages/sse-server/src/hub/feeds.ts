@@ -1,4 +1,5 @@
 import { Feed } from '../feed/feed'
+import type { Rounds } from '../feed/rounds'
 import type { Adapter, Retention } from '../seams/adapter'
 import type { Clock } from '../seams/ports'
 
@@ -15,6 +16,7 @@ export class Feeds {
     readonly adapter: Adapter,
     readonly retention: Retention,
     readonly clock: Clock,
+    readonly rounds: Rounds,
     /** A feed was opened: there is something to look after. */
     readonly opened: () => void,
   ) {}
@@ -65,7 +67,7 @@ export class Feeds {
   }
 
   async #make(projectId: string): Promise<Feed> {
-    const feed = new Feed(projectId, this.adapter, this.retention, this.clock)
+    const feed = new Feed(projectId, this.adapter, this.retention, this.clock, this.rounds)
     await feed.open()
     if (this.#closed) feed.close()
     else this.#open.set(projectId, feed)

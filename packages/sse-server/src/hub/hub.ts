@@ -13,6 +13,7 @@ import {
 } from '@entitycast/sse-protocol'
 import { Connection, type ConnectionFilter, type ConnectionObserver } from '../feed/connection'
 import type { Feed } from '../feed/feed'
+import { Rounds } from '../feed/rounds'
 import { type ConnectionInfo, connectionInfo, Registry } from '../registry/registry'
 import type { Adapter, AdapterStatus } from '../seams/adapter'
 import type { Ports } from '../seams/ports'
@@ -68,13 +69,14 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
     this.#madeAt = clock.monotonic()
     adapter.start(this.#settings.retention)
     this.#publisher = new Publisher(adapter, this.#settings, options.events, clock)
-    this.#pace = new Pace(clock)
-    this.#feeds = new Feeds(adapter, this.#settings.retention, clock, () => this.#caretaker.wake())
+    const rounds = new Rounds(clock)
+    this.#pace = new Pace(rounds)
+    this.#feeds = new Feeds(adapter, this.#settings.retention, clock, rounds, () => this.#caretaker.wake())
     this.#heartbeats = new Heartbeats(this.#settings.heartbeat, () => clock.now())
     this.#admission = new Admission(this.#settings.limits, this.#registry, this.#ports)
     this.#caretaker = new Caretaker(clock, this.#settings.heartbeatIntervalMs, this.#settings.stallTimeoutMs, {
       connections: () => [...this.#registry, ...this.#leaving],
-      beat: (connection) => connection.beat((cursor) => this.#heartbeats.frame(cursor)),
+      beat: (connection) => connection.beat(this.#heartbeats),
       tidy: (now) => this.#tidy(now),
     })
   }

@@ -34,6 +34,14 @@ const STREAM_HEADERS = {
   'x-content-type-options': 'nosniff',
 }
 
+/** What a query asks for. */
+interface Query {
+  readonly channels: string[] | undefined
+  readonly lastEventId: string | undefined
+}
+
+const NO_QUERY: Query = { channels: undefined, lastEventId: undefined }
+
 const CREDENTIALS = ['token', 'access_token', 'jwt', 'authorization', 'api_key']
 
 /**
@@ -91,7 +99,7 @@ export async function serveStream<Source>(
 }
 
 /** @throws HubError `METHOD_NOT_ALLOWED`, `NOT_ACCEPTABLE`, `CREDENTIALS_IN_URL`, `BAD_REQUEST` */
-function readQuery(request: StreamRequest): { channels: string[] | undefined; lastEventId: string | undefined } {
+function readQuery(request: StreamRequest): Query {
   if (request.method !== 'GET' && request.method !== 'HEAD') {
     throw new HubError('METHOD_NOT_ALLOWED', `${quote(request.method)} is not allowed here; open the stream with GET`)
   }
@@ -100,6 +108,7 @@ function readQuery(request: StreamRequest): { channels: string[] | undefined; la
     throw new HubError('NOT_ACCEPTABLE', `Accept is ${quote(accept)}; this is text/event-stream`)
   }
   const searchParams = queryOf(request.url)
+  if (!searchParams) return NO_QUERY
   for (const name of CREDENTIALS) {
     if (searchParams.has(name))
       throw new HubError(
@@ -119,9 +128,9 @@ function readQuery(request: StreamRequest): { channels: string[] | undefined; la
 }
 
 /** A request line may hold anything: what cannot be read as an address is the client's mistake. */
-function queryOf(url: string): URLSearchParams {
+function queryOf(url: string): URLSearchParams | undefined {
   const at = url.indexOf('?')
-  return new URLSearchParams(at < 0 ? '' : url.slice(at + 1).replace(/#.*$/, ''))
+  return at < 0 ? undefined : new URLSearchParams(url.slice(at + 1).replace(/#.*$/, ''))
 }
 
 /** How a client writes a project id that a header cannot carry. */
@@ -133,22 +142,29 @@ function encoded(projectId: string): string | undefined {
   }
 }
 
-async function authorize<Source>(
+/** What the application answers, if it does so in time. An answer that is here at once needs no timer. */
+function authorize<Source>(
   hub: Hub,
   options: EventStreamOptions<Source>,
   source: Source,
-): Promise<Grant | null | undefined> {
-  let cancel = () => {}
-  const late = new Promise<never>((_, reject) => {
-    cancel = hub.clock.after(AUTHORIZE_TIMEOUT_MS, () =>
+): ReturnType<EventStreamOptions<Source>['authorize']> {
+  const answer = options.authorize(source)
+  if (typeof (answer as Partial<Promise<unknown>> | null | undefined)?.then !== 'function') return answer
+  return new Promise((resolve, reject) => {
+    const cancel = hub.clock.after(AUTHORIZE_TIMEOUT_MS, () =>
       reject(new HubError('UNAVAILABLE', 'Authorization took too long', { retryAfterMs: 5_000 })),
     )
+    Promise.resolve(answer).then(
+      (grant) => {
+        cancel()
+        resolve(grant)
+      },
+      (error) => {
+        cancel()
+        reject(error)
+      },
+    )
   })
-  try {
-    return await Promise.race([options.authorize(source), late])
-  } finally {
-    cancel()
-  }
 }
 
 /** Errors carry a code and a status of ours, or tell the client nothing. */

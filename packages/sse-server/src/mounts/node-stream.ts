@@ -77,12 +77,16 @@ export class NodeStream implements StreamResponse, Sink {
     if (this.gone) return this
     this.#opened = true
     const res = this.#res
+    const { socket } = res
+    if (this.#http1 && socket) {
+      // The headers and what is said in this turn are one write to the system.
+      socket.cork?.()
+      process.nextTick(uncork, socket)
+      socket.setNoDelay?.(true)
+      socket.setKeepAlive?.(true, 30_000)
+    }
     this.#head(200, headers)
     res.flushHeaders()
-    if (this.#http1) {
-      res.socket?.setNoDelay?.(true)
-      res.socket?.setKeepAlive?.(true, 30_000)
-    }
     // compression() and its like put a `flush` on the response itself; one that all responses inherit would be another thing.
     const flush = Object.hasOwn(res, 'flush') ? (res as { flush?: unknown }).flush : undefined
     if (typeof flush === 'function') this.#flush = () => flush.call(res)
@@ -165,6 +169,10 @@ export class NodeStream implements StreamResponse, Sink {
   }
 
   readonly #onError = (): void => this.destroy()
+}
+
+function uncork(socket: Duplex): void {
+  socket.uncork?.()
 }
 
 /**

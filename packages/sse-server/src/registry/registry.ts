@@ -19,7 +19,10 @@ export type LimitName = 'perUser' | 'perIp' | 'perProject' | 'perProcess'
 /** Every open connection of the process, by id, and how many each project, user and address has. */
 export class Registry {
   readonly #byId = new Map<string, Connection>()
-  readonly #counts = new Map<string, number>()
+  readonly #perProject = new Map<string, number>()
+  readonly #perIp = new Map<string, number>()
+  /** By project, then by user. */
+  readonly #perUser = new Map<string, Map<string, number>>()
 
   get size(): number {
     return this.#byId.size
@@ -27,17 +30,13 @@ export class Registry {
 
   add(connection: Connection): void {
     this.#byId.set(connection.id, connection)
-    for (const key of keysOf(connection)) this.#counts.set(key, (this.#counts.get(key) ?? 0) + 1)
+    this.#count(connection, 1)
   }
 
   /** Called once for each connection that was added, when its end begins: one that is on its way out no longer counts. */
   remove(connection: Connection): void {
     if (!this.#byId.delete(connection.id)) return
-    for (const key of keysOf(connection)) {
-      const count = (this.#counts.get(key) ?? 0) - 1
-      if (count > 0) this.#counts.set(key, count)
-      else this.#counts.delete(key)
-    }
+    this.#count(connection, -1)
   }
 
   get(connectionId: string): Connection | undefined {
@@ -61,24 +60,31 @@ export class Registry {
   ): LimitName | undefined {
     const { projectId, userId, ip } = newcomer
     if (this.#byId.size >= limits.perProcess) return 'perProcess'
-    if ((this.#counts.get(projectKey(projectId)) ?? 0) >= limits.perProject) return 'perProject'
-    if (userId !== undefined && (this.#counts.get(userKey(projectId, userId)) ?? 0) >= limits.perUser) return 'perUser'
-    if (ip !== undefined && (this.#counts.get(ipKey(ip)) ?? 0) >= limits.perIp) return 'perIp'
+    if ((this.#perProject.get(projectId) ?? 0) >= limits.perProject) return 'perProject'
+    if (userId !== undefined && (this.#perUser.get(projectId)?.get(userId) ?? 0) >= limits.perUser) return 'perUser'
+    if (ip !== undefined && (this.#perIp.get(ip) ?? 0) >= limits.perIp) return 'perIp'
     return undefined
+  }
+
+  #count({ feed: { projectId }, userId, grant: { ip } }: Connection, by: 1 | -1): void {
+    count(this.#perProject, projectId, by)
+    if (ip !== undefined) count(this.#perIp, ip, by)
+    if (userId === undefined) return
+    let users = this.#perUser.get(projectId)
+    if (!users) {
+      users = new Map()
+      this.#perUser.set(projectId, users)
+    }
+    count(users, userId, by)
+    if (users.size === 0) this.#perUser.delete(projectId)
   }
 }
 
-function keysOf({ feed, userId, grant }: Connection): string[] {
-  const keys = [projectKey(feed.projectId)]
-  if (userId !== undefined) keys.push(userKey(feed.projectId, userId))
-  if (grant.ip !== undefined) keys.push(ipKey(grant.ip))
-  return keys
+function count(counts: Map<string, number>, key: string, by: 1 | -1): void {
+  const after = (counts.get(key) ?? 0) + by
+  if (after > 0) counts.set(key, after)
+  else counts.delete(key)
 }
-
-// Ids hold no control characters, so none can be chosen to read as another pair.
-const projectKey = (projectId: string) => `p\n${projectId}`
-const userKey = (projectId: string, userId: string) => `u\n${projectId}\n${userId}`
-const ipKey = (ip: string) => `i\n${ip}`
 
 /** What may be told of a connection; `now` is the monotonic clock's. */
 export function connectionInfo(connection: Connection, now: number): ConnectionInfo {

@@ -3,23 +3,23 @@
  * A writer takes the form that its kind of response wants.
  */
 export class Chunk {
-  #bytes: Buffer | undefined
+  /** Length of the text in UTF-8. */
+  readonly byteLength: number
   #framed: Buffer | undefined
+  #bytes: Buffer | undefined
 
-  constructor(readonly text: string) {}
-
-  /** The text in UTF-8. */
-  get bytes(): Buffer {
-    return (this.#bytes ??= Buffer.from(this.text))
+  constructor(readonly text: string) {
+    this.byteLength = Buffer.byteLength(text)
   }
 
-  /** The same as one chunk of `Transfer-Encoding: chunked` (RFC 9112, section 7.1), for a socket whose headers are out. */
+  /** The text as one chunk of `Transfer-Encoding: chunked` (RFC 9112, section 7.1), for a socket whose headers are out. */
   get framed(): Buffer {
-    return (this.#framed ??= Buffer.concat([
-      Buffer.from(`${this.bytes.length.toString(16)}\r\n`),
-      this.bytes,
-      Buffer.from('\r\n'),
-    ]))
+    return (this.#framed ??= Buffer.from(`${this.byteLength.toString(16)}\r\n${this.text}\r\n`))
+  }
+
+  /** The text in UTF-8: a part of the same memory. */
+  get bytes(): Buffer {
+    return (this.#bytes ??= this.framed.subarray(-this.byteLength - 2, -2))
   }
 }
 

@@ -110,13 +110,14 @@ describe('what is done for each event and each connection', () => {
     expect(hub.stats().writes).toBe(CONNECTIONS * 2)
   })
 
-  it('[D1] sixteen events of sixteen turns are sixteen writes for each connection', async () => {
+  it('[D1] sixteen events of sixteen turns are at most sixteen writes for each connection, and fewer where a round takes long', async () => {
     for (let n = 0; n < 16; n++) {
       await hub.project('p').updated('document', `turn${n}`)
       await new Promise((resolve) => setImmediate(resolve))
     }
     await everyoneHas('"id":"turn15"')
-    expect(writes).toBe(16 * CONNECTIONS)
+    expect(writes % CONNECTIONS).toBe(0)
+    expect(writes).toBeLessThanOrEqual(16 * CONNECTIONS)
     expect(encoded.frames).toBe(16)
   })
 
