@@ -10,6 +10,7 @@ export default defineConfig({
     nest: 'src/mounts/nest.ts',
     redis: 'src/adapters/redis.ts',
     conformance: 'src/conformance/index.ts',
+    testing: 'src/mounts/testing.ts',
   },
   format: ['esm', 'cjs'],
   dts: { compilerOptions: { ignoreDeprecations: '6.0' } },

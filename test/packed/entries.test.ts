@@ -56,6 +56,7 @@ const CASES: { name: string; dependencies: Record<string, string>; peers: string
       CLIENT,
       { specifier: '@entitycast/sse-server/node', exports: ['eventStream', 'eventStats', 'openStream'] },
       { specifier: '@entitycast/sse-server/fetch', exports: ['eventStream', 'eventStats'] },
+      { specifier: '@entitycast/sse-server/testing', exports: ['connect', 'TestClientError'] },
       { specifier: '@entitycast/sse-client/testing', exports: ['createFakeServer'] },
     ],
   },
