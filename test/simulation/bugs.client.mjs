@@ -28,8 +28,8 @@ export const CLIENT_BUGS = [
     edits: [
       {
         file: 'sse-client/src/subscriber/delivery.ts',
-        from: 'if (id === undefined || stream !== this.#stream) return\n    const page',
-        to: 'if (stream !== this.#stream) return\n    const page',
+        from: 'if (id === undefined || stream !== this.#stream) return\n    this.#release',
+        to: 'if (stream !== this.#stream) return\n    this.#release',
       },
     ],
   },
@@ -124,7 +124,7 @@ export const CLIENT_BUGS = [
   },
   {
     name: 'a resync moves the cursor, and nobody is told',
-    edits: [{ file: 'sse-client/src/subscriber/delivery.ts', from: 'if (reason) this.#to.resync(reason)', to: '' }],
+    edits: [{ file: 'sse-client/src/subscriber/delivery.ts', from: 'if (reason) this.#gate.ask(reason)', to: '' }],
   },
   {
     name: 'a handler that closes gets the rest of the page',

@@ -126,6 +126,7 @@ export class Delivery {
     this.#drop()
     this.#dropWaiting()
     this.#resyncTo = undefined
+    this.#owed ??= this.#gate.recall()
   }
 
   /** The connection is closed. A resync that was not told to the end is told again first. */

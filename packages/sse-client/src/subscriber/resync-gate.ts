@@ -52,6 +52,20 @@ export class ResyncGate {
     if (alone) this.#next(false)
   }
 
+  /** Takes back what has not been told yet: without a stream there is no place that it could be told for. Handlers that run, run on. */
+  recall(): ResyncReason | undefined {
+    const reason = this.#waiting
+    this.#waiting = undefined
+    if (reason && !this.#running) {
+      this.#cancel?.()
+      this.#cancel = undefined
+      // It has waited once, and will be asked for again.
+      this.#intervalMs = Math.max(this.#intervalMs / 2, MIN_INTERVAL_MS)
+      this.#delayed--
+    }
+    return reason
+  }
+
   /** Ends it without another word. The result is what must be told again before anything else is. */
   stop(): ResyncReason | undefined {
     const owed = this.#waiting ?? (this.#running && this.#told)

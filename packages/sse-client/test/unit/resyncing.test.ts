@@ -187,3 +187,19 @@ test('[D4] a storm of resyncs is told ever more rarely, and as an error; a quiet
   await page.clock.advance(2_000)
   expect(told.length).toBe(before + 2)
 })
+
+test('[D4] a resync that waits is told when there is a stream again, once, and moves the cursor only then', async () => {
+  const page = openPage({}, { random: () => 1 })
+  const stream = await page.open(connected({ id: at(0) }), resync('overflow', at(5)))
+  await page.send(stream, resync('expired', at(10)))
+  stream.end()
+  await page.settle()
+  // The time is over while there is no stream.
+  page.network.last.fail(new Error('down'))
+  const next = await page.next()
+  expect([page.resyncs, page.subscriber.cursor, next.header('last-event-id')]).toEqual([['overflow'], at(5), at(5)])
+  await page.clock.advance(5_000)
+  await page.send(next.stream(), connected({ id: at(5), resume: 'replayed' }), updated('a', at(11)))
+  expect(page.story.slice(-3)).toEqual(['resync:expired', 'connected', 'a'])
+  expect(page.resyncs).toEqual(['overflow', 'expired'])
+})
