@@ -17,6 +17,8 @@ const LARGE = 'x'.repeat(22_000)
 
 interface Publication {
   publish(hub: EventHub, n: number): Promise<string>
+  /** How a counterexample shows it. */
+  [fc.toStringMethod](): string
 }
 
 const where = fc.oneof(
@@ -35,20 +37,23 @@ const size = fc.constantFrom({}, {}, {}, { text: LARGE })
 function changeOf(id: string, version: number): { type: 'created' | 'updated' | 'deleted'; data: object | undefined } {
   if (version % 9 === 8) return { type: 'deleted', data: undefined }
   const fields = ['f0', 'f1', 'f2'].filter((_, bit) => (version * 7 + id.length) & (1 << bit))
-  const data = version % 6 === 5 ? undefined : Object.fromEntries(fields.map((field) => [field, `${id}@${version}`]))
+  const values = fields.map((field) => [field, `${id}@${version}`])
+  const data =
+    version % 6 === 5 ? undefined : { ...Object.fromEntries(values), ...(version % 4 === 2 && { text: LARGE }) }
   return { type: version % 9 === 1 ? 'created' : 'updated', data }
 }
 
 const versioned = fc
-  .record({ id: fc.constantFrom('v', 'vv'), version: fc.nat(20), where, size })
-  .map(({ id, version, where: { channel, audience }, size }): Publication => {
+  .record({ id: fc.constantFrom('v', 'vv'), version: fc.nat(20), where })
+  .map(({ id, version, where: { channel, audience } }): Publication => {
     const { type, data } = changeOf(id, version)
     const options = { channel, audience, version }
     return {
       publish: (hub) =>
         type === 'deleted'
           ? hub.project('p').deleted('row', id, options)
-          : hub.project('p')[type]('row', id, data && { ...data, ...size }, options),
+          : hub.project('p')[type]('row', id, data, options),
+      [fc.toStringMethod]: () => `${type} ${id}@${version} ${channel ?? ''} ${audience?.users ?? ''}`,
     }
   })
 
@@ -65,11 +70,15 @@ const plain = fc
     size,
   })
   .map(({ type, id, data, where, size }): Publication => {
+    const told = () => `${type} ${id} ${JSON.stringify({ data, ...where, large: 'text' in size })}`
     if (type === 'deleted' || id === 'v') {
       const event = { type: 'entity.deleted', entity: 'row', id, projectId: 'p', data, channel: where.channel } as const
-      return { publish: (hub) => hub.publish(event, { audience: where.audience }) }
+      return { publish: (hub) => hub.publish(event, { audience: where.audience }), [fc.toStringMethod]: told }
     }
-    return { publish: (hub) => hub.project('p')[type]('row', id, data && { ...data, ...size }, where) }
+    return {
+      publish: (hub) => hub.project('p')[type]('row', id, data && { ...data, ...size }, where),
+      [fc.toStringMethod]: told,
+    }
   })
 
 const batch = fc
@@ -78,7 +87,12 @@ const batch = fc
     data: fc.option(fc.record({ f0: fc.nat(9) }), { nil: undefined }),
     where,
   })
-  .map(({ ids, data, where }): Publication => ({ publish: (hub) => hub.project('p').batch('row', ids, data, where) }))
+  .map(
+    ({ ids, data, where }): Publication => ({
+      publish: (hub) => hub.project('p').batch('row', ids, data, where),
+      [fc.toStringMethod]: () => `batch ${ids} ${JSON.stringify({ data, ...where })}`,
+    }),
+  )
 
 /** Of entities with versions a batch carries them too. Nothing else has these versions. */
 const versionedBatch = fc.record({ versions: fc.tuple(fc.nat(9), fc.nat(9)), where }).map(
@@ -87,6 +101,7 @@ const versionedBatch = fc.record({ versions: fc.tuple(fc.nat(9), fc.nat(9)), whe
       hub
         .project('p')
         .batch('row', ['v', 'vv'], { f1: 'batch' }, { ...where, versions: versions.map((one) => one * 2 + 100) }),
+    [fc.toStringMethod]: () => `batch v,vv@${versions.map((one) => one * 2 + 100)} ${JSON.stringify(where)}`,
   }),
 )
 
@@ -99,6 +114,7 @@ const fact = fc
         hub
           .project('p')
           .emit('row:said', { n, key, to, ...size }, { ...where, ...(key !== undefined && { conflateKey: key }) }),
+      [fc.toStringMethod]: () => `fact ${JSON.stringify({ key, ...where, large: 'text' in size })}`,
     }
   })
 
