@@ -29,6 +29,8 @@ export class NodeStream implements StreamResponse, Sink {
   #opened = false
   #closed: boolean
   #full = false
+  /** Most streams are never full: a listener from the start would be memory for nothing. */
+  #awaitsDrain = false
   /** Bytes that a middleware has taken and not passed on. */
   #withheld = 0
   /** Where to write past the response, once its headers are out. */
@@ -41,7 +43,7 @@ export class NodeStream implements StreamResponse, Sink {
     this.#res = res as ServerResponse
     this.#http1 = req.httpVersionMajor !== 2
     // Never removed: a write that lost a race with the end reports it here, and an `error` without a listener ends the process.
-    res.on('error', this.#onError)
+    res.on('error', this.#http1 ? destroy : () => this.destroy())
     this.#closed = this.#isGone()
     if (this.#closed) return
     // The response's `close`: that of the request may have come as soon as a body was parsed.
@@ -66,9 +68,10 @@ export class NodeStream implements StreamResponse, Sink {
 
   answer(status: number, headers: Readonly<Record<string, string>>, body: string): void {
     if (this.gone) return
-    this.#head(status, headers)
     // On a connection that is kept the client would come again, and the server's `close` would wait for it.
     if (this.#http1 && this.#hub.draining) this.#res.setHeader('connection', 'close')
+    this.#res.statusCode = status
+    for (const [name, value] of Object.entries(this.#joined(headers))) this.#res.setHeader(name, value)
     if (body === '' || this.#req.method === 'HEAD') this.#res.end()
     else this.#res.end(body)
   }
@@ -85,14 +88,12 @@ export class NodeStream implements StreamResponse, Sink {
       socket.setNoDelay?.(true)
       socket.setKeepAlive?.(true, 30_000)
     }
-    this.#head(200, headers)
+    res.writeHead(200, this.#joined(headers))
     res.flushHeaders()
     // compression() and its like put a `flush` on the response itself; one that all responses inherit would be another thing.
     const flush = Object.hasOwn(res, 'flush') ? (res as { flush?: unknown }).flush : undefined
     if (typeof flush === 'function') this.#flush = () => flush.call(res)
     this.#socket = plainSocket(res)
-    const writable = this.#socket ?? res
-    writable.on('drain', this.#onDrain)
     return this
   }
 
@@ -124,17 +125,23 @@ export class NodeStream implements StreamResponse, Sink {
 
   /** Node says false far below our mark; only after a false it tells of a drain. */
   #hasRoom(room: boolean): boolean {
-    this.#full = !room && this.unsentBytes > LAGGING_BYTES
+    if (room) return true
+    if (!this.#awaitsDrain) {
+      this.#awaitsDrain = true
+      this.#writable.on('drain', this.#onDrain)
+    }
+    this.#full = this.unsentBytes > LAGGING_BYTES
     return !this.#full
   }
 
-  #head(status: number, headers: Readonly<Record<string, string>>): void {
-    const res = this.#res
-    res.statusCode = status
-    for (const [name, value] of Object.entries(headers)) {
-      const before = name.toLowerCase() === 'vary' ? res.getHeader(name) : undefined
-      res.setHeader(name, before ? `${before}, ${value}` : value)
-    }
+  /** What the answer varies by already is kept. */
+  #joined(headers: Readonly<Record<string, string>>): Record<string, string> {
+    const before = headers.vary === undefined ? undefined : this.#res.getHeader('vary')
+    return before ? { ...headers, vary: `${before}, ${headers.vary}` } : headers
+  }
+
+  get #writable(): Duplex | ServerResponse {
+    return this.#socket ?? this.#res
   }
 
   #isGone(): boolean {
@@ -163,12 +170,13 @@ export class NodeStream implements StreamResponse, Sink {
       // Not by a `Connection: close` at the start: then clients take a stream that was cut for one that has ended.
       if (this.#hub.draining) this.#req.socket.destroySoon?.()
     }
-    const writable = this.#socket ?? this.#res
-    writable.off('drain', this.#onDrain)
+    if (this.#awaitsDrain) this.#writable.off('drain', this.#onDrain)
     this.#listener?.closed()
   }
+}
 
-  readonly #onError = (): void => this.destroy()
+function destroy(this: ServerResponse): void {
+  this.destroy()
 }
 
 function uncork(socket: Duplex): void {

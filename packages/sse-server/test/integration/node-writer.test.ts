@@ -116,7 +116,6 @@ describe('on HTTP/1', () => {
     const client = await StreamClient.open(server.url)
     await client.next('connected')
     const { res, socket } = responses[0]!
-    expect(socket.listenerCount('drain')).toBe(2)
     client.close()
     await vi.waitFor(() => expect(hub.stats().connections).toBe(0), WAIT)
     expect(socket.listenerCount('drain')).toBe(1)
