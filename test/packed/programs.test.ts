@@ -4,10 +4,12 @@ import { hasChromium, type OpenPage, openPage } from './page'
 import { programs } from './snippets'
 
 const DEPENDENCIES = {
+  '@angular/core': '21.2.26',
   '@nestjs/common': '12.5.1',
   '@nestjs/core': '12.5.1',
   '@nestjs/event-emitter': '12.0.1',
   '@nestjs/platform-express': '12.5.1',
+  '@tanstack/query-core': '5.108.0',
   '@types/express': '5.0.6',
   '@types/node': '20.19.25',
   '@types/react': '19.2.7',
@@ -18,7 +20,10 @@ const DEPENDENCIES = {
   'react-dom': '19.3.1',
   'reflect-metadata': '0.2.2',
   rxjs: '7.8.2',
+  'solid-js': '1.9.19',
+  svelte: '5.57.3',
   typescript: '6.0.3',
+  vue: '3.5.45',
   zod: '4.6.7',
 }
 const STRICT = {
@@ -34,7 +39,7 @@ const STRICT = {
 }
 /** Its parameters have no types in the design; nothing else is relaxed. */
 const UNTYPED = ['design-nest.ts']
-const IN_NODE = ['express-server', 'nest-server', 'design-nest', 'mounts', 'loading']
+const IN_NODE = ['express-server', 'nest-server', 'design-nest', 'mounts', 'loading', 'bindings']
 const IN_A_PAGE = ['client', 'design-client', 'react', 'design-react']
 
 const CONFIGS = ['node16.json', 'node16-untyped.json', 'bundler.json']
