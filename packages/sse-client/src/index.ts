@@ -22,7 +22,9 @@ export type {
   Wakes,
 } from './seams/ports'
 export { SubscriberError, type SubscriberErrorCode } from './subscriber/error'
+export type { Transition } from './subscriber/journal'
 export type { ConnectionState, PauseReason } from './subscriber/phase'
-export type { HeaderFields, HeadersContext, HeadersReason, SubscriberOptions } from './subscriber/request'
+export type { HeaderFields, HeadersContext, HeadersReason, RetryContext, SubscriberOptions } from './subscriber/request'
+export type { Resync, ResyncCause } from './subscriber/resync-gate'
 export type { ConnectionSnapshot } from './subscriber/snapshot'
 export { EventSubscriber, type Unsubscribe } from './subscriber/subscriber'

@@ -13,9 +13,10 @@ import {
   type ConnectionSnapshot,
   type ConnectionState,
   EventSubscriber,
+  type Resync,
   type SubscriberOptions,
 } from '@entitycast/sse-client'
-import type { EventDefinitions, EventForPattern, EventForType, PatternOf, ResyncData } from '@entitycast/sse-protocol'
+import type { EventDefinitions, EventForPattern, EventForType, PatternOf } from '@entitycast/sse-protocol'
 
 /**
  * One stream for an application, without decorators, so that no compiler of Angular's is needed to publish it. The stream, its timers and every
@@ -94,6 +95,6 @@ export function injectEvents<const TypePattern extends string>(
 }
 
 /** Calls the handler when events may have been missed: load the data again. */
-export function injectResync(handler: (resync: ResyncData) => void): void {
+export function injectResync(handler: (resync: Resync) => void): void {
   inject(DestroyRef).onDestroy(inject(Entitycast).subscriber.onResync(handler))
 }

@@ -5,6 +5,7 @@ import {
   type ConnectionState,
   EventSubscriber,
   type HeadersContext,
+  type Resync,
   type SubscriberOptions,
 } from '@entitycast/sse-client'
 import {
@@ -13,7 +14,6 @@ import {
   type EventForPattern,
   type EventOf,
   type PatternOf,
-  type ResyncData,
 } from '@entitycast/sse-protocol'
 import {
   createContext,
@@ -169,7 +169,7 @@ export function useSSE(channels: readonly string[], onEvent: (event: EventOf<Reg
 }
 
 /** Calls the newest handler when events may have been missed: load the data again. */
-export function useResync(handler: (resync: ResyncData) => void): void {
+export function useResync(handler: (resync: Resync) => void): void {
   const subscriber = useSubscriber()
   const latest = useLatest(handler)
   useEffect(() => subscriber.onResync((resync) => latest.current(resync)), [subscriber, latest])

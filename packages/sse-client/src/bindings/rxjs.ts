@@ -1,5 +1,5 @@
-import type { ConnectionSnapshot, ConnectionState, EventSubscriber } from '@entitycast/sse-client'
-import type { EventDefinitions, EventForPattern, EventForType, PatternOf, ResyncData } from '@entitycast/sse-protocol'
+import type { ConnectionSnapshot, ConnectionState, EventSubscriber, Resync } from '@entitycast/sse-client'
+import type { EventDefinitions, EventForPattern, EventForType, PatternOf } from '@entitycast/sse-protocol'
 import { distinctUntilChanged, map, Observable } from 'rxjs'
 
 /**
@@ -37,7 +37,7 @@ export function fromType<Definitions extends EventDefinitions, const TypePattern
 /** Says when events may have been missed: load the data again. */
 export function resync$<Definitions extends EventDefinitions>(
   subscriber: EventSubscriber<Definitions>,
-): Observable<ResyncData> {
+): Observable<Resync> {
   return new Observable((observer) => subscriber.onResync((resync) => observer.next(resync)))
 }
 

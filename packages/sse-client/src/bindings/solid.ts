@@ -1,5 +1,5 @@
-import type { ConnectionSnapshot, EventSubscriber } from '@entitycast/sse-client'
-import type { EventDefinitions, EventForPattern, EventForType, PatternOf, ResyncData } from '@entitycast/sse-protocol'
+import type { ConnectionSnapshot, EventSubscriber, Resync } from '@entitycast/sse-client'
+import type { EventDefinitions, EventForPattern, EventForType, PatternOf } from '@entitycast/sse-protocol'
 import { type Accessor, createEffect, createSignal, onCleanup, onMount } from 'solid-js'
 
 /**
@@ -45,7 +45,7 @@ export function useEvents<Definitions extends EventDefinitions, const TypePatter
 /** Calls the handler when events may have been missed: load the data again. */
 export function useResync<Definitions extends EventDefinitions>(
   subscriber: EventSubscriber<Definitions>,
-  handler: (resync: ResyncData) => void,
+  handler: (resync: Resync) => void,
 ): void {
   onMount(() => onCleanup(subscriber.onResync(handler)))
 }

@@ -3,16 +3,18 @@ import { type Answer, judge } from '../retry/answer'
 import { Backoff, clampMinimum } from '../retry/backoff'
 import type { Fetch, Ports } from '../seams/ports'
 import { SubscriberError, type SubscriberErrorCode } from './error'
+import { Journal } from './journal'
 import { followPage } from './page'
 import type { StreamFrame } from './parser'
 import { type ConnectionState, NEXT, type PauseReason, type Phase, type Signal } from './phase'
-import { type HeadersReason, requestHeaders, requestInit, type Settings } from './request'
+import { currentIdentity, type HeadersReason, requestHeaders, requestInit, type Settings } from './request'
 import { readStream } from './stream'
+import { decide, type Failure, streamEnd } from './verdict'
 
 /** What a connection brings frames to. */
 export interface FrameReader {
-  /** A request leaves. The result is the cursor that goes with it. */
-  begin(): string | undefined
+  /** A request leaves, for this user. The result is the cursor that goes with it. */
+  begin(identity?: string): string | undefined
   /** One frame of the present stream. */
   frame(frame: StreamFrame): void
   /** The request or the stream is over. */
@@ -43,6 +45,7 @@ const HEARTBEATS = 3
  * dropped, so that two streams at once are impossible. There is never more than one timer.
  */
 export class Connection {
+  readonly journal = new Journal()
   readonly #settings: Settings
   readonly #ports: Ports
   readonly #reader: FrameReader
@@ -63,6 +66,8 @@ export class Connection {
   /** The present wait is not cut shorter than this: the server asked for it. */
   #minimumMs = 0
   #liveAt = 0
+  /** Streams that ended by themselves since the last that was stable. */
+  #ended = 0
   #alarm: Alarm | undefined
   #abandon: (() => void) | undefined
   /** Why there is no stream. It may be open only while there is none. */
@@ -105,11 +110,11 @@ export class Connection {
   }
 
   connect(): void {
-    if (!this.#pauses.has('closed')) return
+    if (!this.#pauses.has('closed') || this.#settings.signal?.aborted) return
     this.#again = false
     this.#notBefore = 0
     this.#afresh()
-    this.#unlisten = followPage(this.#ports, this.#settings.hidden, this)
+    this.#unlisten = followPage(this.#ports, this.#settings, this)
     this.resume('closed')
     // Where another reason is left, only this has changed.
     this.#to.moved()
@@ -153,7 +158,7 @@ export class Connection {
     this.#backoff.reset()
     this.#error = undefined
     this.#refreshed = false
-    this.#attempt = 0
+    this.#attempt = this.#ended = 0
     this.#reason = undefined
   }
 
@@ -181,8 +186,9 @@ export class Connection {
 
   /** The server ends the stream. A reason that is not known is one more to come back. */
   closing(reason: unknown): void {
-    if (reason === 'revoked') this.#stop('REVOKED', 'the server has revoked this connection')
-    else if (reason === 'replaced') this.#stop('REPLACED', 'another connection has taken the place of this one')
+    if (reason === 'revoked') this.#fail('REVOKED', 'the server has revoked this connection', { retrying: false })
+    else if (reason === 'replaced')
+      this.#fail('REPLACED', 'another connection has taken the place of this one', { retrying: false })
     else if (reason === 'expired' || reason === 'rotated') {
       if (reason === 'expired') this.#reason = reason
       this.#lose(() => this.#minimum(this.#retryMs) + this.#backoff.soon())
@@ -190,9 +196,8 @@ export class Connection {
   }
 
   /** The stream cannot be used any more. */
-  broken(error: SubscriberError): void {
-    if (!error.retrying) this.#go('stop', () => this.#failed(error))
-    else this.#lose(() => this.#backoff.next(this.#minimum(this.#retryMs)), error)
+  broken({ code, message, retrying }: SubscriberError): void {
+    this.#fail(code, message, { retrying })
   }
 
   /** Makes the step that the table has for this signal; without one, nothing. Listeners hear of it last: they may close or connect. */
@@ -209,12 +214,17 @@ export class Connection {
       if (next === 'closed') this.#reader.close()
       else this.#reader.end()
     }
+    const from = this.#phase
     this.#phase = next
     if (signal === 'stop') {
       this.#pauses.add('closed')
       this.#release()
     }
     effect?.()
+    const { code, status } = this.#error ?? {}
+    const { clock } = this.#ports
+    const last = { ...(code && { error: code }), ...(status !== undefined && { status }) }
+    this.journal.add({ at: clock.now(), from, signal, to: next, attempt: this.#attempt, ...last })
     this.#to.moved()
   }
 
@@ -270,22 +280,16 @@ export class Connection {
   #rememberStable(): void {
     if (this.#phase !== 'streaming' || this.#ports.clock.now() - this.#liveAt < STABLE_MS) return
     this.#backoff.reset()
-    this.#attempt = 0
+    this.#attempt = this.#ended = 0
   }
 
-  #fail(
-    code: SubscriberErrorCode,
-    message: string,
-    details: { status?: number; cause?: unknown } = {},
-    minimumMs = this.#retryMs,
-  ): void {
-    const error = new SubscriberError(code, message, { retrying: true, ...details })
-    this.#lose(() => this.#backoff.next(this.#minimum(minimumMs)), error)
-  }
-
-  #stop(code: SubscriberErrorCode, message: string, status?: number): void {
-    const error = new SubscriberError(code, message, { retrying: false, ...(status !== undefined && { status }) })
-    this.#go('stop', () => this.#failed(error))
+  /** The attempt or the stream is over. */
+  #fail(code: SubscriberErrorCode, message: string, details: Partial<Failure> = {}, minimumMs = this.#retryMs): void {
+    const error = decide({ ...details, code, message }, this.#attempt, this.#settings, (thrown) =>
+      this.#to.failed(thrown),
+    )
+    if (error.retrying) this.#lose(() => this.#backoff.next(this.#minimum(minimumMs)), error)
+    else this.#go('stop', () => this.#failed(error))
   }
 
   /** Waiting has become pointless. */
@@ -306,9 +310,9 @@ export class Connection {
     // Whoever connects, closes and connects in one turn (React's StrictMode does) makes one request.
     await undefined
     if (!current()) return
-    const headers = await this.#headers(current)
+    const [headers, identity] = (await this.#headers(current)) ?? []
     if (!headers || !current()) return
-    const cursor = this.#reader.begin()
+    const cursor = this.#reader.begin(identity)
     const aborter = new AbortController()
     this.#abandon = () => aborter.abort()
     this.#wait(CONNECT_MS, () =>
@@ -345,22 +349,30 @@ export class Connection {
       if (!current()) return
       if (end === 'too-large')
         this.#fail('TOO_LARGE', `an event is over ${maxEventBytes} bytes; raise maxEventBytes, or publish less at once`)
-      else this.#fail('STREAM_ENDED', 'the stream ended without a word')
+      else {
+        this.#rememberStable()
+        this.#fail(...streamEnd(++this.#ended))
+      }
     } catch (cause) {
       if (current()) this.#fail('NETWORK', 'the request failed or the stream broke', { cause })
     }
   }
 
-  /** The headers for this attempt; nothing where there are none in time. */
-  async #headers(current: () => boolean): Promise<Record<string, string> | undefined> {
+  /** The headers for this attempt, and who asks; nothing where there are none in time. */
+  async #headers(current: () => boolean): Promise<readonly [Record<string, string>, string | undefined] | undefined> {
     const reason = this.#reason
     this.#reason = undefined
     this.#wait(HEADERS_MS, () => this.#fail('HEADERS_FAILED', `headers() did not answer within ${HEADERS_MS} ms`))
     try {
-      return await requestHeaders(this.#settings, { attempt: this.#attempt, ...(reason && { reason }) })
+      const fields = await requestHeaders(this.#settings, { attempt: this.#attempt, ...(reason && { reason }) })
+      return [fields, currentIdentity(this.#settings)]
     } catch (cause) {
       if (current())
-        this.#fail('HEADERS_FAILED', 'there are no headers to send: headers() threw, or one is not allowed', { cause })
+        this.#fail(
+          'HEADERS_FAILED',
+          'there are no headers to send: headers() or identity() threw, or one is not allowed',
+          { cause },
+        )
       return undefined
     }
   }
@@ -378,7 +390,7 @@ export class Connection {
       this.#refreshed = true
       this.#reason = 'unauthorized'
       this.#lose(() => this.#backoff.soon())
-    } else this.#stop(answer.code, message, status)
+    } else this.#fail(answer.code, message, { status, retrying: false })
   }
 }
 

@@ -1,14 +1,8 @@
-import {
-  type ConnectedData,
-  decodeEvent,
-  type ProjectEvent,
-  RESYNC_REASONS,
-  type ResyncReason,
-} from '@entitycast/sse-protocol'
+import { type ConnectedData, decodeEvent, type ProjectEvent, RESYNC_REASONS } from '@entitycast/sse-protocol'
 import type { Clock } from '../seams/ports'
 import { SubscriberError } from './error'
 import type { StreamFrame } from './parser'
-import { ResyncGate } from './resync-gate'
+import { type ResyncCause, ResyncGate } from './resync-gate'
 import { Versions } from './versions'
 
 /** Where delivery goes. */
@@ -16,7 +10,7 @@ export interface DeliveryListener {
   /** The stream has begun, and whatever it could not prove has been told. */
   live(heartbeatMs: number): void
   /** The data must be loaded again. Events wait until the result, where there is one, settles; it never rejects. */
-  resync(reason: ResyncReason): Promise<unknown> | undefined
+  resync(reason: ResyncCause): Promise<unknown> | undefined
   /** `resyncing` may have changed. */
   moved(): void
   event(event: ProjectEvent): void
@@ -46,11 +40,14 @@ export function isCursor(value: unknown): value is string {
 export class Delivery {
   readonly #to: DeliveryListener
   readonly #maxHeldBytes: number
-  readonly #versions = new Versions()
+  #versions = new Versions()
+  readonly #fixedProjectId: string | undefined
   #projectId: string | undefined
+  #asked = false
+  #identity: string | undefined
   #cursor: string | undefined
   /** A resync that has to be told before anything else is. */
-  #owed: ResyncReason | undefined
+  #owed: ResyncCause | undefined
   /** Whether any stream was live: since then there is something to lose. */
   #begun = false
 
@@ -96,7 +93,7 @@ export class Delivery {
       looping: () =>
         this.#report('RESYNC_LOOP', 'one resync follows the other; is the retention of the server too short?'),
     })
-    this.#projectId = options.projectId
+    this.#projectId = this.#fixedProjectId = options.projectId
     this.#cursor = options.since
     this.#maxHeldBytes = options.maxEventBytes
   }
@@ -110,9 +107,18 @@ export class Delivery {
     return this.#gate.shut
   }
 
-  /** A request leaves. The result is the cursor that goes with it. */
-  begin(): string | undefined {
+  /** A request leaves, for this user. The result is the cursor that goes with it. */
+  begin(identity?: string): string | undefined {
     this.end()
+    if (this.#asked && identity !== this.#identity) {
+      // Another user's place means nothing, and what is shown was another user's to see. Another user may have another project.
+      this.#cursor = undefined
+      this.#projectId = this.#fixedProjectId
+      this.#versions = new Versions()
+      this.#owed = 'identity'
+    }
+    this.#asked = true
+    this.#identity = identity
     this.#sent = this.#cursor
     return this.#cursor
   }

@@ -11,6 +11,7 @@
  *
  * It tries again by itself (`retrying: true`) after
  * - `NETWORK`: the request failed, or the stream broke; `STREAM_ENDED`: the stream ended without a word
+ * - `STREAM_LOOP`: so did the fifth stream in a row, and none has held for 10 s: a proxy that buffers or bounds responses, or a route that closes
  * - `UNAVAILABLE`: 5xx, 408, 425, 429, or a status that means nothing here
  * - `NOT_A_STREAM`: 200, but not `text/event-stream`
  * - `CONNECT_TIMEOUT`: no `connected` within 45 s: a proxy that buffers, or another kind of stream
@@ -41,6 +42,7 @@ export type SubscriberErrorCode =
   | 'REPLACED'
   | 'NETWORK'
   | 'STREAM_ENDED'
+  | 'STREAM_LOOP'
   | 'UNAVAILABLE'
   | 'NOT_A_STREAM'
   | 'CONNECT_TIMEOUT'

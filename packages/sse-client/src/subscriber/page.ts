@@ -12,11 +12,13 @@ export interface PageFollower {
 /** Follows the page from `connect()` to `close()`; the result ends that, with the timer that may run. */
 export function followPage(
   { clock, wakes, page }: Ports,
-  hidden: SubscriberOptions['hidden'] = 'keep',
+  { hidden = 'keep', signal }: Pick<SubscriberOptions, 'hidden' | 'signal'>,
   to: PageFollower,
 ): () => void {
   const afterMs = hidden === 'close' ? 0 : hidden === 'keep' ? undefined : hidden.closeAfterMs
   let cancel: (() => void) | undefined
+  const abort = () => to.pause('closed')
+  signal?.addEventListener('abort', abort)
   const unwake = wakes((restored) => to.wake(restored))
   const unpage = page?.({
     hidden: (isHidden) => {
@@ -30,6 +32,7 @@ export function followPage(
   })
   return () => {
     cancel?.()
+    signal?.removeEventListener('abort', abort)
     unwake()
     unpage?.()
   }

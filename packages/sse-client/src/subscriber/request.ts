@@ -14,6 +14,12 @@ export interface HeadersContext {
   readonly reason?: HeadersReason
 }
 
+/** What `shouldRetry` is told beside the error. */
+export interface RetryContext {
+  /** Which attempt has failed, counted as in `headers`. */
+  readonly attempt: number
+}
+
 /** Header fields: an object, or anything that iterates over pairs, such as `Headers`. */
 export type HeaderFields = Readonly<Record<string, string>> | Iterable<readonly [string, string]>
 
@@ -44,6 +50,21 @@ export interface SubscriberOptions {
    * How long `onResync` handlers that return a promise may take, in milliseconds, before events go on without them. Default 30,000.
    */
   resyncTimeoutMs?: number | undefined
+  /**
+   * Whether to try again after a failure, instead of what {@link SubscriberErrorCode} says; `error.retrying` is what would be done. Delays
+   * and the server's minimums stay. `undefined` leaves it as it is. For `UNAUTHORIZED` it is asked after the second 401 in a row.
+   *
+   * @example
+   * shouldRetry: ({ status }) => (status === 404 ? true : undefined) // our load balancer says 404 while it starts
+   */
+  shouldRetry?: ((error: SubscriberError, context: RetryContext) => boolean | undefined) | undefined
+  /**
+   * Who looks at the page, such as a user's id: asked before each attempt. Where it is not who it was, the cursor is given up, and
+   * `onResync` is told `identity` before any event. A stream that is open is not looked at: call `reconnect()` when somebody else signs in.
+   */
+  identity?: string | (() => string) | undefined
+  /** Closes for good when it is aborted. */
+  signal?: AbortSignal | undefined
   /** Instead of the global `fetch`. */
   fetch?: Fetch | undefined
 }
@@ -80,6 +101,11 @@ export function checkOptions(url: string | URL, options: SubscriberOptions): Set
   if (!Number.isSafeInteger(maxEventBytes) || maxEventBytes < 1024) {
     refuse('maxEventBytes', maxEventBytes, 'a whole number of bytes, 1024 or more')
   }
+  for (const name of ['shouldRetry', 'identity'] as const) {
+    const value: unknown = options[name]
+    if (value !== undefined && typeof value !== 'function' && !(name === 'identity' && typeof value === 'string'))
+      refuse(name, value, 'a function; see SubscriberOptions')
+  }
   if (!(resyncTimeoutMs > 0)) refuse('resyncTimeoutMs', resyncTimeoutMs, 'a number of milliseconds over 0')
   if (!isHiddenChoice(options.hidden)) {
     refuse('hidden', options.hidden, "'keep', 'close' or { closeAfterMs }, which is 0 or more")
@@ -111,6 +137,11 @@ export async function requestHeaders(settings: Settings, context: HeadersContext
   fields.accept = 'text/event-stream'
   if (projectId) fields['x-project-id'] = PRINTABLE.test(projectId) ? projectId : encodeURIComponent(projectId)
   return fields
+}
+
+/** Who looks at the page now; nothing where nobody says. */
+export function currentIdentity({ identity }: Settings): string | undefined {
+  return typeof identity === 'function' ? identity() : identity
 }
 
 /** One request. The cursor goes in a header: addresses end up in logs, and in caches. */

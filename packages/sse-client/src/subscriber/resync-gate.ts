@@ -1,10 +1,18 @@
 import type { ResyncReason } from '@entitycast/sse-protocol'
 import type { Clock } from '../seams/ports'
 
+/** Why the data must be loaded again: the server's word, or `identity`: the option of that name says that somebody else looks at the page now. */
+export type ResyncCause = ResyncReason | 'identity'
+
+/** What `onResync` handlers are given. */
+export interface Resync {
+  readonly reason: ResyncCause
+}
+
 /** What a gate does. */
 export interface GateListener {
   /** Tells the application. Where it takes time, the result settles when it is done; it never rejects. */
-  tell(reason: ResyncReason): Promise<unknown> | undefined
+  tell(reason: ResyncCause): Promise<unknown> | undefined
   /** Nothing is waited for any more: events may pass. */
   opened(): void
   /** One resync after the other. */
@@ -25,10 +33,10 @@ export class ResyncGate {
   readonly #clock: Clock
   readonly #timeoutMs: number
   readonly #to: GateListener
-  #waiting: ResyncReason | undefined
+  #waiting: ResyncCause | undefined
   /** Of the resync whose handlers run: who is done with an older one opens nothing. */
   #running: object | undefined
-  #told: ResyncReason | undefined
+  #told: ResyncCause | undefined
   #cancel: (() => void) | undefined
   #lastAt = Number.NEGATIVE_INFINITY
   #intervalMs = MIN_INTERVAL_MS
@@ -46,14 +54,14 @@ export class ResyncGate {
   }
 
   /** A resync is due: now, or as soon as it may be. */
-  ask(reason: ResyncReason): void {
+  ask(reason: ResyncCause): void {
     const alone = !this.shut
     this.#waiting = reason
     if (alone) this.#next(false)
   }
 
   /** Takes back what has not been told yet: without a stream there is no place that it could be told for. Handlers that run, run on. */
-  recall(): ResyncReason | undefined {
+  recall(): ResyncCause | undefined {
     const reason = this.#waiting
     this.#waiting = undefined
     if (reason && !this.#running) {
@@ -67,7 +75,7 @@ export class ResyncGate {
   }
 
   /** Ends it without another word. The result is what must be told again before anything else is. */
-  stop(): ResyncReason | undefined {
+  stop(): ResyncCause | undefined {
     const owed = this.#waiting ?? (this.#running && this.#told)
     this.#cancel?.()
     this.#cancel = this.#waiting = this.#running = undefined

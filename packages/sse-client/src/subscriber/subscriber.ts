@@ -5,15 +5,16 @@ import {
   HandlerIndex,
   type PatternOf,
   type ProjectEvent,
-  type ResyncData,
 } from '@entitycast/sse-protocol'
 import { browserPage, type Ports, pageWakes, systemClock } from '../seams/ports'
 import { Connection } from './connection'
 import { Delivery } from './delivery'
 import { SubscriberError } from './error'
+import type { Transition } from './journal'
 import { Listeners } from './listeners'
 import type { ConnectionState, PauseReason } from './phase'
 import { checkAddress, checkOptions, type Settings, type SubscriberOptions } from './request'
+import type { Resync } from './resync-gate'
 import { type ConnectionSnapshot, Snapshots } from './snapshot'
 
 /** Takes a handler out. Doing it twice does nothing. */
@@ -37,7 +38,7 @@ export class EventSubscriber<Definitions extends EventDefinitions = EventDefinit
   readonly #delivery: Delivery
   readonly #handlers = new HandlerIndex()
   readonly #stateListeners = new Listeners<ConnectionState>()
-  readonly #resyncListeners = new Listeners<ResyncData>()
+  readonly #resyncListeners = new Listeners<Resync>()
   readonly #errorListeners = new Listeners<SubscriberError>()
   readonly #logged = new Set<string>()
   readonly #changeListeners = new Listeners<ConnectionSnapshot>()
@@ -192,7 +193,7 @@ export class EventSubscriber<Definitions extends EventDefinitions = EventDefinit
    * (10,000, or `maxEventBytes`), they are dropped, and one more resync follows. A resync less than 2 s after the one before waits, for
    * longer each time; those that come meanwhile are one with it.
    */
-  onResync(handler: (resync: ResyncData) => void): Unsubscribe {
+  onResync(handler: (resync: Resync) => void): Unsubscribe {
     return this.#resyncListeners.add(handler)
   }
 
@@ -204,6 +205,11 @@ export class EventSubscriber<Definitions extends EventDefinitions = EventDefinit
   /** Calls the handler with whatever goes wrong. Without one, each code is written to the console once. */
   onError(handler: (error: SubscriberError) => void): Unsubscribe {
     return this.#errorListeners.add(handler)
+  }
+
+  /** The last 100 steps of the connection, oldest first, for a bug report. Nothing in it is secret: no event, no header, no address. */
+  dump(): Transition[] {
+    return this.#connection.journal.entries
   }
 
   #moved(): void {
@@ -219,7 +225,7 @@ export class EventSubscriber<Definitions extends EventDefinitions = EventDefinit
     void this.#stateListeners.tell(state, this.#handlerFailed, () => this.#told === state)
   }
 
-  #resync(resync: ResyncData): Promise<unknown> | undefined {
+  #resync(resync: Resync): Promise<unknown> | undefined {
     if (this.#resyncListeners.size > 0) return this.#resyncListeners.tell(resync, this.#handlerFailed)
     const message = `events may have been missed (${resync.reason}); load the data again in an onResync handler`
     this.#report(new SubscriberError('RESYNC_UNHEARD', message, { retrying: true }))

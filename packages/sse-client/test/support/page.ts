@@ -1,8 +1,9 @@
-import type { ProjectEvent, ResyncReason } from '@entitycast/sse-protocol'
+import type { ProjectEvent } from '@entitycast/sse-protocol'
 import {
   type ConnectionState,
   EventSubscriber,
   type PageListener,
+  type ResyncCause,
   type SubscriberError,
   type SubscriberOptions,
 } from '../../src/index'
@@ -32,7 +33,7 @@ export function openPage(options: SubscriberOptions = {}, { random = () => 0.5 }
     },
   )
   const events: ProjectEvent[] = []
-  const resyncs: ResyncReason[] = []
+  const resyncs: ResyncCause[] = []
   const states: ConnectionState[] = []
   const errors: SubscriberError[] = []
   /** All of it together: an event by its id or type, `resync:<reason>`, a state, `error:<code>`. */

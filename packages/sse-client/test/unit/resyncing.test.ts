@@ -1,13 +1,12 @@
-import type { ResyncReason } from '@entitycast/sse-protocol'
 import { expect, test } from 'vitest'
-import type { SubscriberOptions } from '../../src/index'
+import type { ResyncCause, SubscriberOptions } from '../../src/index'
 import { at, closing, connected, heartbeat, resync, updated } from '../support/frames'
 import { openPage } from '../support/page'
 
 /** A page whose onResync handler is done when the test says so. */
 function openLoading(options: SubscriberOptions = {}) {
   const page = openPage(options)
-  const loads: { reason: ResyncReason; done(): Promise<void>; fail(): Promise<void> }[] = []
+  const loads: { reason: ResyncCause; done(): Promise<void>; fail(): Promise<void> }[] = []
   page.subscriber.onResync(({ reason }) => {
     return new Promise<void>((resolve, reject) => {
       const finish = async (end: () => void) => {

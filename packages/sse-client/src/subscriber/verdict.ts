@@ -1,0 +1,38 @@
+import { SubscriberError, type SubscriberErrorCode } from './error'
+import type { SubscriberOptions } from './request'
+
+/** So many streams in a row that ended by themselves before they were stable are no accident. */
+const LOOP = 5
+
+/** What went wrong, and whether it would be tried again. */
+export interface Failure {
+  readonly code: SubscriberErrorCode
+  readonly message: string
+  readonly retrying?: boolean
+  readonly status?: number
+  readonly cause?: unknown
+}
+
+/** The failure as an error, after the application was asked: it may know better whether to try again. */
+export function decide(
+  { code, message, retrying = true, ...details }: Failure,
+  attempt: number,
+  { shouldRetry }: SubscriberOptions,
+  report: (error: SubscriberError) => void,
+): SubscriberError {
+  const error = new SubscriberError(code, message, { ...details, retrying })
+  try {
+    const decided = shouldRetry?.(error, { attempt }) ?? retrying
+    return decided === retrying ? error : new SubscriberError(code, message, { ...details, retrying: decided })
+  } catch (cause) {
+    report(new SubscriberError('HANDLER_FAILED', 'shouldRetry threw; see the cause', { retrying: true, cause }))
+    return error
+  }
+}
+
+/** The code and message of a stream that has ended without a word, as one of so many in a row. */
+export function streamEnd(inARow: number): [SubscriberErrorCode, string] {
+  if (inARow < LOOP) return ['STREAM_ENDED', 'the stream ended without a word']
+  const causes = 'a proxy that buffers or bounds responses, or a route that closes them?'
+  return ['STREAM_LOOP', `${inARow} streams in a row ended at once; ${causes}`]
+}
