@@ -5,7 +5,7 @@ import type { LogEntry, Retention } from './adapter'
  * retained frames are both one of these.
  */
 export class RetentionWindow<Entry extends LogEntry> {
-  #entries: Entry[] = []
+  #entries: (Entry | undefined)[] = []
   #times: number[] = []
   /** Where the window begins in the arrays: what lies before is trimmed, and cut off now and then. */
   #start = 0
@@ -51,6 +51,8 @@ export class RetentionWindow<Entry extends LogEntry> {
         (this.#times[this.#start] as number) < oldest)
     ) {
       this.#bytes -= bytesOf(this.#entries[this.#start] as Entry)
+      // The array is cut now and then; what it held is let go at once.
+      this.#entries[this.#start] = undefined
       this.#start++
     }
     if (this.#start === end) this.#cut()
