@@ -115,7 +115,6 @@ function placeOf(file) {
   if (folder === CONFORMANCE) return { floor: 4, room: folder, pkg }
   // A leaf that needs a second file names it after itself: node.ts, node-stream.ts.
   if (LEAF_FOLDERS.includes(folder)) return { floor: 4, room: `${folder}/${stem(leaf ?? '').split('-')[0]}`, pkg }
-  if (folder === 'conformance') return { floor: 4, room: folder, pkg }
   return { floor: 3, room: folder, pkg }
 }
 

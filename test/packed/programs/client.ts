@@ -26,8 +26,8 @@ const off = updates.subscribe('document:*', (event) => {                // by en
   render(rows)
 })
 updates.on('lock:*', (event) => showLock(event.data))                   // by type
-updates.onResync(({ reason }) => reload(reason))                        // continuity cannot be proven: load the data again
-updates.onState((state) => showState(state))                            // 'connecting' | 'connected' | 'reconnecting' | 'disconnected'
+updates.onResync(({ reason }) => reload(reason))                        // continuity cannot be proven: load the data again; events wait
+updates.onState((state) => showState(state))                            // 'connecting' | 'connected' | 'resyncing' | 'reconnecting' | 'disconnected'
 updates.connect()
 // <<<
 

@@ -68,22 +68,16 @@ const load = async (): Promise<{ cursor: string; documents: Document[] }> => {
 }
 
 // >>> loading-client
-import { applyEntityEvent, type EntityEvent, EventSubscriber } from '@entitycast/sse-client'
+import { applyEntityEvent, EventSubscriber } from '@entitycast/sse-client'
 
 let { cursor, documents } = await load()
-let arriving: EntityEvent[] | undefined
 
 const updates = new EventSubscriber(streamUrl, { projectId, since: cursor })
 updates.subscribe('document:*', (event) => {
-  arriving?.push(event)
-  documents = applyEntityEvent(documents, event)                        // leaves a row alone that is as new
+  documents = applyEntityEvent(documents, event)      // leaves a row alone that is as new as the event
 })
 updates.onResync(async () => {
-  const late: EntityEvent[] = (arriving = [])
-  const loaded = await load()
-  if (late !== arriving) return                                         // another resync came, and loads again
-  arriving = undefined
-  documents = late.reduce((rows, event) => applyEntityEvent(rows, event), loaded.documents)
+  documents = (await load()).documents                // events wait until this is done, and are then applied to the new rows
 })
 updates.connect()
 // <<<
@@ -117,15 +111,21 @@ let resyncs = 0
 updates.onResync(() => void resyncs++)
 updates.close()
 for (let i = 0; i < 8; i++) await embed()
+const seen = new Set<number>()
+const witness = new EventSubscriber(streamUrl, { projectId, since: await hub.cursor(projectId) })
+witness.subscribe('document:doc_2', ({ version }) => void seen.add(version ?? -1))
+witness.connect()
 const reloaded = new Promise<void>((resolve) => {
   beforeAnswer = async () => {
-    await settled()
+    // Whoever does not hold events back has had this one by now.
+    while (!seen.has(2)) await new Promise((turn) => setImmediate(turn))
     resolve()
   }
 })
 updates.connect()
 await reloaded
-while (arriving) await settled()
+await settled()
+witness.close()
 assert.equal(resyncs, 1)
 assert.deepEqual(shown(), ['doc_1 13', 'doc_2 2', 'doc_3 0'])
 assert.deepEqual(shown(), stored())
