@@ -22,8 +22,11 @@ export type {
   Wakes,
 } from './seams/ports'
 export { SubscriberError, type SubscriberErrorCode } from './subscriber/error'
+export { type EventsOfOptions, eventsOf } from './subscriber/events-of'
 export type { Transition } from './subscriber/journal'
+export { type CursorStore, keepCursor, keptCursor, sessionCursor } from './subscriber/keep-cursor'
 export type { ConnectionState, PauseReason } from './subscriber/phase'
+export { ready } from './subscriber/ready'
 export type { HeaderFields, HeadersContext, HeadersReason, RetryContext, SubscriberOptions } from './subscriber/request'
 export type { Resync, ResyncCause } from './subscriber/resync-gate'
 export type { ConnectionSnapshot } from './subscriber/snapshot'

@@ -28,6 +28,7 @@
  * - `RESYNC_LOOP`: one resync follows the other; they are told ever more rarely
  * - `RESYNC_UNHEARD`: a resync, and nobody has called `onResync`: what is shown may be old
  *
+ * `CLOSED` and `QUEUE_OVERFLOW` are only thrown, by `ready()` and `eventsOf()`: it was closed; the loop is slower than the events.
  * `INVALID_OPTION` is thrown at construction, or by `connect()` for an address that is relative to nothing.
  */
 export type SubscriberErrorCode =
@@ -56,6 +57,8 @@ export type SubscriberErrorCode =
   | 'HANDLER_FAILED'
   | 'RESYNC_LOOP'
   | 'RESYNC_UNHEARD'
+  | 'CLOSED'
+  | 'QUEUE_OVERFLOW'
   | 'INVALID_OPTION'
 
 /**
