@@ -163,6 +163,18 @@ it('a burst of events is one request', async () => {
   expect(rows.asked).toBe(1)
 })
 
+it('what somebody has begun to load since the event is neither cancelled nor loaded twice', async () => {
+  const { queryClient, look, update } = await bound(INVALIDATE)
+  const rows = look(['documents'], [])
+  await update('a', 1)
+  const refetched = queryClient.refetchQueries({ queryKey: ['documents'] })
+  await vi.advanceTimersByTimeAsync(WINDOW_MS)
+  expect(rows.asked).toBe(1)
+  await rows.answer(['new'])
+  await refetched
+  expect([rows.asked, rows.data]).toEqual([1, ['new']])
+})
+
 it('a query that nobody looks at is stale, and asked for when somebody does', async () => {
   const { queryClient, update } = await bound(INVALIDATE)
   queryClient.setQueryData(['documents'], [])
