@@ -17,10 +17,10 @@ import type { HubSettings } from './options'
 
 /** Who may see an event, and whether it may stand for earlier ones. */
 export interface PublishOptions {
-  /** Only these users of the project get it. Default: everyone whose grant covers the channel. */
+  /** Only these users of the project get it, 1 to 10,000. Default: everyone whose grant covers the channel. */
   audience?: { users: readonly string[] } | undefined
   /**
-   * For named events: readers who are behind get only the newest of this type and key. Default: every one, since a fact is never merged.
+   * For named events, up to 256 characters: readers who are behind get only the newest of this type and key. Default: every one, since a fact is never merged.
    * Entity events are always merged by entity and id.
    */
   conflateKey?: string | undefined
@@ -32,6 +32,9 @@ interface Waiting {
   readonly flush: () => void
 }
 
+/** Most users that one audience names: each event keeps its list for as long as it is retained. */
+const MAX_AUDIENCE = 10_000
+const MAX_KEY_LENGTH = 256
 /** Records that one window holds at most, whatever the clock says. */
 const WINDOW_RECORDS = 1_000
 
@@ -54,7 +57,7 @@ export class Publisher {
    * @throws ProtocolError
    */
   encode(event: EventInput, options: PublishOptions): LogRecord {
-    const checked = this.definitions ? { ...event, data: checkDefinedData(this.definitions, event) } : event
+    const checked = this.definitions && event ? { ...event, data: checkDefinedData(this.definitions, event) } : event
     const { type, data } = encodeEvent(checked as EventInput, this.#now)
     const { maxEventBytes } = this.settings
     // A character takes at most three bytes: most events need no count.
@@ -127,10 +130,10 @@ export class Publisher {
 function readAudience(audience: PublishOptions['audience']): readonly string[] | undefined {
   if (audience === undefined) return undefined
   const users = audience?.users
-  if (!Array.isArray(users) || users.length === 0) {
+  if (!Array.isArray(users) || users.length === 0 || users.length > MAX_AUDIENCE) {
     throw new ProtocolError(
       'INVALID_EVENT',
-      `audience is ${quote(audience)}; it must be { users: [...] } with at least one user, or be left out`,
+      `audience is ${quote(audience)} with users ${quote(users)}; it must be { users: [...] } with 1 to ${MAX_AUDIENCE} users, or be left out. For more, use a channel`,
     )
   }
   for (const user of users) assertUserId(user)
@@ -141,7 +144,11 @@ function readAudience(audience: PublishOptions['audience']): readonly string[] |
 function readKey(event: EventInput, conflateKey: string | undefined): string | undefined {
   if (isEntityType(event.type)) return event.type === 'entity.batch' ? undefined : `${event.entity}:${event.id}`
   if (conflateKey === undefined) return undefined
-  if (typeof conflateKey !== 'string')
-    throw new ProtocolError('INVALID_EVENT', `conflateKey is ${quote(conflateKey)}; it must be text`)
+  if (typeof conflateKey !== 'string' || conflateKey.length > MAX_KEY_LENGTH) {
+    throw new ProtocolError(
+      'INVALID_EVENT',
+      `conflateKey is ${quote(conflateKey)}; it must be text of at most ${MAX_KEY_LENGTH} characters`,
+    )
+  }
   return `${event.type}\n${conflateKey}`
 }

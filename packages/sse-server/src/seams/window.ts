@@ -76,6 +76,8 @@ export class RetentionWindow<Entry extends LogEntry> {
   }
 }
 
-function bytesOf(entry: LogEntry): number {
-  return entry.record.data.length + entry.record.type.length
+function bytesOf({ record: { data, type, key, users } }: LogEntry): number {
+  let bytes = data.length + type.length + (key?.length ?? 0)
+  if (users) for (const user of users) bytes += user.length
+  return bytes
 }

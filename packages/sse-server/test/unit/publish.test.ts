@@ -1,4 +1,4 @@
-import { type Adapter, EventHub, MemoryAdapter } from '@entitycast/sse-server'
+import { type Adapter, defineEvents, EventHub, MemoryAdapter } from '@entitycast/sse-server'
 import { describe, expect, it } from 'vitest'
 import { codeOf, testHub } from '../support/hub'
 import { open } from '../support/stream'
@@ -116,6 +116,39 @@ describe('what is refused is written to nobody', () => {
       await hub.close()
     })
   }
+
+  it('[D6] an audience of more than 10,000 users, or a conflate key of more than 256 characters, is refused', async () => {
+    const { hub } = testHub()
+    const users = Array.from({ length: 10_001 }, (_, n) => `u${n}`)
+    expect(await codeOf(() => hub.publish(update, { audience: { users } }))).toBe('INVALID_EVENT')
+    await hub.publish(update, { audience: { users: users.slice(1) } })
+    const key = (length: number) => hub.project('p1').emit('note:added', 1, { conflateKey: 'k'.repeat(length) })
+    expect(await codeOf(() => key(257))).toBe('INVALID_EVENT')
+    await key(256)
+    await hub.close()
+  })
+
+  it('[D6] what an audience takes counts as retained', async () => {
+    const { hub, clock } = testHub({ retention: { bytes: 65_536 } })
+    await open(hub, grant)
+    const users = Array.from({ length: 1_000 }, (_, n) => `user-${n}`.padEnd(20, '-'))
+    for (let n = 0; n < 10; n++) await hub.publish(update, { audience: { users } })
+    await clock.settle()
+    expect(hub.stats().retainedBytes).toBeGreaterThan(20_000)
+    expect(hub.stats().retainedBytes).toBeLessThanOrEqual(65_536)
+    await hub.close()
+  })
+
+  it('[P1] what is no event at all is refused, with definitions too', async () => {
+    const schema = { '~standard': { version: 1, vendor: 'test', validate: (value: unknown) => ({ value }) } } as const
+    const events = defineEvents({ entities: { document: schema } })
+    for (const { hub } of [testHub(), testHub({ events: events as never })]) {
+      for (const event of [undefined, null, 'text', 5, [], () => {}]) {
+        expect(await codeOf(() => hub.publish(event as never))).toMatch(/^(INVALID_EVENT|INVALID_TYPE|UNKNOWN_EVENT)$/)
+      }
+      await hub.close()
+    }
+  })
 
   it('[P1] a channel outside of its alphabet is refused', () =>
     refused({ ...update, channel: 'a b' }, 'INVALID_CHANNEL'))
