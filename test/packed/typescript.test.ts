@@ -12,6 +12,7 @@ const DEPENDENCIES = {
   ...Object.fromEntries(Object.entries(COMPILERS).map(([name, version]) => [name, `npm:typescript@${version}`])),
   '@nestjs/common': '11.2.10',
   '@nestjs/core': '11.2.10',
+  '@tanstack/query-core': '5.108.0',
   '@types/express': '5.0.6',
   '@types/node': '20.19.25',
   '@types/react': '19.2.7',
@@ -34,6 +35,11 @@ import { EventsModule, openStream } from '@entitycast/sse-server/nest'
 import { eventStream as nodeStream } from '@entitycast/sse-server/node'
 import { applyEntityEvent, EventSubscriber } from '@entitycast/sse-client'
 import { DataUpdatesProvider, useEntityUpdates } from '@entitycast/sse-client/react'
+import { bindQueryClient } from '@entitycast/sse-client/tanstack-query'
+import { fromPattern, fromType } from '@entitycast/sse-client/rxjs'
+import { createFakeServer } from '@entitycast/sse-client/testing'
+import { connect } from '@entitycast/sse-server/testing'
+import { QueryClient } from '@tanstack/query-core'
 import { z } from 'zod'
 
 const events = defineEvents({
@@ -58,6 +64,15 @@ updates.on('lock:acquired', (event) => {
 })
 // @ts-expect-error not defined
 updates.subscribe('chunk:*', () => {})
+fromPattern(updates, 'document:*').subscribe(({ data }) => data?.embeddedChunks.toFixed())
+fromType(updates, 'lock:acquired').subscribe(({ data }) => data.entityId.toFixed())
+bindQueryClient(updates, new QueryClient(), {
+  patterns: { 'document:*': { patch: ['documents'], invalidate: ({ id, data }) => ['chunks', id, data?.embeddedChunks.toFixed()] } },
+  types: { 'lock:acquired': { invalidate: ({ data }) => ['locks', data.entityId.toFixed()] } },
+})
+// @ts-expect-error not defined
+bindQueryClient(updates, new QueryClient(), { patterns: { 'chunk:*': {} } })
+void [createFakeServer, connect]
 
 const rows: { id: string; chunks: number }[] = applyEntityEvent([{ id: 'd', chunks: 1 }], {} as EntityEvent)
 const authorize = () => ({ projectId: 'p' })
