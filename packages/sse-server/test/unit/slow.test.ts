@@ -1,9 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { GatedLog } from '../support/gated-log'
 import { end, testHub } from '../support/hub'
 import { RecordingSink } from '../support/recording-sink'
 import { open } from '../support/stream'
-import { VirtualClock } from '../support/virtual-clock'
 
 /** A stream whose socket is full from its first event on. */
 async function slowStream(options: Parameters<typeof testHub>[0] = {}) {
@@ -282,133 +280,6 @@ describe('a slow reader', () => {
     expect(stream.closed).toBe(true)
     const again = await open(hub, { projectId: 'p1' }, { lastEventId: seen })
     expect(ids(again)).toEqual(['fills-the-socket', 'd'])
-    await end(hub, clock)
-  })
-})
-
-describe('a reader whose page must come from the log', () => {
-  async function behind() {
-    const clock = new VirtualClock()
-    const log = new GatedLog(clock)
-    const made = testHub({ adapter: log, ports: { clock } })
-    const cursor = await made.hub.cursor('p1')
-    await made.hub.project('p1').updated('document', 'a')
-    await made.hub.project('p1').updated('document', 'b')
-    await clock.advance(62_000)
-    expect(made.hub.stats().projects).toBe(0)
-    return { ...made, clock, log, cursor, reads: log.calls.read }
-  }
-
-  it('[D4] a log that fails for a while is asked again, the stream is kept, and it is reported once', async () => {
-    const { hub, clock, log, cursor, logger, reads } = await behind()
-    log.fails = (call, nth) => (call === 'read' && nth > reads + 1 ? new Error('broker down') : undefined)
-    const stream = await open(hub, { projectId: 'p1' }, { lastEventId: cursor })
-    await clock.advance(10_000)
-    expect(stream.events).toEqual([])
-    expect(stream.closed).toBe(false)
-    expect(logger.lines).toHaveLength(1)
-    log.fails = () => undefined
-    await clock.advance(2_000)
-    expect(ids(stream)).toEqual(['a', 'b'])
-    await end(hub, clock)
-  })
-
-  it('[D4] what is published while the page is read follows it, once', async () => {
-    const { hub, clock, log, cursor, reads } = await behind()
-    log.holds = (call, nth) => call === 'read' && nth > reads + 1
-    const stream = await open(hub, { projectId: 'p1' }, { lastEventId: cursor })
-    await hub.project('p1').updated('document', 'c')
-    await clock.settle()
-    log.release()
-    await clock.settle()
-    expect(ids(stream)).toEqual(['a', 'b', 'c'])
-    await end(hub, clock)
-  })
-
-  it('[D4] a heartbeat meanwhile does not claim the head', async () => {
-    const { hub, clock, log, cursor, reads } = await behind()
-    log.holds = (call, nth) => call === 'read' && nth > reads + 1
-    const stream = await open(hub, { projectId: 'p1' }, { lastEventId: cursor })
-    await clock.advance(16_000)
-    expect(stream.frames.at(-1)).toMatchObject({ type: 'heartbeat', id: undefined })
-    log.release()
-    await clock.settle()
-    expect(ids(stream)).toEqual(['a', 'b'])
-    await end(hub, clock)
-  })
-
-  it('[D4] a log that becomes another one while the page is read: one resync, and nothing of the old one', async () => {
-    const { hub, clock, log, cursor, reads } = await behind()
-    log.holds = (call, nth) => call === 'read' && nth > reads + 1
-    const stream = await open(hub, { projectId: 'p1' }, { lastEventId: cursor })
-    log.listeners.get('p1')?.doubt({ epoch: 'another', offset: 7 }, 'epoch')
-    await clock.settle()
-    log.release()
-    await clock.settle()
-    expect(stream.types).toEqual(['connected', 'resync'])
-    expect(stream.lastEventId).toBe('another.7')
-    const listener = log.listeners.get('p1')
-    listener?.entries([
-      {
-        offset: 8,
-        record: { type: 'note:added', data: '{"data":1,"timestamp":"2026-01-31T09:30:00Z"}', channel: 'default' },
-      },
-    ])
-    await clock.settle()
-    expect(stream.types).toEqual(['connected', 'resync', 'note:added'])
-    await end(hub, clock)
-  })
-
-  it('[D4] a page of the old log is not kept for readers of the new one', async () => {
-    const { hub, clock, log, cursor, reads } = await behind()
-    // Two readers at one place, so that a page is worth keeping.
-    log.holds = (call, nth) => call === 'read' && nth > reads + 2
-    const streams = await Promise.all([0, 1].map(() => open(hub, { projectId: 'p1' }, { lastEventId: cursor })))
-    const listener = log.listeners.get('p1')
-    listener?.doubt({ epoch: 'another', offset: 0 }, 'epoch')
-    await clock.settle()
-    log.release()
-    await clock.settle()
-    const record = (data: number) => ({
-      type: 'note:added',
-      data: `{"data":${data},"timestamp":"2026-01-31T09:30:00Z"}`,
-      channel: 'default',
-    })
-    listener?.entries([{ offset: 1, record: record(1) }])
-    const newcomer = await open(hub, { projectId: 'p1' }, { lastEventId: 'another.0' })
-    await clock.settle()
-    expect(newcomer.types).toEqual(['connected', 'note:added'])
-    for (const stream of streams) expect(stream.types).toEqual(['connected', 'resync', 'note:added'])
-    await end(hub, clock)
-  })
-
-  it('[B3] what is no event of ours in the log is a resync for its readers, not the end of the process', async () => {
-    const { hub, clock, log, logger } = await behind()
-    const stream = await open(hub, { projectId: 'p1' })
-    const listener = log.listeners.get('p1')
-    listener?.entries([{ offset: 3, record: { type: 'a\r\nid: forged', data: '{}', channel: 'default' } }])
-    await clock.settle()
-    expect(stream.types).toEqual(['connected', 'resync'])
-    expect(stream.resyncs).toEqual(['broker-gap'])
-    expect(logger.lines).toHaveLength(1)
-    expect(stream.closed).toBe(false)
-    await end(hub, clock)
-  })
-
-  it('[D4] a hole in what the log tells is told, never passed over', async () => {
-    const { hub, clock, log } = await behind()
-    const stream = await open(hub, { projectId: 'p1' })
-    const record = { type: 'note:added', data: '{"data":1,"timestamp":"2026-01-31T09:30:00Z"}', channel: 'default' }
-    log.listeners.get('p1')?.entries([{ offset: 5, record }])
-    await clock.settle()
-    expect(stream.resyncs).toEqual(['broker-gap'])
-    log.listeners.get('p1')?.entries([
-      { offset: 5, record },
-      { offset: 4, record },
-      { offset: 6, record },
-    ])
-    await clock.settle()
-    expect(stream.types).toEqual(['connected', 'resync', 'note:added'])
     await end(hub, clock)
   })
 })
