@@ -166,4 +166,24 @@ export const CLIENT_BUGS = [
       },
     ],
   },
+  {
+    name: 'what waits behind a resync is lost',
+    edits: [
+      {
+        file: 'sse-client/src/subscriber/delivery.ts',
+        from: 'if (this.#skipping) this.#dropWaiting()',
+        to: 'this.#dropWaiting()',
+      },
+    ],
+  },
+  {
+    name: 'the cursor moves before the resync is told',
+    edits: [
+      {
+        file: 'sse-client/src/subscriber/delivery.ts',
+        from: 'this.#resyncTo = id\n    if (this.#live) {',
+        to: 'this.#commit(id)\n    if (this.#live) {',
+      },
+    ],
+  },
 ]
