@@ -28,8 +28,8 @@ export const CLIENT_BUGS = [
     edits: [
       {
         file: 'sse-client/src/subscriber/delivery.ts',
-        from: 'if (id === undefined || stream !== this.#stream) return\n    this.#release',
-        to: 'if (stream !== this.#stream) return\n    this.#release',
+        from: 'if (id === undefined || stream !== this.#stream) return\n    this.#release(id)',
+        to: 'if (stream !== this.#stream) return\n    this.#release(id)',
       },
     ],
   },
@@ -167,22 +167,28 @@ export const CLIENT_BUGS = [
     ],
   },
   {
-    name: 'what waits behind a resync is lost',
+    name: 'events do not wait until the data is loaded again',
+    edits: [
+      { file: 'sse-client/src/subscriber/delivery.ts', from: 'if (!this.#gate.shut) return false', to: 'return false' },
+    ],
+  },
+  {
+    name: 'what came while the data was loaded again is forgotten',
     edits: [
       {
         file: 'sse-client/src/subscriber/delivery.ts',
-        from: 'if (this.#skipping) this.#dropWaiting()',
-        to: 'this.#dropWaiting()',
+        from: 'for (const frame of frames) {',
+        to: 'for (const frame of []) {',
       },
     ],
   },
   {
-    name: 'the cursor moves before the resync is told',
+    name: 'the cursor moves to the place of a resync that is not told yet',
     edits: [
       {
         file: 'sse-client/src/subscriber/delivery.ts',
-        from: 'this.#resyncTo = id\n    if (this.#live) {',
-        to: 'this.#commit(id)\n    if (this.#live) {',
+        from: 'this.#resyncTo = id\n    if (this.#live)',
+        to: 'this.#commit(id)\n    if (this.#live)',
       },
     ],
   },

@@ -93,7 +93,7 @@ export const LOG_BUGS = [
       {
         file: 'sse-server/src/feed/conflate.ts',
         from: "if (next.record.type === 'entity.deleted') {",
-        to: "if (next.record.type === 'entity.deleted') {\n    const undone = earlier.findLast((run) => run.record.type === 'entity.created')\n    if (undone) {\n      undone.dropped = true\n      return undefined\n    }",
+        to: "if (next.record.type === 'entity.deleted') {\n    const undone = line.standing.findLast((run) => run.record.type === 'entity.created')\n    if (undone) {\n      undone.dropped = true\n      return false\n    }",
       },
     ],
   },
@@ -102,7 +102,7 @@ export const LOG_BUGS = [
     edits: [
       {
         file: 'sse-server/src/feed/conflate.ts',
-        from: "if (record.type === 'entity.batch') endRuns(byKey, fieldsOf(run))",
+        from: "if (record.type === 'entity.batch') endLines(lines, fieldsOf(run))",
         to: '',
       },
     ],
@@ -112,7 +112,7 @@ export const LOG_BUGS = [
     edits: [
       {
         file: 'sse-server/src/feed/conflate.ts',
-        from: 'if (version !== undefined && earlier.some((run) => (fieldsOf(run).version ?? -1) >= version)) return undefined',
+        from: 'if (version !== undefined && version <= newest) return false',
         to: '',
       },
     ],

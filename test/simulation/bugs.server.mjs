@@ -59,7 +59,7 @@ export const SERVER_BUGS = [
     edits: [
       {
         file: 'sse-server/src/feed/connection.ts',
-        from: 'return expiresAt !== Number.POSITIVE_INFINITY && this.feed.clock.monotonic() >= expiresAt',
+        from: 'return this.#expiresAt !== Number.POSITIVE_INFINITY && this.feed.clock.monotonic() >= this.#expiresAt',
         to: 'return false',
       },
     ],
@@ -150,8 +150,8 @@ export const SERVER_BUGS = [
       },
       {
         file: 'sse-server/src/feed/connection.ts',
-        from: 'this.feed.clock.monotonic() >= expiresAt',
-        to: 'this.feed.clock.now() >= expiresAt',
+        from: 'this.feed.clock.monotonic() >= this.#expiresAt',
+        to: 'this.feed.clock.now() >= this.#expiresAt',
       },
     ],
   },

@@ -41,6 +41,8 @@ describe('the simulation finds what others have got wrong', () => {
     it(`[sim] ${name} is found`, { timeout: LIMIT_MS }, async () => {
       const { failures, seeds } = await outcomeOf(name)
       expect(failures.length, `not found in ${seeds} seeds`).toBe(1)
+      // Code that has changed around a bug would make it a mere mistake.
+      expect(failures[0]?.message).not.toMatch(/ReferenceError|SyntaxError|is not a function/)
     })
   }
 })

@@ -42,7 +42,12 @@ export class Page {
   #notBefore = 0
   #jumps = 0
   /** The server does not take the cursor: it must not be sent again, and a resync follows. */
-  #cursorRefused = false
+  #refusedCursor: string | undefined
+  /** How often that was so, and for how many of them the data was loaded again. */
+  #refusals = 0
+  #mended = 0
+  /** Its handler returns a promise, and events wait for it; or it holds them back itself. */
+  readonly #awaits: boolean
   #wake: ((restored: boolean) => void) | undefined
 
   constructor(
@@ -55,6 +60,7 @@ export class Page {
     this.process = new Process(world.scheduler)
     this.#source = world.sources.get(projectId) as Source
     this.#random = new SeededRandom(world.random.int(0, 2 ** 31))
+    this.#awaits = this.#random.chance(0.5)
     this.#witness = new Witness(this.#source, userId, channels, (message) => this.#fail(message))
   }
 
@@ -203,7 +209,8 @@ export class Page {
     const cursor = headers['last-event-id']
     if (this.links.some((link) => link.clientOpen)) this.#fail('asks for a stream while it has another one')
     if (headers.authorization === this.#refusedToken) this.#fail('sends a token again that was refused')
-    if (this.#cursorRefused && cursor !== undefined) this.#fail('sends a cursor that the server does not take')
+    if (cursor !== undefined && cursor === this.#refusedCursor)
+      this.#fail('sends a cursor that the server does not take')
     if (this.#jumps === process.jumps && world.scheduler.time < this.#notBefore - LENIENCE_MS)
       this.#fail(`asks again ${Math.round(this.#notBefore - world.scheduler.time)} ms before the server wants it`)
     const response = await world.request(this, url, headers, signal, (link) => {
@@ -214,7 +221,10 @@ export class Page {
     })
     if (signal.aborted) return response
     if (response.status === 401) this.#refusedToken = headers.authorization
-    if (response.status === 409 || response.status === 431) this.#cursorRefused = true
+    if (response.status === 409 || response.status === 431) {
+      this.#refusedCursor = cursor
+      this.#refusals++
+    }
     const seconds = Number(response.headers.get('retry-after'))
     if (seconds > 0) {
       this.#notBefore = world.scheduler.time + seconds * 1_000
@@ -239,41 +249,50 @@ export class Page {
     })
   }
 
-  #resync(reason: string): void {
+  #resync(reason: string): Promise<void> | undefined {
     const { figures, explained } = this.world
     figures.resyncs[reason] = (figures.resyncs[reason] ?? 0) + 1
     if (this.#away) this.#fail('was told to resync after close()')
-    const known = reason === 'bad-cursor' ? this.#cursorRefused : explained.has(reason)
+    const known = reason === 'bad-cursor' ? this.#refusals > this.#mended : explained.has(reason)
     if (!known) this.#fail(`a resync says "${reason}", which no fault explains`)
-    this.#cursorRefused = false
+    this.#refusedCursor = undefined
     this.#witness.resync()
-    this.#held = []
-    this.#reload(this.#held)
+    const mends = reason === 'bad-cursor' ? this.#refusals : this.#mended
+    const held: ProjectEvent[] = []
+    this.#held = held
+    const loaded = new Promise<void>((resolve) => this.#reload(held, mends, resolve))
+    return this.#awaits ? loaded : undefined
   }
 
-  #reload(held: ProjectEvent[]): void {
+  #reload(held: ProjectEvent[], mends: number, done: () => void): void {
     const { world } = this
+    const again = (afterMs: number) => this.process.run(afterMs, () => answered || this.#reload(held, mends, done))
+    let answered = false
     // Another resync has begun another load.
-    if (this.#held !== held || this.#stopped) return
-    if (!world.backend.up) {
-      this.process.run(1_000, () => this.#reload(held))
+    if (this.#held !== held || this.#stopped) {
+      done()
       return
     }
-    let answered = false
+    if (!world.backend.up) {
+      again(1_000)
+      return
+    }
     world.backend.server.run(world.random.int(1, 300), () => {
       const snapshot = this.#source.snapshot((scope) => this.#witness.covers(scope))
       this.process.run(world.random.int(1, 300), () => {
         answered = true
-        if (this.#held !== held || this.#stopped) return
-        this.#install(snapshot)
-        this.#held = undefined
-        for (const event of held) this.#apply(event)
-        this.#witness.loaded(snapshot.counts)
+        if (this.#held === held && !this.#stopped) {
+          this.#install(snapshot)
+          this.#held = undefined
+          for (const event of held) this.#apply(event)
+          this.#witness.loaded(snapshot.counts)
+          // One that was told when the stream was closed is told again.
+          if (this.#subscriber?.state !== 'disconnected') this.#mended = mends
+        }
+        done()
       })
     })
-    this.process.run(5_000, () => {
-      if (!answered) this.#reload(held)
-    })
+    again(5_000)
   }
 
   #receive(event: ProjectEvent): void {
@@ -281,6 +300,7 @@ export class Page {
     if (this.#away) this.#fail(`was given ${event.type} after close()`)
     this.#witness.given(event, this.#subscriber?.cursor)
     if (event.entity !== undefined) {
+      if (this.#held && this.#awaits) this.#fail(`was given ${event.type} while its data was loaded again`)
       if (this.#held) this.#held.push(event)
       else this.#apply(event)
     }

@@ -12,11 +12,17 @@ const PAGE = fileURLToPath(new URL('../../docs/simulation.md', import.meta.url))
 const BEGIN = '<!-- planted bugs: npm run planted-bugs -->'
 const END = '<!-- end of planted bugs -->'
 
+/** @type {string[]} */
+const failed = []
 const rows = await inParallel(BUGS, Math.max(1, Math.floor(availableParallelism() / 2)), async (bug) => {
-  const { failures, seeds } = await hunt(bug, { first: 1, count: SEEDS, maxFailures: SEEDS })
-  console.log(`${String(failures.length).padStart(5)} of ${seeds}  ${bug.name}`)
+  const { failures } = await hunt(bug, { first: 1, count: SEEDS, maxFailures: SEEDS }).catch((error) => {
+    failed.push(`${bug.name}: ${error}`)
+    return { failures: [] }
+  })
+  console.log(`${String(failures.length).padStart(5)} of ${SEEDS}  ${bug.name}`)
   return { name: bug.name, found: failures.length, violation: inWords(failures[0]?.message ?? '') }
 })
+if (failed.length > 0) throw new Error(failed.join('\n'))
 rows.sort((a, b) => a.found - b.found || a.name.localeCompare(b.name))
 const table = [
   `| planted | found by, of ${SEEDS.toLocaleString('en')} seeds | the first thing that was not true |`,
