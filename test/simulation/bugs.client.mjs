@@ -173,6 +173,16 @@ export const CLIENT_BUGS = [
     ],
   },
   {
+    name: 'what waits behind a resync is lost',
+    edits: [
+      {
+        file: 'sse-client/src/subscriber/delivery.ts',
+        from: 'if (this.#skipping) this.#dropWaiting()',
+        to: 'this.#dropWaiting()',
+      },
+    ],
+  },
+  {
     name: 'what came while the data was loaded again is forgotten',
     edits: [
       {

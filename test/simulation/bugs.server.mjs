@@ -161,7 +161,7 @@ export const SERVER_BUGS = [
       {
         file: 'sse-server/src/feed/connection.ts',
         from: 'this.#askedAt = this.feed.clock.monotonic()\n    void',
-        to: 'this.#writeBeat(frame)\n    this.#askedAt = this.feed.clock.monotonic()\n    void',
+        to: 'this.#writeBeat(frames)\n    this.#askedAt = this.feed.clock.monotonic()\n    void',
       },
     ],
   },
