@@ -98,6 +98,8 @@ export class LiveLog {
       return
     }
     if (epoch === seen.epoch) {
+      // The news that this log has begun.
+      if (records.length === 0) return
       if (first + records.length - 1 <= seen.offset) {
         this.oddities.repeated++
         this.#unheard = 0

@@ -36,9 +36,9 @@ export const brokerChecks: readonly (LogCheck & { readonly needs: readonly Hook[
         const late = await cast.join()
         assert.equal(late.status?.(), 'degraded')
         const witness = new Witness(cast.ledger, cast.patienceMs)
-        await refuses(() => late.append('p', [record(1)]), 'append')
-        await refuses(() => late.open('p', witness), 'open')
-        await refuses(() => late.read('p', { epoch: 'epoch', offset: 0 }, 1), 'read')
+        await refuses(cast, () => late.append('p', [record(1)]), 'append')
+        await refuses(cast, () => late.open('p', witness), 'open')
+        await refuses(cast, () => late.read('p', { epoch: 'epoch', offset: 0 }, 1), 'read')
         await broker.restart()
         for (const adapter of cast.adapters) {
           await cast.eventually('status says ok', () => adapter.status?.() === 'ok')
@@ -136,9 +136,9 @@ function whileAway(harm: 'stop' | 'kill'): LogCheck['run'] {
       await broker[harm]()
       await Promise.all(
         cast.adapters.flatMap((adapter) => [
-          refuses(() => adapter.append('p', [record('away')]), 'append'),
-          refuses(() => adapter.read('p', { epoch: 'epoch', offset: 0 }, 1), 'read'),
-          refuses(() => adapter.open('other', new Witness(cast.ledger, 0)), 'open'),
+          refuses(cast, () => adapter.append('p', [record('away')]), 'append'),
+          refuses(cast, () => adapter.read('p', { epoch: 'epoch', offset: 0 }, 1), 'read'),
+          refuses(cast, () => adapter.open('other', new Witness(cast.ledger, 0)), 'open'),
         ]),
       )
       for (const adapter of cast.adapters) {
@@ -159,7 +159,7 @@ function goesOn(harm: 'stop' | 'kill'): LogCheck['run'] {
       for (const n of upTo(5)) await cast.append(n, 'p', record(n))
       for (const witness of witnesses) await witness.until(5)
       await broker[harm]()
-      await refuses(() => cast.on(0).append('p', [record('away')]), 'append')
+      await refuses(cast, () => cast.on(0).append('p', [record('away')]), 'append')
       await broker.restart()
       let last: Cursor | undefined
       await cast.eventually('an append is accepted again', async () => {
@@ -176,7 +176,11 @@ function closesMeanwhile(harm: 'stop' | 'kill'): LogCheck['run'] {
     withBroker(subject, instances, async (cast, broker) => {
       await cast.openAll('p')
       await broker[harm]()
-      const waiting = rejects(() => cast.on(0).append('p', [record('away')]), 'append while it closes')
+      const waiting = rejects(
+        () => cast.on(0).append('p', [record('away')]),
+        'append while it closes',
+        cast.patienceMs * 3,
+      )
       await Promise.all(cast.adapters.map((adapter) => adapter.close()))
       await waiting
       for (const witness of cast.witnesses) witness.closed()
@@ -252,8 +256,8 @@ function withBroker(
 }
 
 /** That a call is refused because the broker is away: with a code, and nothing in it that is nobody's business. */
-async function refuses(call: () => Promise<unknown>, what: string): Promise<void> {
-  const error = await rejects(call, what)
+async function refuses(cast: Cast, call: () => Promise<unknown>, what: string): Promise<void> {
+  const error = await rejects(call, what, cast.patienceMs * 3)
   assert.equal(typeof (error as { code?: unknown }).code, 'string', `${what} rejects without a code: ${error.message}`)
   assert(
     !/away|:\/\/[^ ]*@/.test(`${error.message} ${JSON.stringify(error)}`),

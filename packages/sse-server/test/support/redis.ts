@@ -99,7 +99,7 @@ export class RedisServer {
       if (this.#process?.exitCode != null) throw new Error(`redis-server ended with ${this.#process.exitCode}`)
       // While it loads its data it answers -LOADING.
       const answer = await this.ask('PING').catch((error: Error) => error.message)
-      if (answer === '+PONG\r\n') return
+      if (answer === '+PONG\r\n' || answer.startsWith('-NOAUTH')) return
       if (Date.now() > deadline) throw new Error(`redis-server does not answer: ${answer}`)
       await new Promise<void>((resolve) => {
         setTimeout(resolve, 10)
