@@ -54,6 +54,7 @@ export class Connection implements Reader, SinkListener {
   readonly view: View
   readonly openedAt: number
   readonly #expiresAt: number
+  readonly #rotateAt: number
   /** The last offset that was written. */
   offset: number
   /** Behind the head: pages are conflated until it has caught up. */
@@ -84,6 +85,7 @@ export class Connection implements Reader, SinkListener {
     this.view = feed.enter(this, grant.channels)
     this.openedAt = feed.clock.monotonic()
     this.#expiresAt = grant.expiresAt
+    this.#rotateAt = grant.rotateAt
     this.offset = start.offset
     this.lagging = start.lagging
     this.#resync = start.resync
@@ -208,12 +210,12 @@ export class Connection implements Reader, SinkListener {
 
   /** Why it must end now, if it must. */
   #overdue(now: number, stallMs: number, sleptMs: number): ClosingReason | undefined {
-    if (now >= this.grant.expiresAt) return 'expired'
+    if (now >= this.#expiresAt) return 'expired'
     if (this.#askedAt !== undefined) {
       this.#askedAt += sleptMs
       if (now - this.#askedAt >= REAUTHORIZE_TIMEOUT_MS) return 'expired'
     }
-    if (!this.#full) return now >= this.grant.rotateAt ? 'rotated' : undefined
+    if (!this.#full) return now >= this.#rotateAt ? 'rotated' : undefined
     const unsent = this.sink.unsentBytes
     this.#stalledAt += sleptMs
     if (unsent < this.#unsent) this.#stalledAt = now

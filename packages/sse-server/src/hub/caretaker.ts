@@ -3,8 +3,8 @@ import type { Clock } from '../seams/ports'
 
 /** What the caretaker looks after. */
 export interface Charges {
-  /** Every connection that is open, or on its way out. */
-  connections(): Iterable<Connection>
+  /** Those that are open, and those on their way out. */
+  connections(): Iterable<Connection>[]
   /** A heartbeat is due. */
   beat(connection: Connection): void
   /** Once a round, after the connections. Whether anything is left that needs another round. */
@@ -53,13 +53,16 @@ export class Caretaker {
     // A process that was stopped must not blame its peers for the time in which it did not read.
     const sleptMs = Math.max(0, now - this.#lastRound - this.#roundMs * 2)
     this.#lastRound = now
-    for (const connection of this.charges.connections()) {
-      connection.check(now, this.stallTimeoutMs, sleptMs)
-      if (this.heartbeatMs > 0 && now >= connection.beatAt && !connection.ended) {
-        connection.beatAt = now + this.heartbeatMs
-        this.charges.beat(connection)
-      }
+    for (const connections of this.charges.connections()) {
+      for (const connection of connections) this.#look(connection, now, sleptMs)
     }
     if (this.charges.tidy(now)) this.#schedule()
+  }
+
+  #look(connection: Connection, now: number, sleptMs: number): void {
+    connection.check(now, this.stallTimeoutMs, sleptMs)
+    if (this.heartbeatMs === 0 || now < connection.beatAt || connection.ended) return
+    connection.beatAt = now + this.heartbeatMs
+    this.charges.beat(connection)
   }
 }

@@ -75,7 +75,7 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
     this.#heartbeats = new Heartbeats(this.#settings.heartbeat, () => clock.now())
     this.#admission = new Admission(this.#settings.limits, this.#registry, this.#ports)
     this.#caretaker = new Caretaker(clock, this.#settings.heartbeatIntervalMs, this.#settings.stallTimeoutMs, {
-      connections: () => [...this.#registry, ...this.#leaving],
+      connections: () => [this.#registry, this.#leaving],
       beat: (connection) => connection.beat(this.#heartbeats),
       tidy: (now) => this.#tidy(now),
     })
@@ -313,6 +313,11 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
   /** Whether new streams are refused because the hub is closing. For mounts. */
   get draining(): boolean {
     return this.#closing !== undefined
+  }
+
+  /** Milliseconds between heartbeats; 0 for none. For mounts. */
+  get heartbeatIntervalMs(): number {
+    return this.#settings.heartbeatIntervalMs
   }
 
   get clock(): Ports['clock'] {

@@ -15,12 +15,18 @@ export type NodeResponse = ServerResponse | Http2ServerResponse
 /** Headers that a framework keeps to itself until it answers. */
 export type HeldHeaders = Readonly<Record<string, number | string | readonly string[] | undefined>>
 
+/** What of the hub a stream asks. */
+type Surroundings = Pick<EventHub, 'draining' | 'heartbeatIntervalMs'>
+
+/** A quiet connection is probed by the system after this, in milliseconds. */
+const PROBE_AFTER_MS = 30_000
+
 /**
  * The byte writer over Node's response. It listens from its construction, so that a peer who leaves while `authorize` is pending is
  * noticed; and what it says about room is always followed by `drained` or `closed`.
  */
 export class NodeStream implements StreamResponse, Sink {
-  readonly #hub: Pick<EventHub, 'draining'>
+  readonly #hub: Surroundings
   readonly #req: NodeRequest
   /** Of either kind: what is used here, the compatibility API of HTTP/2 has too. */
   readonly #res: ServerResponse
@@ -37,7 +43,7 @@ export class NodeStream implements StreamResponse, Sink {
   #socket: Duplex | undefined
   #flush: (() => void) | undefined
 
-  constructor(hub: Pick<EventHub, 'draining'>, req: NodeRequest, res: NodeResponse, headers: HeldHeaders = {}) {
+  constructor(hub: Surroundings, req: NodeRequest, res: NodeResponse, headers: HeldHeaders = {}) {
     this.#hub = hub
     this.#req = req
     this.#res = res as ServerResponse
@@ -86,7 +92,11 @@ export class NodeStream implements StreamResponse, Sink {
       socket.cork?.()
       process.nextTick(uncork, socket)
       socket.setNoDelay?.(true)
-      socket.setKeepAlive?.(true, 30_000)
+      // The system probes only where nothing is on its way: with heartbeats it never would.
+      const { heartbeatIntervalMs } = this.#hub
+      if (heartbeatIntervalMs === 0 || heartbeatIntervalMs > PROBE_AFTER_MS) {
+        socket.setKeepAlive?.(true, PROBE_AFTER_MS)
+      }
     }
     res.writeHead(200, this.#joined(headers))
     res.flushHeaders()
