@@ -8,11 +8,11 @@ const PAGES = 300
 const DRAIN_MS = 8_000
 const WAIT = { timeout: 60_000, interval: 200 }
 
-/** How many of the times fall into each tenth of the drain; the last one takes what comes after it, too. */
-function tenths(times: readonly number[]): number[] {
+/** How many of the times fall into each tenth of the drain as it was; the last one takes what comes after it, too. */
+function tenths(times: readonly number[], drainedMs: number): number[] {
   const counts = Array.from({ length: 10 }, () => 0)
   for (const time of times) {
-    const tenth = Math.min(9, Math.floor((time / DRAIN_MS) * 10))
+    const tenth = Math.min(9, Math.floor((time / drainedMs) * 10))
     counts[tenth] = (counts[tenth] ?? 0) + 1
   }
   return counts
@@ -49,16 +49,16 @@ it('[S7 A5] 5,000 streams close in the drain time, and our clients come back spr
     const { code, answer } = await server.end()
     expect(code).toBe(0)
     const drainedMs = answer.drainedMs as number
-    const closes = tenths(await Promise.all(ends))
-    const returns = tenths(Object.values(answer.returns ?? {}))
+    const closes = tenths(await Promise.all(ends), drainedMs)
+    const returns = tenths(Object.values(answer.returns ?? {}), drainedMs)
     console.log(`drained in ${Math.round(drainedMs)} ms; closes by tenth: ${closes}; returns by tenth: ${returns}`)
     // Not before the time is up, and a second later at most everyone is gone; the rest is for a busy machine.
     expect(drainedMs).toBeGreaterThan(DRAIN_MS * 0.8)
     expect(drainedMs).toBeLessThan(DRAIN_MS + 5_000)
     // Even would be a tenth each. Whoever is ended at the very end may come back when nobody listens any more.
-    expect(Math.max(...closes)).toBeLessThan((STREAMS - PAGES) * 0.25)
+    expect(Math.max(...closes)).toBeLessThan((STREAMS - PAGES) * 0.3)
     expect(Object.keys(answer.returns ?? {}).length).toBeGreaterThan(PAGES * 0.7)
-    expect(Math.max(...returns)).toBeLessThan(PAGES * 0.25)
+    expect(Math.max(...returns)).toBeLessThan(PAGES * 0.3)
     expect(returns.filter((count) => count > 0).length).toBeGreaterThanOrEqual(8)
   } finally {
     for (const page of pages) page.close()

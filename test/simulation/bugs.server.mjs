@@ -111,7 +111,7 @@ export const SERVER_BUGS = [
   {
     name: 'the end of a grant is looked at only when there is something to write',
     edits: [
-      { file: 'sse-server/src/feed/connection.ts', from: "if (now >= this.grant.expiresAt) return 'expired'", to: '' },
+      { file: 'sse-server/src/feed/connection.ts', from: "if (now >= this.#expiresAt) return 'expired'", to: '' },
     ],
   },
   {
@@ -145,8 +145,8 @@ export const SERVER_BUGS = [
       },
       {
         file: 'sse-server/src/feed/connection.ts',
-        from: 'if (now >= this.grant.expiresAt)',
-        to: 'if (this.feed.clock.now() >= this.grant.expiresAt)',
+        from: 'if (now >= this.#expiresAt)',
+        to: 'if (this.feed.clock.now() >= this.#expiresAt)',
       },
       {
         file: 'sse-server/src/feed/connection.ts',
@@ -202,7 +202,7 @@ export const SERVER_BUGS = [
         from: 'for (const connection of [...this.#registry, ...this.#leaving]) connection.destroy()',
         to: '',
       },
-      { file: 'sse-server/src/hub/drain.ts', from: 'to)) {', to: 'to - 1)) {' },
+      { file: 'sse-server/src/hub/drain.ts', from: 'due)) {', to: 'due - 1)) {' },
     ],
   },
 ]

@@ -14,16 +14,18 @@ export async function endInWaves(
   { drainMs, retryMs, everyoneLeft }: { drainMs: number; retryMs: number; everyoneLeft: Promise<void> },
 ): Promise<void> {
   const waiting = shuffle([...connections], random)
-  const waves = Math.max(1, Math.min(waiting.length, Math.floor(drainMs / WAVE_MS)))
-  for (let wave = 0; wave < waves; wave++) {
-    const from = Math.floor((wave * waiting.length) / waves)
-    const to = Math.floor(((wave + 1) * waiting.length) / waves)
-    for (const connection of waiting.slice(from, to)) {
+  const startedAt = clock.monotonic()
+  for (let ended = 0; ended < waiting.length; ) {
+    // By the clock, and not by a count of waves: a busy process ends more at a time instead of taking longer.
+    const passedMs = clock.monotonic() - startedAt + WAVE_MS
+    const due = passedMs >= drainMs ? waiting.length : Math.ceil((passedMs / drainMs) * waiting.length)
+    for (const connection of waiting.slice(ended, due)) {
       connection.advance()
       // A retry of its own for each: those that are ended in one wave must not come back in one.
       connection.close('shutdown', Math.round(retryMs * (0.5 + random())))
     }
-    if (wave < waves - 1 && (await atMost(clock, drainMs / waves, everyoneLeft))) return
+    ended = Math.max(ended, due)
+    if (ended < waiting.length && (await atMost(clock, WAVE_MS, everyoneLeft))) return
   }
 }
 
