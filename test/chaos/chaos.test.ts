@@ -120,7 +120,7 @@ describe('a server under load, and everything that goes wrong', { timeout: 150_0
     },
   )
 
-  it('[S2 D6] a client that reads 100 bytes a second falls behind, and nobody else does', async () => {
+  it('[S2 S4 D6] a client that reads 100 bytes a second falls behind and nobody else does; when it reads again it is told', async () => {
     await open(5)
     const slow = rawStream()
     slow.pause()
@@ -132,9 +132,18 @@ describe('a server under load, and everything that goes wrong', { timeout: 150_0
       // 16 MB were published; what waits for the slow one is in the log, which holds 1 MiB.
       expect((memory as number) - before).toBeLessThan(150_000_000)
       await expectEqual()
+      // Everybody else has everything; the slow one has what its socket held.
+      expect((await server.ask({ stats: true })).stats?.lagging).toBe(1)
     } finally {
       clearInterval(trickle)
     }
+    let tail = ''
+    slow.on('data', (bytes) => {
+      tail = `${tail.slice(-200_000)}${bytes}`
+    })
+    slow.resume()
+    await vi.waitFor(() => expect(tail).toContain('event: resync'), WAIT)
+    expect(tail.slice(tail.lastIndexOf('event: resync'))).toContain('"reason":"overflow"')
   })
 
   it('[S6] a process that was stopped for 20 s goes on: nobody is thrown out for it, and every page is right', async () => {

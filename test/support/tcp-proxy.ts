@@ -3,9 +3,12 @@ import net from 'node:net'
 export interface ProxyOptions {
   /** Each way, in milliseconds. */
   latencyMs: number
-  /** Bytes for the client arrive one at a time. */
+  /** What a connection brings to the client comes one byte at a time, and after the first 2,000 bytes in pieces of up to 100. */
   singleBytes: boolean
 }
+
+const SINGLE_BYTES = 2_000
+const PIECE_BYTES = 100
 
 interface Pair {
   readonly client: net.Socket
@@ -78,15 +81,32 @@ export class TcpProxy {
   }
 
   #pipe(pair: Pair, from: net.Socket, to: net.Socket, toClient: boolean): void {
-    from.on('data', (bytes) => {
-      const { latencyMs, singleBytes } = this.options
-      const pass = () => {
-        if (pair.silent || to.destroyed) return
-        if (!singleBytes || !toClient) to.write(bytes)
-        else for (let i = 0; i < bytes.length; i++) to.write(bytes.subarray(i, i + 1))
+    const arrived: { bytes: Buffer; at: number }[] = []
+    let passed = 0
+    let passing = false
+    to.setNoDelay(true)
+    const pass = async () => {
+      for (let next = arrived.shift(); next; next = arrived.shift()) {
+        const waitMs = next.at + this.options.latencyMs - performance.now()
+        if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs))
+        for (let at = 0; at < next.bytes.length; ) {
+          const { singleBytes } = this.options
+          const size = !singleBytes || !toClient ? next.bytes.length : passed < SINGLE_BYTES ? 1 : PIECE_BYTES
+          if (pair.silent || to.destroyed) return
+          to.write(next.bytes.subarray(at, at + size))
+          at += size
+          passed += size
+          // What is written in one turn of the event loop arrives in one piece.
+          if (at < next.bytes.length) await new Promise((resolve) => setImmediate(resolve))
+        }
       }
-      if (latencyMs > 0) setTimeout(pass, latencyMs)
-      else pass()
+      passing = false
+    }
+    from.on('data', (bytes) => {
+      arrived.push({ bytes, at: performance.now() })
+      if (passing) return
+      passing = true
+      void pass()
     })
   }
 }
