@@ -246,6 +246,35 @@ describe.runIf(HAS_REDIS).each(Object.keys(clients) as ClientName[])('the Redis 
     ear.disconnect()
   })
 
+  it('[B1] what was published while the listening connection was cut is told as soon as it is back', async () => {
+    fresh()
+    const never = { checkIntervalMs: 600_000 }
+    const [one, two] = [add(never), add(never)]
+    const client = await stream(one, 'p')
+    await eventually(() => expect([one.hub.status(), two.hub.status()]).toEqual(['ok', 'ok']))
+    for (let n = 0; n < 5; n++) {
+      const cut = outside.call('CLIENT', 'KILL', 'TYPE', 'pubsub')
+      const published = two.hub.project('p').emit('a:b', n)
+      await Promise.all([cut, published])
+      await eventually(() => expect(told(client)).toHaveLength(n + 1))
+    }
+    expect(told(client)).toEqual([0, 1, 2, 3, 4])
+    expect(client.resyncs).toEqual([])
+  })
+
+  it('[D7] close answers what it was asked before', async () => {
+    fresh()
+    const adapter = new RedisAdapter(clients[name](server.port), { keyPrefix })
+    adapter.start({ ageMs: 60_000, events: 100, bytes: 100_000 })
+    const append = (data: string) => adapter.append('p', [{ type: 'a:b', data, channel: 'default' }])
+    await append('1')
+    const sent = [append('2'), append('3')]
+    const closed = adapter.close()
+    await expect(append('4')).rejects.toMatchObject({ code: 'CLOSED' })
+    expect((await Promise.all(sent)).map(({ offset }) => offset)).toEqual([2, 3])
+    await closed
+  })
+
   it('[B3] garbage is counted', async () => {
     fresh()
     const one = add()
