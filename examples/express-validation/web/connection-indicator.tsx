@@ -21,7 +21,8 @@ const HINTS: typeof WORDS = {
 /** Whether the board follows the database by itself. */
 export function ConnectionIndicator({ enabled, refreshing }: { enabled: boolean; refreshing: boolean }) {
   const connection = useConnectionState()
-  const state = !enabled ? 'off' : connection === 'connected' && refreshing ? 'refreshing' : connection
+  const isRefreshing = connection === 'resyncing' || (connection === 'connected' && refreshing)
+  const state = !enabled ? 'off' : isRefreshing ? 'refreshing' : connection
   return (
     <p className="indicator" data-state={state} role="status" title={HINTS[state]}>
       <span className="indicator-dot" aria-hidden="true" />

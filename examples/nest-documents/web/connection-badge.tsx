@@ -5,6 +5,7 @@ const WORDS = {
   connecting: { text: 'Connecting…', hint: 'The page is opening its event stream.' },
   connected: { text: 'Live', hint: 'Connected: changes arrive by themselves.' },
   reconnecting: { text: 'Reconnecting…', hint: 'The connection was lost. What you see may be a little old.' },
+  resyncing: { text: 'Refreshing…', hint: 'Changes may have been missed. The page is loading its data again.' },
   disconnected: { text: 'Disconnected', hint: 'The page gets no changes. Reconnect to try again.' },
 }
 

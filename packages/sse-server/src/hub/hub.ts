@@ -23,6 +23,7 @@ import { Caretaker } from './caretaker'
 import { atMost, endInWaves } from './drain'
 import { HubError } from './error'
 import { Feeds } from './feeds'
+import { assertFilter } from './filter'
 import { grantedChannels, readGrant } from './grant'
 import { Heartbeats } from './heartbeat'
 import { type ListenFilter, type ListenOptions, listen } from './listen'
@@ -353,18 +354,7 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
   }
 
   #end(filter: ConnectionFilter, reason: ClosingReason): number {
-    // A field that is there and undefined is somebody's mistake, and leaving it out would end more streams than were meant.
-    const given = Object.entries(filter ?? {})
-    const known = given.every(
-      ([name, value]) =>
-        ['projectId', 'userId', 'connectionId'].includes(name) && typeof value === 'string' && value !== '',
-    )
-    if (given.length === 0 || !known) {
-      throw new HubError(
-        'INVALID_FILTER',
-        `the filter names ${given.map(([name, value]) => `${name} ${quote(value)}`).join(', ') || 'nothing'}; name a projectId, userId or connectionId as text`,
-      )
-    }
+    assertFilter(filter)
     const connections = [...this.#registry.matching(filter)]
     for (const connection of connections) connection.close(reason)
     return connections.length
