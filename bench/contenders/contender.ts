@@ -18,8 +18,6 @@ export interface Contender {
   listen(options: ServerOptions): Promise<number>
   /** Gives the events to every open stream, in this turn of the event loop. */
   publish(events: readonly BenchEvent[]): void
-  /** Gives one event to each group of each project, in this turn; only where a server has such things. */
-  publishToAll?(number: number, mark: string): void
   /** Streams that are open, where the server can tell. */
   readonly open?: number
 }

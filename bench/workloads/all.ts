@@ -5,7 +5,8 @@ import { fanouts } from './fanout'
 import { heartbeat } from './heartbeat'
 import { idle } from './idle'
 import { paced } from './paced'
+import { projects } from './projects'
 import { publish } from './publish'
 
 /** Every workload, in the order of the report. */
-export const workloads: readonly Workload[] = [...fanouts, idle, heartbeat, paced, connect, publish, client]
+export const workloads: readonly Workload[] = [...fanouts, idle, heartbeat, paced, connect, projects, publish, client]

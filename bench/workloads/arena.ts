@@ -41,13 +41,12 @@ export class Arena {
     contestant: Contestant,
     connections: number,
     options: ServerOptions = {},
-    headers: Record<string, string> = {},
+    open: (load: Load) => Promise<unknown> = (load) => load.open(connections, contestant.asking),
   ): Promise<Arena> {
     const server = await contestant.start(options)
     const load = new Load(server.port)
     if (options.compress) load.inflate()
-    const { asking } = contestant
-    await load.open(connections, { ...asking, headers: { ...asking.headers, ...headers } })
+    await open(load)
     await settled(load)
     load.nap(NAP_MICROS)
     return new Arena(contestant, server, load, connections)

@@ -2,7 +2,8 @@ import { type ClosingReason, encodeFrame, formatCursor, type Resume, type Resync
 import { Chunk, type Sink, type SinkListener } from '../seams/sink'
 import type { Feed, Gap } from './feed'
 import type { Reader, Start } from './reader'
-import type { Page, View } from './view'
+import type { Page } from './span'
+import type { View } from './view'
 
 /** What a connection may see, and for how long. */
 export interface ConnectionGrant {

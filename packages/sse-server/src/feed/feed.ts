@@ -2,10 +2,11 @@ import { type Cursor, formatCursor, parseCursor, type ResyncReason } from '@enti
 import type { Adapter, LogEntry, LogListener, LogPage, LogRecord, OpenLog, Retention } from '../seams/adapter'
 import type { Clock } from '../seams/ports'
 import { RetentionWindow } from '../seams/window'
-import { encodeConflated, encodeEntries, type FeedEntry, takePage, toChunk } from './page'
+import { encodeConflated, Frames, takePage, toChunk } from './page'
 import type { Reader, Start } from './reader'
 import type { Rounds } from './rounds'
-import { type Page, View } from './view'
+import { type Page, Span } from './span'
+import { View } from './view'
 
 /** Entries that one `read` of the adapter asks for: more than a page of small events. */
 const READ_LIMIT = 1_000
@@ -35,7 +36,9 @@ export class Feed implements LogListener {
   /** The head's cursor, and the offset that it was written for. */
   #cursor = ''
   #cursorAt = -1
-  #window: RetentionWindow<FeedEntry>
+  #window: RetentionWindow<LogEntry>
+  /** Of the events that connections are being given now. */
+  readonly #frames = new Frames()
   #log: OpenLog | undefined
   readonly #views = new Map<string, View>()
   /** What came since connections were last written to. */
@@ -53,7 +56,7 @@ export class Feed implements LogListener {
     readonly clock: Clock,
     readonly rounds: Rounds,
   ) {
-    this.#window = new RetentionWindow<FeedEntry>(retention, 0)
+    this.#window = new RetentionWindow(retention, 0)
     this.idleSince = clock.monotonic()
   }
 
@@ -153,7 +156,8 @@ export class Feed implements LogListener {
       return
     }
     const now = this.clock.monotonic()
-    for (const { offset, record } of entries) {
+    for (const entry of entries) {
+      const { offset, record } = entry
       // A repeat is dropped; a hole means that the adapter broke its word, and is not passed on.
       if (offset <= this.head) continue
       if (offset !== this.head + 1) {
@@ -161,8 +165,8 @@ export class Feed implements LogListener {
         continue
       }
       this.#makeRoom(record)
-      this.#window.push({ offset, record, frame: undefined }, now)
-      for (const listener of this.listeners) listener.entry({ offset, record })
+      this.#window.push(entry, now)
+      for (const listener of this.listeners) listener.entry(entry)
     }
     this.rounds.join(this.#flush)
   }
@@ -189,10 +193,9 @@ export class Feed implements LogListener {
    */
   page(connection: Reader): Page | Gap | undefined {
     const { offset: from, view, lagging: conflated } = connection
-    const { live } = view
-    if (live && live.from === from && live.conflated === conflated) return live
-    if (!this.#window.reaches(from)) return undefined
-    return this.#pageOf(connection, () => takePage(this.#window.after(from)))
+    const span = view.span(from, conflated)
+    if (!span && !this.#window.reaches(from)) return undefined
+    return this.#pageOf(connection, span ?? this.#span(connection, takePage(this.#window.after(from))))
   }
 
   /** The page after a connection's cursor, from the log itself; or why it cannot be had. */
@@ -202,48 +205,44 @@ export class Feed implements LogListener {
     // Entries of the log before must not be kept as a page of this one.
     if (this.#epoch !== epoch) return { gap: 'epoch' }
     if ('gap' in result) return result
-    return this.#pageOf(connection, () => takePage(result.entries).map((entry) => ({ ...entry, frame: undefined })))
+    return this.#pageOf(connection, this.#span(connection, takePage(result.entries)))
   }
 
   #readLog(after: number, limit: number): Promise<LogPage> {
     return this.adapter.read(this.projectId, { epoch: this.#epoch, offset: after }, limit)
   }
 
-  /** One page for every reader at this place who sees the same: made by the first who asks. */
-  #pageOf({ offset: from, view, lagging: conflated, userId }: Reader, take: () => FeedEntry[]): Page | Gap {
-    const shared = `${from}/${conflated}`
-    // Nobody is not the user whose id is "undefined".
-    const own = userId === undefined ? `${shared}/` : `${shared}/=${userId}`
-    const kept = view.page(shared) ?? view.page(own)
-    if (kept) return kept
-    const entries = take()
-    const restricted = entries.some(
-      ({ record }) => record.users !== undefined && view.covers({ ...record, users: undefined }, userId),
-    )
-    const encode = conflated ? encodeConflated : encodeEntries
-    let text: string
+  #pageOf({ userId }: Reader, span: Span): Page | Gap {
     try {
-      text = encode(entries, this.#epoch, view, userId)
+      return span.page(userId)
     } catch (cause) {
       // Something that is no event of ours is in the log.
       return { gap: 'broker-gap', cause }
     }
-    const page: Page = { from, to: entries.at(-1)?.offset ?? from, conflated, chunk: toChunk(text) }
-    view.keep(restricted ? own : shared, page)
-    if (!restricted && !conflated) view.live = page
-    return page
   }
+
+  #span({ offset: from, view, lagging: conflated }: Reader, taken: readonly LogEntry[]): Span {
+    const span = new Span(view.channels, from, conflated, taken, conflated ? this.#conflated : this.#unchanged)
+    view.keep(span)
+    return span
+  }
+
+  readonly #unchanged = (entries: readonly LogEntry[]) => toChunk(this.#frames.encode(entries, this.#epoch))
+
+  readonly #conflated = (entries: readonly LogEntry[], to: number) => toChunk(encodeConflated(entries, this.#epoch, to))
 
   #restart(head: Cursor): void {
     this.#epoch = head.epoch
     this.#cursorAt = -1
-    this.#window = new RetentionWindow<FeedEntry>(this.retention, head.offset)
+    this.#window = new RetentionWindow(this.retention, head.offset)
+    this.#frames.forget()
     for (const view of this.#views.values()) view.forget()
   }
 
   readonly #flush = (): void => {
     this.#unsentEvents = 0
     this.#unsentBytes = 0
+    this.#frames.forget()
     for (const view of this.#views.values()) view.forget()
     for (const connection of this.connections) connection.advance()
   }

@@ -2,15 +2,9 @@ import { encodeFrame, formatCursor } from '@entitycast/sse-protocol'
 import type { LogEntry } from '../seams/adapter'
 import { Chunk } from '../seams/sink'
 import { conflate } from './conflate'
-import type { View } from './view'
 
 /** Most bytes of events in one page: what a connection is given at a time before its socket is looked at again. */
 export const PAGE_BYTES = 65_536
-
-/** An entry with its frame, encoded when the first reader needs it and then shared. */
-export interface FeedEntry extends LogEntry {
-  frame: string | undefined
-}
 
 /** Where each page ends is a matter of its beginning alone, so that a page that is sent again is never shorter. */
 export function takePage<Entry extends LogEntry>(entries: Iterable<Entry>): Entry[] {
@@ -24,38 +18,35 @@ export function takePage<Entry extends LogEntry>(entries: Iterable<Entry>): Entr
   return taken
 }
 
-/** The text that readers of this view get, each event as it is. */
-export function encodeEntries(
-  entries: readonly FeedEntry[],
-  epoch: string,
-  view: View,
-  userId: string | undefined,
-): string {
-  let text = ''
-  for (const entry of entries) {
-    if (!view.covers(entry.record, userId)) continue
-    entry.frame ??= encodeFrame({
-      event: entry.record.type,
-      id: formatCursor(epoch, entry.offset),
-      data: entry.record.data,
-    })
-    text += entry.frame
+/** The frames of events as they are. Each is encoded when the first reader needs it, and then shared until it is forgotten. */
+export class Frames {
+  readonly #byOffset = new Map<number, string>()
+
+  /** The text of these entries of a log. */
+  encode(entries: readonly LogEntry[], epoch: string): string {
+    let text = ''
+    for (const { offset, record } of entries) {
+      let frame = this.#byOffset.get(offset)
+      if (frame === undefined) {
+        frame = encodeFrame({ event: record.type, id: formatCursor(epoch, offset), data: record.data })
+        this.#byOffset.set(offset, frame)
+      }
+      text += frame
+    }
+    return text
   }
-  return text
+
+  forget(): void {
+    if (this.#byOffset.size > 0) this.#byOffset.clear()
+  }
 }
 
 /**
  * The text that readers get who are behind. A merged event stands at the place of its last part, so a cursor before it would claim
  * parts that come only with it: such frames carry no id. The last one carries the page's end.
  */
-export function encodeConflated(
-  entries: readonly LogEntry[],
-  epoch: string,
-  view: View,
-  userId: string | undefined,
-): string {
-  const to = entries.at(-1)?.offset
-  const left = conflate(entries.filter((entry) => view.covers(entry.record, userId)))
+export function encodeConflated(entries: readonly LogEntry[], epoch: string, to: number): string {
+  const left = conflate(entries)
   const frames: string[] = []
   let earliest = Number.POSITIVE_INFINITY
   for (let i = left.length - 1; i >= 0; i--) {

@@ -1,27 +1,15 @@
-import type { LogRecord } from '../seams/adapter'
-import type { Chunk } from '../seams/sink'
+import type { Span } from './span'
 
-/** What lies after a place in the log, for one kind of reader, as far as one write carries it. */
-export interface Page {
-  /** The reader's place before. */
-  readonly from: number
-  /** The reader's place after: also past events that it may not see. */
-  readonly to: number
-  readonly conflated: boolean
-  /** Nothing where the reader may see none of it. */
-  readonly chunk: Chunk | undefined
-}
-
-/** Pages of one view that are kept for the next reader at the same place. */
-const KEPT_PAGES = 64
+/** Places in the log that are kept for the next reader there. */
+const KEPT_SPANS = 16
 
 /** Readers who asked for the same channels: they see the same events, but for those with an audience, and share the very same chunks. */
 export class View {
-  /** The last page that was made for a live reader: nearly always what the next one wants. */
-  live: Page | undefined
+  /** The span that was asked for last: nearly always what the next reader wants. */
+  #last: Span | undefined
   /** Connections that have this view. */
   readers = 0
-  readonly #pages = new Map<string, Page>()
+  readonly #spans = new Map<string, Span>()
 
   constructor(
     readonly key: string,
@@ -33,26 +21,27 @@ export class View {
     return channels ? [...new Set(channels)].sort().join(',') : '*'
   }
 
-  /** Whether a reader with this user id may see the record. */
-  covers(record: LogRecord, userId: string | undefined): boolean {
-    if (this.channels && !this.channels.has(record.channel)) return false
-    return record.users === undefined || (userId !== undefined && record.users.includes(userId))
+  /** What lies after a place, if somebody has asked for it already. */
+  span(from: number, conflated: boolean): Span | undefined {
+    const last = this.#last
+    if (last && last.from === from && last.conflated === conflated) return last
+    return this.#spans.get(keyOf(from, conflated))
   }
 
-  page(key: string): Page | undefined {
-    return this.#pages.get(key)
-  }
-
-  keep(key: string, page: Page): void {
-    // A page that nobody else can ask for would only take memory, once for each connection.
+  keep(span: Span): void {
+    // What nobody else can ask for would only take memory, once for each connection.
     if (this.readers < 2) return
-    if (this.#pages.size >= KEPT_PAGES) this.#pages.clear()
-    this.#pages.set(key, page)
+    if (this.#spans.size >= KEPT_SPANS) this.#spans.clear()
+    this.#spans.set(keyOf(span.from, span.conflated), span)
+    this.#last = span
   }
 
-  /** The log's head has moved: pages that ended there would now end later. */
+  /** The log's head has moved: spans that ended there would now end later. */
   forget(): void {
-    this.live = undefined
-    if (this.#pages.size > 0) this.#pages.clear()
+    if (!this.#last) return
+    this.#last = undefined
+    this.#spans.clear()
   }
 }
+
+const keyOf = (from: number, conflated: boolean) => `${from}/${conflated}`

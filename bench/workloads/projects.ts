@@ -1,0 +1,60 @@
+import { CHANNELS, groupOf, PROJECTS, USERS } from '../contenders/entitycast'
+import { contestants } from '../harness/contestants'
+import { ratios, show, showSpread, spread } from '../harness/statistics'
+import { type Effort, type Findings, goal, type Workload } from '../harness/workload'
+import { Arena, interleave } from './arena'
+
+const STREAMS = PROJECTS * CHANNELS * USERS
+
+/** Many small projects instead of one large one: what isolation, channels and audiences cost. */
+export const projects: Workload = {
+  id: 'projects',
+  quick: false,
+  async run(effort: Effort): Promise<Findings> {
+    const [ours] = contestants(['entitycast'])
+    if (!ours) throw new Error('this is about our own')
+    const one = await Arena.open({ ...ours, id: 'one' }, STREAMS)
+    const many = await Arena.open({ ...ours, id: 'many' }, STREAMS, { projects: true }, async (load) => {
+      for (let group = 0; group < PROJECTS * CHANNELS; group++) {
+        const { projectId, channel } = groupOf(group)
+        await load.open(USERS, { headers: { 'x-project': projectId, 'x-channel': channel, 'x-user': 'u{i}' } })
+      }
+    })
+    try {
+      for (const arena of [one, many]) await arena.warm(1, 2)
+      const results = await interleave([one, many], effort.rounds, async (arena) => {
+        const measured = await arena.measure(1, effort.seconds)
+        effort.log(
+          `projects: ${arena.contestant.id} ${show(measured.perCpuSecond)} a CPU second, ` +
+            `${show(measured.userMicros)} + ${show(measured.systemMicros)} µs`,
+        )
+        return measured
+      })
+      const rates = (id: string) => (results.get(id) ?? []).map(({ perCpuSecond }) => perCpuSecond)
+      const ratio = spread(ratios(rates('many'), rates('one')))
+      return {
+        title: '100 projects of 50 streams',
+        method:
+          `${STREAMS.toLocaleString('en-GB')} streams. Once all in one project, one event a turn. Once ${PROJECTS} projects with ${CHANNELS} channels each and ` +
+          `${USERS} users on a channel: a turn publishes one event on each channel, and every other turn two, each for half of the users. ` +
+          'Every stream gets one event a turn in both.',
+        columns: ['', 'deliveries a CPU second', '× one project'],
+        rows: [
+          ['one project', showSpread(spread(rates('one'))), '1'],
+          ['100 projects, channels, audiences', showSpread(spread(rates('many'))), showSpread(ratio)],
+        ],
+        goals: [
+          goal(
+            '100 projects × 50 streams: ≥ 0.8 × one project',
+            ratio.median,
+            ratio.median >= 0.8,
+            `${showSpread(ratio)} ×`,
+          ),
+        ],
+      }
+    } finally {
+      await one.close()
+      await many.close()
+    }
+  },
+}
