@@ -6,7 +6,7 @@ import { HubError } from '@entitycast/sse-server'
  * up, and a client that sends a command again by itself would append an event twice. Nothing is imported from either library.
  */
 
-/** A client of `redis` (node-redis) or `ioredis`, for one server, behind sentinels (`ioredis`), or for a cluster. */
+/** A client of `redis` (node-redis) or `ioredis`: for one server, behind sentinels, or for a cluster. */
 export interface RedisClientLike {
   duplicate(...overrides: never[]): unknown
 }
@@ -66,6 +66,10 @@ interface NodeRedisCluster extends NodeRedis {
   nodeClient(node: unknown): Promise<NodeRedis> | NodeRedis
 }
 
+interface NodeRedisSentinel extends NodeRedis {
+  readonly _keyPrefix?: unknown
+}
+
 interface IoRedis extends Events {
   readonly isCluster: boolean
   readonly options: { db?: number; keyPrefix?: string; redisOptions?: { keyPrefix?: string } }
@@ -87,10 +91,11 @@ export function dialerOf(client: unknown): Dialer {
   const given = typeof client === 'object' && client !== null && has('duplicate')
   if (given && has('call') && 'status' in client) return ioRedis(client as unknown as IoRedis)
   if (given && has('nodeClient') && 'masters' in client) return nodeRedisCluster(client as unknown as NodeRedisCluster)
+  if (given && has('acquire') && 'isReady' in client) return nodeRedisSentinel(client as unknown as NodeRedisSentinel)
   if (given && has('sendCommand') && 'isReady' in client) return nodeRedis(client as unknown as NodeRedis)
   throw new HubError(
     'INVALID_OPTION',
-    'client is no client of redis or ioredis; give what createClient(), createCluster(), new Redis() or new Redis.Cluster() returns',
+    'client is no client of redis or ioredis; give what createClient(), createSentinel(), createCluster(), new Redis() or new Redis.Cluster() returns',
   )
 }
 
@@ -153,6 +158,30 @@ function nodeRedisCluster(client: NodeRedisCluster): Dialer {
         unsubscribe: (channel) => (sharded ? own.sUnsubscribe(channel, hear) : own.unsubscribe(channel, hear)),
         ping: async () => {},
         destroy: () => quietly(() => own.destroy()),
+      }
+    },
+  }
+}
+
+function nodeRedisSentinel(client: NodeRedisSentinel): Dialer {
+  return {
+    cluster: false,
+    database: 0,
+    keyPrefix: client._keyPrefix === undefined ? '' : String(client._keyPrefix),
+    dial: (listener) => {
+      // Without that limit it would send a command again by itself after a failover.
+      const own = client.duplicate({ keyPrefix: undefined, commandOptions: {}, maxCommandRediscovers: 0 })
+      own.on('error', () => {})
+      const hear = (text: string, channel: string) => listener.message(channel, text)
+      return {
+        connect: async () => void (await own.connect()),
+        send: (_, args) => own.sendCommand(false, args),
+        load: (text) => own.sendCommand(false, ['SCRIPT', 'LOAD', text]),
+        subscribe: (channels) => own.subscribe(channels, hear),
+        unsubscribe: (channel) => own.unsubscribe(channel, hear),
+        ping: () => own.sendCommand(false, ['PING']),
+        // Here it answers with a promise.
+        destroy: () => void Promise.resolve(own.destroy()).catch(() => {}),
       }
     },
   }

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -25,6 +25,7 @@ export class RedisServer {
     readonly port: number,
     readonly folder: string,
     readonly settings: readonly string[],
+    readonly config?: string,
   ) {}
 
   /** A server on a free port, with a folder of its own. Keeps nothing on disk unless `settings` say so. */
@@ -35,6 +36,21 @@ export class RedisServer {
       await mkdtemp(join(tmpdir(), 'entitycast-redis-')),
       settings.length > 0 ? settings : ['--save', ''],
     )
+    await server.#spawn()
+    return server
+  }
+
+  /** A sentinel that watches a master by the name `events`, alone. */
+  static async sentinel(masterPort: number): Promise<RedisServer> {
+    if (!BINARY) throw new Error('ENTITYCAST_REQUIRE_SERVICES=1, and there is no redis-server')
+    const folder = await mkdtemp(join(tmpdir(), 'entitycast-sentinel-'))
+    // It writes down what it learns, so it wants a file.
+    const config = join(folder, 'sentinel.conf')
+    await writeFile(
+      config,
+      `sentinel monitor events 127.0.0.1 ${masterPort} 1\nsentinel down-after-milliseconds events 1000\n`,
+    )
+    const server = new RedisServer(await freePort(), folder, ['--sentinel'], config)
     await server.#spawn()
     return server
   }
@@ -89,7 +105,8 @@ export class RedisServer {
 
   async #spawn(): Promise<void> {
     const flags = ['--port', String(this.port), '--bind', '127.0.0.1', '--dir', this.folder, '--loglevel', 'warning']
-    this.#process = spawn(BINARY as string, [...flags, ...this.settings], { stdio: 'ignore' })
+    const args = [...(this.config ? [this.config] : []), ...flags, ...this.settings]
+    this.#process = spawn(BINARY as string, args, { stdio: 'ignore' })
     await this.#answers()
   }
 

@@ -1,0 +1,52 @@
+import { Redis } from 'ioredis'
+import { createSentinel } from 'redis'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { type ClientName, HAS_REDIS, RedisServer } from '../support/redis'
+import { eventually, RedisHubs, stream, told } from '../support/redis-hub'
+
+/*
+ * Redis Sentinel: a master, a replica, and the sentinel that makes the replica the master.
+ */
+
+const hubs = new RedisHubs()
+
+describe.runIf(HAS_REDIS).each(['ioredis', 'node-redis'] as ClientName[])('behind a sentinel, with %s', (name) => {
+  const servers: RedisServer[] = []
+  let sentinel: RedisServer
+  beforeEach(async () => {
+    const master = await RedisServer.start('--save', '', '--repl-diskless-sync-delay', '0')
+    const replica = await RedisServer.start('--save', '', '--replicaof', '127.0.0.1', String(master.port))
+    servers.push(master, replica)
+    await eventually(async () => expect(await replica.ask('INFO', 'replication')).toContain('master_link_status:up'))
+    sentinel = await RedisServer.sentinel(master.port)
+    servers.push(sentinel)
+    // It looks at its servers every 10 s otherwise.
+    await sentinel.ask('SENTINEL', 'DEBUG', 'INFO-PERIOD', '200')
+    await eventually(async () =>
+      expect(await sentinel.ask('SENTINEL', 'REPLICAS', 'events')).toContain(String(replica.port)),
+    )
+  })
+  afterEach(async () => {
+    await hubs.end()
+    for (const server of servers.splice(0)) await server.end()
+  })
+
+  it('[B1 B4] a failover may have lost the newest events: one resync for each client, and everything goes on', async () => {
+    const sentinels = [{ host: '127.0.0.1', port: sentinel.port }]
+    const client = () =>
+      name === 'ioredis'
+        ? new Redis({ sentinels, name: 'events', lazyConnect: true })
+        : createSentinel({ name: 'events', sentinelRootNodes: sentinels })
+    const add = () => hubs.add(name, sentinel, { timeoutMs: 3_000 }, {}, client() as never)
+    const [one, two] = [add(), add()]
+    const streams = [await stream(one, 'p'), await stream(two, 'p')]
+    for (let n = 0; n < 5; n++) await one.hub.project('p').emit('a:b', n)
+    for (const each of streams) await eventually(() => expect(told(each)).toEqual([0, 1, 2, 3, 4]))
+    await eventually(() => sentinel.ask('SENTINEL', 'FAILOVER', 'events'))
+    await eventually(async () => expect(await servers[1]!.ask('ROLE')).toContain('master'))
+    for (const each of streams) await eventually(() => expect(each.resyncs).toEqual(['epoch']))
+    await eventually(() => two.hub.project('p').emit('a:b', 'after'))
+    for (const each of streams) await eventually(() => expect(told(each).at(-1)).toBe('after'))
+    for (const each of streams) expect([each.closed, each.resyncs]).toEqual([false, ['epoch']])
+  }, 60_000)
+})
