@@ -58,6 +58,7 @@ const CASES: { name: string; dependencies: Record<string, string>; peers: string
       { specifier: '@entitycast/sse-server/fetch', exports: ['eventStream', 'eventStats'] },
       { specifier: '@entitycast/sse-server/testing', exports: ['connect', 'TestClientError'] },
       { specifier: '@entitycast/sse-client/testing', exports: ['createFakeServer'] },
+      { specifier: '@entitycast/sse-client/tabs', exports: ['shareAcrossTabs'] },
     ],
   },
   {

@@ -64,7 +64,7 @@ export async function openPage(consumer: Consumer, program: string): Promise<Ope
     executablePath: CHROMIUM,
     args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking'],
   })
-  const page = await browser.newPage()
+  const page = await (await browser.newContext()).newPage()
   const complaints: string[] = []
   page.on('pageerror', (error) => complaints.push(String(error)))
   page.on('console', (message) => ['error', 'warning'].includes(message.type()) && complaints.push(message.text()))

@@ -40,7 +40,7 @@ const STRICT = {
 /** Its parameters have no types in the design; nothing else is relaxed. */
 const UNTYPED = ['design-nest.ts']
 const IN_NODE = ['express-server', 'nest-server', 'design-nest', 'mounts', 'loading', 'bindings']
-const IN_A_PAGE = ['client', 'design-client', 'react', 'design-react']
+const IN_A_PAGE = ['client', 'design-client', 'react', 'design-react', 'tabs']
 
 const CONFIGS = ['node16.json', 'node16-untyped.json', 'bundler.json']
 
@@ -126,6 +126,21 @@ describe.skipIf(!hasChromium)('[docs] the programs for a page, in Chromium', () 
         seen: { chunks: 1 },
       }),
     )
+    expect(complaints).toEqual([])
+  })
+
+  it('[docs] tabs: a second tab follows the first, over its connection', async () => {
+    const { page, project, complaints, connections } = await start('tabs')
+    type Shown = { rows: object[]; role: string }
+    const tabs = [page, await page.context().newPage()]
+    await tabs[1]?.goto(page.url())
+    const shown = () =>
+      Promise.all(tabs.map((tab) => tab.evaluate(() => (globalThis as unknown as { page: Shown }).page)))
+    await vi.waitFor(async () => expect((await shown()).map(({ role }) => role)).toEqual(['leader', 'follower']))
+    await project.updated('document', 'doc_456', { embeddedChunks: 5 })
+    const rows = [{ id: 'doc_456', embeddedChunks: 5 }]
+    await vi.waitFor(async () => expect((await shown()).map((one) => one.rows)).toEqual([rows, rows]))
+    expect(connections()).toBe(1)
     expect(complaints).toEqual([])
   })
 
