@@ -14,7 +14,7 @@
  *   stats                      -> stats <JSON>, and begins to count anew
  *   close                      -> closed
  *
- * By itself it says "all <number>" when every open connection has the event of that number, and "error <text>" before it ends.
+ * By itself it says "all <number>" when every connection that was asked for has the event of that number, and "error <text>" before it ends.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -126,7 +126,7 @@ static void delivered(Connection *c, const char *mark, uint64_t now) {
   int bucket = bucket_of(latency);
   latencies[bucket < BUCKETS ? bucket : BUCKETS - 1]++;
   uint32_t *slot = &reached[number % SLOTS];
-  if (++*slot == (uint32_t)open_count) {
+  if (++*slot == (uint32_t)count) {
     *slot = 0;
     all = number;
   }

@@ -18,6 +18,8 @@ export interface Contender {
   listen(options: ServerOptions): Promise<number>
   /** Gives the events to every open stream, in this turn of the event loop. */
   publish(events: readonly BenchEvent[]): void
+  /** The place to come back to, where the server replays. */
+  cursor?(): Promise<string>
   /** Streams that are open, where the server can tell. */
   readonly open?: number
 }

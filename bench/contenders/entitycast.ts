@@ -87,6 +87,7 @@ export async function entitycast(): Promise<Contender> {
         void hub.publish({ type: EVENT_NAME, entity, id, projectId: PROJECT, data })
       }
     },
+    cursor: () => hub.cursor(PROJECT),
     get open() {
       return hub.stats().connections
     },

@@ -11,12 +11,14 @@ export type Order =
   | { do: 'allow'; turns: number; events: number }
   | { do: 'pace'; everyMs: number; count: number }
   | { do: 'usage'; collect: boolean }
+  | { do: 'cursor' }
 
 /** What the server answers. */
 export type Word =
   | { port: number }
   | { usage: { userMicros: number; systemMicros: number; rssBytes: number; open: number | undefined } }
   | { paced: number }
+  | { cursor: string }
 
 const contenders: Record<string, () => Promise<Contender>> = {
   entitycast: async () => (await import('./entitycast')).entitycast(),
@@ -73,6 +75,9 @@ process.on('message', (order: Order) => {
       }, order.everyMs)
       break
     }
+    case 'cursor':
+      void contender.cursor?.().then((cursor) => say({ cursor }))
+      break
     case 'usage': {
       if (order.collect) for (let i = 0; i < 3; i++) (globalThis as { gc?: () => void }).gc?.()
       const { user, system } = process.cpuUsage()

@@ -19,6 +19,8 @@ export interface RunningServer {
   allow(turns: number, events: number): void
   /** Publishes one event every so many milliseconds. Resolves with the number of the last one. */
   pace(everyMs: number, count: number): Promise<number>
+  /** The place to come back to. */
+  cursor?(): Promise<string>
   /** With `collect`, after a full garbage collection. */
   usage(collect?: boolean): Promise<Usage>
   stop(): Promise<void>
@@ -44,6 +46,10 @@ export async function startNode(
       tell({ do: 'pace', everyMs, count })
       return (await words.next('paced')).paced
     },
+    async cursor() {
+      tell({ do: 'cursor' })
+      return (await words.next('cursor')).cursor
+    },
     async usage(collect = false) {
       tell({ do: 'usage', collect })
       return (await words.next('usage')).usage
@@ -68,7 +74,7 @@ class Words {
     })
   }
 
-  next<Name extends 'port' | 'paced' | 'usage'>(name: Name): Promise<Named<Name>> {
+  next<Name extends 'port' | 'paced' | 'usage' | 'cursor'>(name: Name): Promise<Named<Name>> {
     return new Promise((resolve) => {
       const waiting = this.#waiting.get(name) ?? []
       this.#waiting.set(name, waiting)

@@ -1,4 +1,5 @@
 import type { Workload } from '../harness/workload'
+import { catchUp } from './catch-up'
 import { client } from './client'
 import { connect } from './connect'
 import { fanouts } from './fanout'
@@ -9,4 +10,14 @@ import { projects } from './projects'
 import { publish } from './publish'
 
 /** Every workload, in the order of the report. */
-export const workloads: readonly Workload[] = [...fanouts, idle, heartbeat, paced, connect, projects, publish, client]
+export const workloads: readonly Workload[] = [
+  ...fanouts,
+  idle,
+  heartbeat,
+  paced,
+  connect,
+  projects,
+  catchUp,
+  publish,
+  client,
+]
