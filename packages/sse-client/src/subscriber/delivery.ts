@@ -132,13 +132,15 @@ export class Delivery {
     this.#drop()
     this.#dropWaiting()
     this.#resyncTo = undefined
-    this.#owed ??= this.#gate.recall()
+    const recalled = this.#gate.recall()
+    this.#owed ??= recalled
   }
 
   /** The connection is closed. A resync that was not told to the end is told again first. */
   close(): void {
     this.end()
-    this.#owed ??= this.#gate.stop()
+    const stopped = this.#gate.stop()
+    this.#owed ??= stopped
   }
 
   /** The server does not take the cursor. */

@@ -99,6 +99,19 @@ test('[K7] closed while handlers run: no timer is left, and after connect() it i
   expect(page.ids).toEqual(['a'])
 })
 
+test('[K7] closed while handlers run and another resync waits: no timer is left, and one is told after connect()', async () => {
+  const page = openLoading()
+  const stream = await page.open(connected({ id: at(0) }), resync('overflow', at(5)))
+  await page.send(stream, resync('broker-gap', at(7)))
+  page.subscriber.close()
+  expect(page.clock.pending).toBe(0)
+  await page.loads[0]?.done()
+  await page.clock.advance(10_000)
+  await page.open(connected({ id: at(7), resume: 'live' }), updated('a', at(8)))
+  await page.loads[1]?.done()
+  expect([page.resyncs, page.ids]).toEqual([['overflow', 'broker-gap'], ['a']])
+})
+
 test('[K7] a handler that closes is the end of it', async () => {
   const page = openPage()
   page.subscriber.onResync(async () => page.subscriber.close())
