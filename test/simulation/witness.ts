@@ -12,10 +12,11 @@ export class Witness {
   readonly #given = new Map<string, number>()
   readonly #facts = new Set<number>()
   /** What was given since the cursor moved. */
-  #sinceMoved: string[] = []
+  #sinceMoved: Mark[] = []
   #cursorThen: string | undefined
-  /** What may come again: a handler has ended the stream in the middle of a page, and gets the page again. */
-  #repeatable = new Set<string>()
+  /** What may come again: a handler has ended the stream in the middle of a page, and gets what is in it again, perhaps divided otherwise. */
+  readonly #againFacts = new Set<number>()
+  readonly #againUpTo = new Map<string, number>()
   /** Where the log holds what was given last. */
   #place: Cursor | undefined
   /** Up to where the log was compared with what was seen. */
@@ -57,13 +58,17 @@ export class Witness {
     for (const mark of marksOf(event)) {
       this.#expectNew(mark)
       this.#see(mark)
-      this.#sinceMoved.push(`${mark.name} ${mark.count}`)
+      this.#sinceMoved.push(mark)
     }
   }
 
   /** The page's handler has ended the stream. */
   endedByHandler(): void {
-    for (const one of this.#sinceMoved) this.#repeatable.add(one)
+    for (const { name, count } of this.#sinceMoved) {
+      if (name === 'fact') this.#againFacts.add(count)
+      else this.#againUpTo.set(name, count)
+    }
+    this.#place = undefined
   }
 
   /** After each step: everything up to the cursor that this page may see was seen. */
@@ -123,13 +128,17 @@ export class Witness {
     const before = this.#given.get(name) ?? 0
     const known = `${name} ${count}`
     if (count > before) this.#given.set(name, count)
-    if (this.source.doubled.has(known) || this.#repeatable.has(known)) return
+    if (this.source.doubled.has(known) || this.#mayComeAgain(mark)) return
     if (count <= before) this.fail(`was given ${known} after ${before}`)
     const place = this.source.placeOf(mark)
     if (!place) return
     if (this.#place?.epoch === place.epoch && place.offset < this.#place.offset)
       this.fail(`was given ${known}, which is at offset ${place.offset}, after offset ${this.#place.offset}`)
     this.#place = place
+  }
+
+  #mayComeAgain({ name, count }: Mark): boolean {
+    return name === 'fact' ? this.#againFacts.has(count) : count <= (this.#againUpTo.get(name) ?? 0)
   }
 
   #expectSeen(meant: Meant, offset: number): void {
