@@ -47,9 +47,9 @@ export const LOG_BUGS = [
     name: 'channels are not looked at',
     edits: [
       {
-        file: 'sse-server/src/feed/view.ts',
-        from: 'if (this.channels && !this.channels.has(record.channel)) return false',
-        to: '',
+        file: 'sse-server/src/feed/span.ts',
+        from: 'channels ? taken.filter(({ record }) => channels.has(record.channel)) : taken',
+        to: 'taken',
       },
     ],
   },
@@ -57,9 +57,9 @@ export const LOG_BUGS = [
     name: 'the audience is not looked at',
     edits: [
       {
-        file: 'sse-server/src/feed/view.ts',
-        from: 'return record.users === undefined || (userId !== undefined && record.users.includes(userId))',
-        to: 'return true',
+        file: 'sse-server/src/feed/span.ts',
+        from: 'if (this.#entries.some(({ record }) => record.users)) this.#audiences',
+        to: 'if (taken.length < 0) this.#audiences',
       },
     ],
   },
@@ -67,10 +67,11 @@ export const LOG_BUGS = [
     name: "one user's page is given to the next user",
     edits: [
       {
-        file: 'sse-server/src/feed/feed.ts',
-        from: 'view.keep(restricted ? own : shared, page)',
-        to: 'view.keep(shared, page)',
+        file: 'sse-server/src/feed/span.ts',
+        from: 'let page = this.#pages.get(kind)',
+        to: "let page = this.#pages.get('')",
       },
+      { file: 'sse-server/src/feed/span.ts', from: 'this.#pages.set(kind, page)', to: "this.#pages.set('', page)" },
     ],
   },
   {
@@ -161,9 +162,9 @@ export const LOG_BUGS = [
     name: 'a page is given to a reader at another place',
     edits: [
       {
-        file: 'sse-server/src/feed/feed.ts',
-        from: `const shared = \`\${from}/\${conflated}\``,
-        to: `const shared = \`\${conflated}\``,
+        file: 'sse-server/src/feed/view.ts',
+        from: 'last && last.from === from && last.conflated === conflated',
+        to: 'last && last.conflated === conflated',
       },
     ],
   },
