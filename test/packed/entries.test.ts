@@ -18,6 +18,8 @@ const PEERS = [
   'vue',
   'svelte',
   'solid-js',
+  'redis',
+  'ioredis',
 ]
 
 interface Entry {
@@ -57,6 +59,7 @@ const CASES: { name: string; dependencies: Record<string, string>; peers: string
       { specifier: '@entitycast/sse-server/node', exports: ['eventStream', 'eventStats', 'openStream'] },
       { specifier: '@entitycast/sse-server/fetch', exports: ['eventStream', 'eventStats'] },
       { specifier: '@entitycast/sse-server/testing', exports: ['connect', 'TestClientError'] },
+      { specifier: '@entitycast/sse-server/conformance', exports: ['describeAdapter', 'adapterChecks'] },
       { specifier: '@entitycast/sse-client/testing', exports: ['createFakeServer'] },
       { specifier: '@entitycast/sse-client/tabs', exports: ['shareAcrossTabs'] },
     ],
@@ -78,6 +81,18 @@ const CASES: { name: string; dependencies: Record<string, string>; peers: string
     dependencies: { fastify: '5.12.8' },
     peers: ['fastify'],
     entries: [SERVER, { specifier: '@entitycast/sse-server/fastify', exports: ['eventStream', 'eventStats'] }],
+  },
+  {
+    name: 'redis',
+    dependencies: { redis: '6.3.1' },
+    peers: ['redis'],
+    entries: [SERVER, { specifier: '@entitycast/sse-server/redis', exports: ['RedisAdapter'] }],
+  },
+  {
+    name: 'ioredis',
+    dependencies: { ioredis: '6.0.0' },
+    peers: ['ioredis'],
+    entries: [SERVER, { specifier: '@entitycast/sse-server/redis', exports: ['RedisAdapter'] }],
   },
   {
     name: 'nest',

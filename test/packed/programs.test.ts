@@ -16,8 +16,10 @@ const DEPENDENCIES = {
   '@types/react-dom': '19.2.3',
   express: '5.3.0',
   fastify: '5.12.8',
+  ioredis: '6.0.0',
   react: '19.3.1',
   'react-dom': '19.3.1',
+  redis: '6.3.1',
   'reflect-metadata': '0.2.2',
   rxjs: '7.8.2',
   'solid-js': '1.9.19',
@@ -39,7 +41,16 @@ const STRICT = {
 }
 /** Its parameters have no types in the design; nothing else is relaxed. */
 const UNTYPED = ['design-nest.ts']
-const IN_NODE = ['express-server', 'nest-server', 'design-nest', 'mounts', 'loading', 'bindings']
+const IN_NODE = [
+  'express-server',
+  'nest-server',
+  'design-nest',
+  'mounts',
+  'loading',
+  'redis',
+  'conformance',
+  'bindings',
+]
 const IN_A_PAGE = ['client', 'design-client', 'react', 'design-react', 'tabs']
 
 const CONFIGS = ['node16.json', 'node16-untyped.json', 'bundler.json']

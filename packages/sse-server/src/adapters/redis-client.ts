@@ -256,6 +256,8 @@ function quietly(end: () => void): void {
 export function reasonOf(error: unknown): string {
   const { code, message } = (error ?? {}) as { code?: unknown; message?: unknown }
   if (typeof code === 'string' && /^[A-Z_]{3,40}$/.test(code)) return code
+  // Inside of a script Redis says it in a sentence.
+  if (typeof message === 'string' && message.includes("user executing the script can't run")) return 'NOPERM'
   const word = typeof message === 'string' ? /^[A-Z]{3,20}\b/.exec(message)?.[0] : undefined
   return word ?? (error as object | undefined)?.constructor.name ?? 'unknown'
 }

@@ -1,0 +1,70 @@
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { Redis } from 'ioredis'
+import { createClient } from 'redis'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { HAS_REDIS, RedisServer } from '../support/redis'
+import { eventually, RedisHubs, ready, stream, told } from '../support/redis-hub'
+
+/*
+ * The rights that docs/adapters/redis.md says are enough: a user that has exactly those.
+ */
+
+const page = fileURLToPath(new URL('../../../../docs/adapters/redis.md', import.meta.url))
+const [, rule = ''] = /^ACL SETUSER (.+)$/m.exec(readFileSync(page, 'utf8')) ?? []
+const hubs = new RedisHubs()
+afterEach(() => hubs.end())
+
+describe.runIf(HAS_REDIS)('a user with the rights that the guide names', () => {
+  let server: RedisServer
+  let admin: Redis
+  beforeAll(async () => {
+    server = await RedisServer.start()
+    admin = new Redis({ port: server.port, host: '127.0.0.1' })
+    await admin.call('ACL', 'SETUSER', ...rule.split(' '))
+  })
+  afterAll(async () => {
+    admin?.disconnect()
+    await server?.end()
+  })
+
+  const clients = {
+    'node-redis': () => createClient({ url: `redis://events:secret@127.0.0.1:${server.port}` }),
+    ioredis: () => new Redis(`redis://events:secret@127.0.0.1:${server.port}`, { lazyConnect: true }),
+  } as const
+  for (const name of Object.keys(clients) as (keyof typeof clients)[]) {
+    it(`[B1] they are enough with ${name}, also for what is rare`, async () => {
+      const add = () => hubs.add(name, server, {}, {}, clients[name]() as never)
+      const [one, two] = [add(), add()]
+      await Promise.all([ready(one), ready(two)])
+      const client = await stream(one, name)
+      const first = await two.hub.project(name).emit('a:b', 1)
+      await two.hub.project(name).emit('a:b', 2)
+      await eventually(() => expect(told(client)).toEqual([1, 2]))
+      const back = await stream(two, name, first)
+      await eventually(() => expect(told(back)).toEqual([2]))
+      await admin.script('FLUSH')
+      await admin.call('CLIENT', 'KILL', 'TYPE', 'pubsub')
+      await two.hub.project(name).emit('a:b', 3)
+      await eventually(() => expect(told(client)).toEqual([1, 2, 3]))
+      await admin.flushall()
+      await eventually(() => expect(client.resyncs).toEqual(['epoch']))
+      expect(String(await admin.call('ACL', 'LOG'))).not.toContain('events')
+    })
+  }
+
+  it('[B1] a user who may not is refused with a reason', async () => {
+    await admin.call('ACL', 'SETUSER', 'less', ...rule.split(' ').slice(1), '-info')
+    const client = new Redis(`redis://less:secret@127.0.0.1:${server.port}`, {
+      lazyConnect: true,
+      enableReadyCheck: false,
+    })
+    const one = hubs.add('ioredis', server, {}, {}, client as never)
+    const error = await one.hub
+      .project('p')
+      .emit('a:b', 1)
+      .catch((thrown: Error) => thrown)
+    expect(error).toMatchObject({ code: 'UNAVAILABLE' })
+    expect((error as Error).message).toContain('NOPERM')
+  })
+})
