@@ -51,7 +51,7 @@ export interface SubscriberOptions {
    */
   resyncTimeoutMs?: number | undefined
   /**
-   * Whether to try again after a failure, instead of what {@link SubscriberErrorCode} says; `error.retrying` is what would be done. Delays
+   * Whether to try again after a failure, instead of what `SubscriberErrorCode` says; `error.retrying` is what would be done. Delays
    * and the server's minimums stay. `undefined` leaves it as it is. For `UNAUTHORIZED` it is asked after the second 401 in a row.
    *
    * @example
