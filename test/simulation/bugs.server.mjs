@@ -28,8 +28,8 @@ export const SERVER_BUGS = [
     edits: [
       {
         file: 'sse-server/src/feed/connection.ts',
-        from: 'if (page.chunk) this.#write(page.chunk)',
-        to: 'if (page.chunk) this.#write(page.chunk)\n      if (this.#full) this.offset = page.from',
+        from: 'this.offset = page.to\n      if (page.chunk) this.#write(page.chunk)',
+        to: 'const before = this.offset\n      this.offset = page.to\n      if (page.chunk) this.#write(page.chunk)\n      if (this.#full) this.offset = before',
       },
     ],
   },
