@@ -1,5 +1,5 @@
 import { ProtocolError, quote } from './error'
-import { type EntityEvent, MAX_BATCH_IDS, type NamedEvent, type ProjectEvent } from './event'
+import { type EntityEvent, MAX_BATCH_IDS, type ProjectEvent } from './event'
 import {
   assertChannel,
   assertEntity,
@@ -99,34 +99,32 @@ export function decodeEvent(type: string, text: string, projectId: string): Proj
   }
   const { channel, timestamp, userId, entity, id, ids, version, versions } = wire
   assertTimestamp(timestamp)
-  const common: { projectId: string; timestamp: string; channel?: string; userId?: string } = { projectId, timestamp }
-  if (channel !== undefined) {
-    assertChannel(channel)
-    common.channel = channel
-  }
-  if (userId !== undefined) {
-    assertUserId(userId)
-    common.userId = userId
-  }
-  if (!isEntityType(type)) return { type, ...common, data: wire.data ?? null } as NamedEvent
-  assertEntity(entity)
-  if (type === 'entity.batch') {
-    assertIds(ids)
-    const event: EntityEvent = { type, entity, id: null, ids, ...common }
-    if ('data' in wire) event.data = wire.data
-    if (versions !== undefined) {
-      assertVersions(versions, ids)
-      event.versions = versions
+  if (channel !== undefined) assertChannel(channel)
+  if (userId !== undefined) assertUserId(userId)
+  // Objects are written out, not spread: a page decodes every event of its project.
+  let event: ProjectEvent
+  if (!isEntityType(type)) event = { type, projectId, timestamp, data: wire.data ?? null }
+  else {
+    assertEntity(entity)
+    if (type === 'entity.batch') {
+      assertIds(ids)
+      event = { type, entity, id: null, ids, projectId, timestamp }
+      if (versions !== undefined) {
+        assertVersions(versions, ids)
+        event.versions = versions
+      }
+    } else {
+      assertEntityId(id)
+      event = { type, entity, id, projectId, timestamp }
+      if (version !== undefined) {
+        assertVersion(version)
+        event.version = version
+      }
     }
-    return event
+    if ('data' in wire) event.data = wire.data
   }
-  assertEntityId(id)
-  const event: EntityEvent = { type, entity, id, ...common }
-  if ('data' in wire) event.data = wire.data
-  if (version !== undefined) {
-    assertVersion(version)
-    event.version = version
-  }
+  if (channel !== undefined) event.channel = channel
+  if (userId !== undefined) event.userId = userId
   return event
 }
 

@@ -1,20 +1,26 @@
 import type { ProjectEvent } from './event'
-import { assertPattern, assertTypePattern, patternKeys, typeKeys } from './pattern'
+import { assertPattern, assertTypePattern, typeKeys } from './pattern'
 
 type Handler = (event: ProjectEvent) => void
+type Handlers = Set<Handler>
 
 /**
  * Handlers by pattern and by type pattern. An event finds its handlers by looking up the few patterns that can name it,
  * so that a page with a thousand subscriptions pays for those that match.
  */
 export class HandlerIndex {
-  readonly #byPattern = new Map<string, Set<Handler>>()
-  readonly #byType = new Map<string, Set<Handler>>()
+  /** By entity and then by id, each of which may be `*`: no text is put together to look one up. */
+  readonly #byEntity = new Map<string, Map<string, Handlers>>()
+  readonly #byType = new Map<string, Handlers>()
 
   /** Adds a handler for a pattern; the result takes it out. The same function may be added twice: it is then called twice. */
   addPattern(pattern: string, handler: Handler): () => void {
     assertPattern(pattern)
-    return add(this.#byPattern, pattern, handler)
+    const colon = pattern.indexOf(':')
+    const entity = colon < 0 ? '*' : pattern.slice(0, colon)
+    const byId = this.#byEntity.get(entity) ?? new Map<string, Handlers>()
+    this.#byEntity.set(entity, byId)
+    return add(byId, pattern.slice(colon + 1), handler)
   }
 
   /** Adds a handler for a type pattern; the result takes it out. */
@@ -26,8 +32,9 @@ export class HandlerIndex {
   /** How many registrations there are. */
   get size(): number {
     let size = 0
-    for (const set of this.#byPattern.values()) size += set.size
-    for (const set of this.#byType.values()) size += set.size
+    for (const index of [...this.#byEntity.values(), this.#byType]) {
+      for (const handlers of index.values()) size += handlers.size
+    }
     return size
   }
 
@@ -36,10 +43,7 @@ export class HandlerIndex {
    * A handler that another one takes out meanwhile is not called any more. `onError` must not throw.
    */
   dispatch(event: ProjectEvent, onError: (error: unknown) => void): void {
-    const matched: Handler[] = []
-    if (this.#byPattern.size > 0) collect(this.#byPattern, patternKeys(event), matched)
-    if (this.#byType.size > 0) collect(this.#byType, typeKeys(event.type), matched)
-    for (const handler of new Set(matched)) {
+    for (const handler of this.#match(event)) {
       try {
         const result: unknown = handler(event)
         // `void` lets async functions in: a rejection that nobody handles would end a Node process.
@@ -49,14 +53,30 @@ export class HandlerIndex {
       }
     }
   }
+
+  /** Whom the event is for now: who is added by one of them comes too late. */
+  #match({ entity, id, ids, type }: ProjectEvent): Handler[] {
+    const matched: Handler[] = []
+    if (entity !== undefined) {
+      collect(this.#byEntity.get('*')?.get('*'), matched)
+      const byId = this.#byEntity.get(entity)
+      if (byId) {
+        collect(byId.get('*'), matched)
+        // A batch may name an entity twice.
+        for (const one of ids ? new Set(ids) : [id as string]) if (one !== '*') collect(byId.get(one), matched)
+      }
+    }
+    if (this.#byType.size > 0) for (const key of typeKeys(type)) collect(this.#byType.get(key), matched)
+    return matched
+  }
 }
 
-function add(index: Map<string, Set<Handler>>, key: string, handler: Handler): () => void {
+function add(index: Map<string, Handlers>, key: string, handler: Handler): () => void {
   // A wrapper of its own for each registration, so that one `off` never removes another's handler.
   let active = true
   const own: Handler = (event) => (active ? handler(event) : undefined)
-  const set = index.get(key) ?? new Set()
-  index.set(key, set.add(own))
+  const handlers = index.get(key) ?? new Set()
+  index.set(key, handlers.add(own))
   return () => {
     active = false
     const current = index.get(key)
@@ -64,9 +84,6 @@ function add(index: Map<string, Set<Handler>>, key: string, handler: Handler): (
   }
 }
 
-function collect(index: Map<string, Set<Handler>>, keys: string[], into: Handler[]): void {
-  for (const key of keys) {
-    const set = index.get(key)
-    if (set) for (const handler of set) into.push(handler)
-  }
+function collect(handlers: Handlers | undefined, into: Handler[]): void {
+  if (handlers) for (const handler of handlers) into.push(handler)
 }

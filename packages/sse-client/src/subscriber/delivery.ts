@@ -161,7 +161,7 @@ export class Delivery {
     else {
       const stream = this.#stream
       this.#settle()
-      if (stream !== this.#stream || this.#postpone({ event: type, id, data })) return
+      if (stream !== this.#stream || (this.#gate.shut && this.#postpone({ event: type, id, data }))) return
       if (type !== 'heartbeat') this.#deliver(type, id, data)
       else if (this.#held.length === 0) this.#commit(id)
     }

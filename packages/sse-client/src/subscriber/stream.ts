@@ -22,14 +22,29 @@ export async function readStream(
   maxEventBytes: number,
   listener: StreamListener,
 ): Promise<'ended' | 'too-large'> {
-  // One decoder for the whole stream: characters are put together across chunks, and only a leading byte order mark is dropped.
-  const decoder = new TextDecoder()
+  const decode = textDecoder()
   const parser = new StreamParser(maxEventBytes, listener.frame, listener.retry)
   for (;;) {
     const { done, value } = await reader.read()
     if (done) return 'ended'
     if (!value?.length) continue
     listener.bytes()
-    if (!parser.feed(decoder.decode(value, { stream: true }))) return 'too-large'
+    if (!parser.feed(decode(value))) return 'too-large'
+  }
+}
+
+/**
+ * The text of bytes that come in pieces, none of them empty: characters are put together across pieces, and only a leading byte order mark
+ * is dropped. A piece that ends in ASCII leaves nothing open, and engines have their fast path for what is whole: in Node, text that was
+ * decoded as a stream takes twice the memory and a fifth longer to parse.
+ */
+export function textDecoder(): (piece: Uint8Array) => string {
+  const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
+  let mark = '\uFEFF'
+  return (piece) => {
+    const text = decoder.decode(piece, { stream: (piece.at(-1) as number) > 0x7f })
+    const start = text[0] === mark ? 1 : 0
+    if (text) mark = ''
+    return text.slice(start)
   }
 }

@@ -28,10 +28,9 @@ export class Versions {
 
   #take({ type, entity, id, version }: ProjectEvent): boolean {
     if (typeof id !== 'string') return true
-    const key = `${entity}:${id}`
-    if (version !== undefined) return this.#takeVersion(key, version)
+    if (version !== undefined) return this.#takeVersion(`${entity}:${id}`, version)
     // Whoever deletes without a version may begin at 1 again when the entity comes back.
-    if (type === 'entity.deleted') this.#newest.delete(key)
+    if (type === 'entity.deleted') this.#newest.delete(`${entity}:${id}`)
     return true
   }
 
