@@ -11,7 +11,10 @@ const alias = [
     find: /^@entitycast\/sse-server\/(node|express|fastify|fetch|nest|testing)$/,
     replacement: `${at('packages/sse-server/src/mounts')}/$1.ts`,
   },
-  { find: /^@entitycast\/sse-server\/redis$/, replacement: at('packages/sse-server/src/adapters/redis.ts') },
+  {
+    find: /^@entitycast\/sse-server\/(redis|postgres|nats|cluster)$/,
+    replacement: `${at('packages/sse-server/src/adapters')}/$1.ts`,
+  },
   {
     find: /^@entitycast\/sse-server\/conformance$/,
     replacement: at('packages/sse-server/src/conformance/index.ts'),
@@ -24,6 +27,8 @@ const alias = [
 const IO = '{api,browser,chaos,integration,interop,load,proxy,simulation}'
 const all = ['packages/*/test/**/*.test.{ts,tsx}', 'examples/*/test/**/*.test.{ts,tsx}', 'test/**/*.test.{ts,tsx}']
 const io = ['packages/*', 'examples/*', ''].map((folder) => `${folder && `${folder}/`}test/${IO}/**/*.test.{ts,tsx}`)
+/** Tests that mostly wait: for a broker to be stopped, killed, wiped and started again. A few files at a time. */
+const brokers = ['packages/*/test/brokers/**/*.test.ts', 'test/brokers/**/*.test.ts']
 const packed = ['test/packed/**/*.test.ts']
 
 export default defineConfig({
@@ -37,13 +42,17 @@ export default defineConfig({
         test: {
           name: 'fast',
           include: all,
-          exclude: [...io, ...packed, '**/node_modules/**'],
+          exclude: [...io, ...brokers, ...packed, '**/node_modules/**'],
           sequence: { groupOrder: 0 },
         },
       },
       {
         extends: true,
         test: { name: 'io', include: io, fileParallelism: false, sequence: { groupOrder: 1 } },
+      },
+      {
+        extends: true,
+        test: { name: 'brokers', include: brokers, maxWorkers: 4, sequence: { groupOrder: 3 } },
       },
       {
         extends: true,

@@ -17,6 +17,12 @@ const REQUIRED = process.env.ENTITYCAST_REQUIRE_SERVICES === '1'
 export const HAS_REDIS = BINARY !== undefined || REQUIRED
 if (!HAS_REDIS) console.warn('skipped: the tests with Redis, because there is no redis-server here')
 
+/** Servers that run: none outlives the tests, whatever becomes of these. */
+const running = new Set<ChildProcess>()
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL')
+})
+
 export class RedisServer {
   #process: ChildProcess | undefined
   #stopped = false
@@ -106,7 +112,10 @@ export class RedisServer {
   async #spawn(): Promise<void> {
     const flags = ['--port', String(this.port), '--bind', '127.0.0.1', '--dir', this.folder, '--loglevel', 'warning']
     const args = [...(this.config ? [this.config] : []), ...flags, ...this.settings]
-    this.#process = spawn(BINARY as string, args, { stdio: 'ignore' })
+    const child = spawn(BINARY as string, args, { stdio: 'ignore' })
+    running.add(child)
+    child.once('exit', () => running.delete(child))
+    this.#process = child
     await this.#answers()
   }
 

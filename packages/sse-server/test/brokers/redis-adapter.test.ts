@@ -3,7 +3,7 @@ import { HubError } from '@entitycast/sse-server'
 import { RedisAdapter, type RedisAdapterOptions } from '@entitycast/sse-server/redis'
 import { Redis } from 'ioredis'
 import { createClient } from 'redis'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { seeded } from '../support/hub'
 import { type ClientName, clients, HAS_REDIS, RedisServer, withHeldMessages } from '../support/redis'
 import { eventually, RedisHubs, ready, stream, told } from '../support/redis-hub'
@@ -287,6 +287,7 @@ describe.runIf(HAS_REDIS).each(Object.keys(clients) as ClientName[])('the Redis 
 
   it('[B1] no credentials in an error, whatever Redis says of them', async () => {
     const guarded = await RedisServer.start('--requirepass', 'right-secret', '--save', '')
+    onTestFinished(() => guarded.end())
     const url = `redis://somebody:wrong-secret@127.0.0.1:${guarded.port}`
     const client = name === 'ioredis' ? new Redis(url, { lazyConnect: true }) : createClient({ url })
     const lines: unknown[] = []
@@ -311,8 +312,6 @@ describe.runIf(HAS_REDIS).each(Object.keys(clients) as ClientName[])('the Redis 
       JSON.stringify(lines),
     ]
     for (const text of everything) expect(text).not.toMatch(/secret|somebody|payload/)
-    await hubs.end()
-    await guarded.end()
   })
 
   it('[B1] a server that accepts and drops us at once is not dialled without end, nor in step', async () => {
