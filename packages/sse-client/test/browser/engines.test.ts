@@ -1,6 +1,5 @@
-import { existsSync } from 'node:fs'
-import { type BrowserServer, chromium, firefox, type Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
+import { type EngineTab, engines, isInstalled, type RunningEngine } from './engines'
 import { openSite, type Site } from './tabs-site'
 
 interface Shown {
@@ -13,41 +12,28 @@ interface Shown {
 }
 
 const patiently = { timeout: 60_000, interval: 50 }
-const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--no-first-run']
-const ENGINES = [
-  {
-    name: 'Chromium',
-    path: '/usr/bin/chromium',
-    launch: (path: string) => chromium.launchServer({ executablePath: path, args: FLAGS }),
-    connect: (at: string) => chromium.connect(at),
-  },
-  {
-    name: 'Firefox',
-    path: '/usr/bin/firefox-esr',
-    launch: (path: string) => firefox.launchServer({ channel: 'moz-firefox', executablePath: path }),
-    connect: (at: string) => firefox.connect(at),
-  },
-]
+async function look(tab: EngineTab): Promise<Shown> {
+  const text = await tab.read()
+  if (!text) throw new Error('the page is not there yet')
+  return JSON.parse(text)
+}
 
-const look = (tab: Page): Promise<Shown> =>
-  tab.evaluate(() => JSON.parse(JSON.stringify((globalThis as unknown as { page: Shown }).page)) as Shown)
-
-describe.each(ENGINES)('a page in $name', { timeout: 120_000 }, ({ name, path, launch, connect }) => {
-  const isMissing = !existsSync(path) && process.env.ENTITYCAST_REQUIRE_SERVICES !== '1'
-  if (isMissing) console.warn(`engines: ${name} is skipped, because there is no ${path}`)
-  let server: BrowserServer
+describe.each(engines)('a page in $name', { timeout: 120_000 }, (engine) => {
+  const { name, needs, start } = engine
+  const isMissing = !isInstalled(engine) && process.env.ENTITYCAST_REQUIRE_SERVICES !== '1'
+  if (isMissing) console.warn(`engines: ${name} is skipped; it needs ${needs.join(' and ')}`)
+  let running: RunningEngine
   beforeAll(async () => {
-    if (!isMissing) server = await launch(path)
+    if (!isMissing) running = await start()
   })
-  afterAll(() => server?.close())
+  afterAll(() => running?.close())
 
   /** A page that is live. */
   async function open() {
     const site = await openSite('engine-page.ts')
-    const browser = await connect(server.wsEndpoint())
-    const tab = await browser.newPage()
+    const tab = await running.open()
     onTestFinished(async () => {
-      await browser.close()
+      await tab.close()
       await site.close()
     })
     await tab.goto(site.url)
@@ -57,14 +43,15 @@ describe.each(ENGINES)('a page in $name', { timeout: 120_000 }, ({ name, path, l
     return { site, tab }
   }
 
-  const until = (tab: Page, check: (shown: Shown) => void) => vi.waitFor(async () => check(await look(tab)), patiently)
+  const until = (tab: EngineTab, check: (shown: Shown) => void) =>
+    vi.waitFor(async () => check(await look(tab)), patiently)
 
   async function changes(site: Site, count: number): Promise<void> {
     for (let i = 0; i < count; i++) await site.change()
   }
 
   /** The table is the database, each count came once and in order, nobody was told to load again, and there is one connection. */
-  async function expectEqual(site: Site, tab: Page): Promise<void> {
+  async function expectEqual(site: Site, tab: EngineTab): Promise<void> {
     const byId = (rows: Shown['rows']) => [...rows].sort((a, b) => a.id.localeCompare(b.id))
     await until(tab, ({ rows, counts, resyncs, state }) => {
       expect([state, counts.at(-1)]).toEqual(['connected', site.count])
@@ -111,8 +98,7 @@ describe.each(ENGINES)('a page in $name', { timeout: 120_000 }, ({ name, path, l
 
   test.skipIf(isMissing)('[K6] the browser sleeps: when it wakes, it has missed nothing', async () => {
     const { site, tab } = await open()
-    const { pid } = server.process()
-    process.kill(pid as number, 'SIGSTOP')
+    running.signal('SIGSTOP')
     try {
       // Longer than three heartbeats.
       const at = Date.now()
@@ -121,7 +107,7 @@ describe.each(ENGINES)('a page in $name', { timeout: 120_000 }, ({ name, path, l
         await new Promise((resolve) => setTimeout(resolve, 100))
       }
     } finally {
-      process.kill(pid as number, 'SIGCONT')
+      running.signal('SIGCONT')
     }
     await expectEqual(site, tab)
     await changes(site, 2)
@@ -135,6 +121,5 @@ describe.each(ENGINES)('a page in $name', { timeout: 120_000 }, ({ name, path, l
     await changes(site, 5)
     await tab.goBack()
     await expectEqual(site, tab)
-    console.log(`${name}: restored from the back/forward cache ${(await look(tab)).restored} times`)
   })
 })
