@@ -16,10 +16,12 @@ export function readReport(json, code, root) {
   /** @type {Result[]} */
   const results = []
   try {
-    if (json === undefined) throw new Error('there is none')
+    if (json === undefined) throw new Error(`vitest ended with ${code}`)
     for (const file of JSON.parse(json).testResults) results.push(...readFile(file, path.relative(root, file.name)))
   } catch (error) {
-    results.push(failed('the test suite', `left no report that can be read: ${error}`))
+    results.push(
+      failed('the test suite', `left no report that can be read: ${error instanceof Error ? error.message : error}`),
+    )
   }
   if (results.length === 0) results.push(failed('the test suite', 'ran no test'))
   // An unhandled rejection or a crashed worker fails the run, but no test.

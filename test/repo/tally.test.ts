@@ -57,4 +57,10 @@ describe('[tally] what npm test ends with', () => {
   ])('[tally] %s is one failed', (_, json, code) => {
     expect(last(json, code)).toEqual(['0 passed, 1 failed', false])
   })
+
+  it('[tally] a run that left no report says what it ended with', () => {
+    expect(summarize(readReport(undefined, 'SIGKILL', '/repo'), true).lines[0]).toBe(
+      '  failed: the test suite (left no report that can be read: vitest ended with SIGKILL)',
+    )
+  })
 })
