@@ -1,6 +1,8 @@
 import { EventsModule } from '@entitycast/sse-server/nest'
+import { RedisAdapter } from '@entitycast/sse-server/redis'
 import { Global, Module } from '@nestjs/common'
 import { EventEmitterModule } from '@nestjs/event-emitter'
+import { createClient } from 'redis'
 import { Activity } from './activity/activity.js'
 import { AuthController } from './auth/auth.controller.js'
 import { JwtAuthGuard } from './auth/jwt-auth.guard.js'
@@ -32,6 +34,8 @@ export class ConfigModule {}
           retryMs: config.reconnectTimeoutMs,
           // A burst of updates of one document within 100 ms becomes one event.
           conflateWindowMs: 100,
+          // All that it takes to run on several instances.
+          ...(config.redisUrl ? { adapter: new RedisAdapter(createClient({ url: config.redisUrl })) } : {}),
         },
         eventEmitter: true,
       }),

@@ -19,6 +19,8 @@ export interface Config {
   /** Documents that are embedded side by side. */
   embeddingConcurrency: number
   accessTokenTtlS: number
+  /** A Redis that several instances share; absent: one instance, with the log in its memory. */
+  redisUrl: string | undefined
 }
 
 export function readConfig(env: NodeJS.ProcessEnv): Config {
@@ -31,6 +33,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     embeddingDelayMs: whole(env, 'EMBEDDING_DELAY_MS', 800, 0, 60_000),
     embeddingConcurrency: whole(env, 'EMBEDDING_CONCURRENCY', 3, 1, 16),
     accessTokenTtlS: whole(env, 'ACCESS_TOKEN_TTL_S', 900, 5, 86_400),
+    redisUrl: env.REDIS_URL || undefined,
   }
 }
 

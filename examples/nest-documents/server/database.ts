@@ -41,8 +41,23 @@ const SCHEMA = [
      text TEXT NOT NULL,
      at TEXT NOT NULL
    )`,
+  // Who embeds which document, where several instances share the database.
+  `CREATE TABLE IF NOT EXISTS leases (
+     document_id TEXT PRIMARY KEY,
+     worker TEXT NOT NULL,
+     until INTEGER NOT NULL
+   )`,
+  // Changes that are stored, and not known to be in the log.
+  `CREATE TABLE IF NOT EXISTS unannounced (
+     ticket TEXT PRIMARY KEY,
+     project_id TEXT NOT NULL REFERENCES projects(id),
+     stored_at INTEGER NOT NULL
+   )`,
   `CREATE INDEX IF NOT EXISTS activity_by_project ON activity (project_id, at)`,
 ]
+
+/** How long a statement waits for another instance that is writing. */
+const BUSY_TIMEOUT_MS = 5_000
 
 /** SQLite in one file of DATA_DIR. What is committed here survives `kill -9`; everything else can be derived from it. */
 @Injectable()
@@ -53,7 +68,7 @@ export class Database implements OnApplicationShutdown {
     mkdirSync(config.dataDir, { recursive: true })
     const path = join(config.dataDir, 'documents.db').split(sep).map(encodeURIComponent).join('/')
     // One connection: what the client writes is then in the order of the calls.
-    this.#client = createClient({ url: `file:${path}`, concurrency: 1 })
+    this.#client = createClient({ url: `file:${path}`, concurrency: 1, timeout: BUSY_TIMEOUT_MS })
   }
 
   async migrate(): Promise<void> {

@@ -53,6 +53,8 @@ export function useLiveRows(api: Api, initial: Rows): LiveRows {
 
   const { on } = useDataUpdates()
   useResync(() => void reload())
+  // A server died between storing a change and publishing it; another one has found out.
+  useEffect(() => on('documents:changed', () => void reload()), [on, reload])
   useEntityUpdates('*', (event) => change((before) => applyToRows(before, event)))
   useEffect(
     () => on('activity:recorded', (event) => change((before) => addActivity(before, event.data as ActivityRow))),

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { linkSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Inject, Injectable } from '@nestjs/common'
 import { jwtVerify, SignJWT } from 'jose'
@@ -16,7 +16,8 @@ export interface Claims {
   expiresAt: number
 }
 
-/** Signs and checks the demo's JWTs. The secret is made at the first start, so tokens outlive a restart of the server. */
+/** Signs and checks the demo's JWTs. The secret is made at the first start, so tokens outlive a restart of the server
+ * and are good at every instance. */
 @Injectable()
 export class Tokens {
   readonly #secret: Uint8Array
@@ -69,8 +70,16 @@ function readOrCreateSecret(path: string): Uint8Array {
     throw new Error(`${path} is damaged; delete it and everyone signs in anew`)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
-    const secret = randomBytes(32)
-    writeFileSync(path, secret, { mode: 0o600, flag: 'wx' })
-    return secret
+    // Whole or not at all, and once: another instance may start at the same moment.
+    const draft = `${path}.${process.pid}`
+    writeFileSync(draft, randomBytes(32), { mode: 0o600 })
+    try {
+      linkSync(draft, path)
+    } catch (linking) {
+      if ((linking as NodeJS.ErrnoException).code !== 'EEXIST') throw linking
+    } finally {
+      unlinkSync(draft)
+    }
+    return readFileSync(path)
   }
 }

@@ -1,27 +1,48 @@
+import { randomUUID } from 'node:crypto'
 import { EventHub } from '@entitycast/sse-server'
-import { Inject, Injectable } from '@nestjs/common'
+import { Inject, Injectable, Logger, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common'
 import type { BulkAction, DocumentRow, DocumentStatus, ProjectData, SearchHit } from '../../shared/model.js'
 import { Activity } from '../activity/activity.js'
 import { cosine, embed } from '../embedding/embedder.js'
 import { type BulkChange, DocumentStore, type Placed, type StoredDocument } from './documents.store.js'
 
+/** A change that is still not announced after this will not be, by whoever stored it. */
+const FORGOTTEN_AFTER_MS = 5_000
+const LOOK_EVERY_MS = 1_000
+
 /**
  * Every change of a document: written to the database first, then told to the project's pages. One change at a time goes
- * through both steps, so that the log has the changes in the order in which they were committed.
+ * through both steps, so that the log has this instance's changes in the order in which they were committed. Those of two instances
+ * may change places in the log; the versions keep a page from going back.
  *
- * A crash between the steps costs nothing: the hub's log dies with the process, so every page that comes back is told to
- * resync and loads what the database has.
+ * A crash between the steps must cost nothing either, and a log that outlives the process (Redis) would not tell. So each change
+ * leaves a ticket in its own transaction, which is torn up once the log has the events. A ticket that nobody tears up makes any
+ * instance tell the pages to load again: an outbox of one word.
  */
 @Injectable()
-export class DocumentsService {
+export class DocumentsService implements OnApplicationBootstrap, OnModuleDestroy {
+  readonly #log = new Logger(DocumentsService.name)
   #last: Promise<unknown> = Promise.resolve()
   #onQueued: () => void = () => {}
+  #looking: NodeJS.Timeout | undefined
 
   constructor(
     @Inject(DocumentStore) private readonly store: DocumentStore,
     @Inject(EventHub) private readonly hub: EventHub,
     @Inject(Activity) private readonly activity: Activity,
   ) {}
+
+  onApplicationBootstrap(): void {
+    this.#looking = setInterval(() => {
+      this.#announceForgotten().catch((error) =>
+        this.#log.error(`cannot announce what was forgotten: ${String(error)}`),
+      )
+    }, LOOK_EVERY_MS)
+  }
+
+  onModuleDestroy(): void {
+    clearInterval(this.#looking)
+  }
 
   /** What a page shows. The cursor is taken BEFORE the read: what changes during it is read, or arrives as an event, or both. */
   async load(projectId: string): Promise<ProjectData> {
@@ -38,7 +59,7 @@ export class DocumentsService {
     userId?: string,
   ): Promise<StoredDocument> {
     return this.#change(
-      () => this.store.add(projectId, title, text, status),
+      (ticket) => this.store.add(projectId, title, text, status, ticket),
       ({ document, chunks }) => {
         const project = this.hub.project(projectId)
         return [
@@ -52,10 +73,10 @@ export class DocumentsService {
   async bulk(projectId: string, action: BulkAction, ids: string[] | null, userId: string): Promise<BulkChange> {
     const status: DocumentStatus = action === 'reset' ? 'pending' : 'queued'
     return this.#change(
-      () =>
+      (ticket) =>
         action === 'embed'
-          ? this.store.queue(projectId, ids)
-          : this.store.reset(projectId, ids, status as 'pending' | 'queued'),
+          ? this.store.queue(projectId, ids, ticket)
+          : this.store.reset(projectId, ids, status as 'pending' | 'queued', ticket),
       ({ documentIds, chunkIds, version, updatedAt }) => {
         const project = this.hub.project(projectId)
         // A batch has one `data` for all of its rows, so the version that they share travels in it.
@@ -71,7 +92,7 @@ export class DocumentsService {
 
   async remove(projectId: string, id: string, userId: string): Promise<{ title: string } | null> {
     return this.#change(
-      () => this.store.remove(projectId, id),
+      (ticket) => this.store.remove(projectId, id, ticket),
       (removed) =>
         removed ? [this.hub.project(projectId).deleted('document', id, { version: removed.version, userId })] : [],
     )
@@ -79,14 +100,14 @@ export class DocumentsService {
 
   begin(documentId: string): Promise<Placed | null> {
     return this.#change(
-      () => this.store.begin(documentId),
+      (ticket) => this.store.begin(documentId, ticket),
       (begun) => (begun ? [this.#progress(begun)] : []),
     )
   }
 
   keepEmbedding(documentId: string, chunkId: string, embedding: Float32Array<ArrayBuffer>): Promise<Placed | null> {
     return this.#change(
-      () => this.store.keepEmbedding(documentId, chunkId, embedding),
+      (ticket) => this.store.keepEmbedding(documentId, chunkId, embedding, ticket),
       (kept) => {
         if (!kept) return []
         const { version } = kept.document
@@ -128,10 +149,14 @@ export class DocumentsService {
       .updated('document', document.id, { status, embeddedChunks, updatedAt, version }, { version })
   }
 
-  async #change<Result>(write: () => Promise<Result>, publish: (result: Result) => Promise<string>[]): Promise<Result> {
+  async #change<Result>(
+    write: (ticket: string) => Promise<Result>,
+    publish: (result: Result) => Promise<string>[],
+  ): Promise<Result> {
+    const ticket = randomUUID()
     let published: Promise<unknown> = Promise.resolve()
     const turn = this.#last.then(async () => {
-      const result = await write()
+      const result = await write(ticket)
       published = Promise.all(publish(result))
       published.catch(() => {}) // awaited below, when it is this caller's turn to look
       return result
@@ -139,8 +164,23 @@ export class DocumentsService {
     this.#last = turn.catch(() => {})
     const result = await turn
     this.#onQueued()
-    await published
+    try {
+      await published
+      await this.store.announced(ticket)
+    } catch (error) {
+      // The change is stored, so the request has not failed; its ticket sees to it that the pages hear of it.
+      this.#log.warn(`a stored change is announced later: ${String(error)}`)
+    }
     return result
+  }
+
+  /** Tells the pages of a project to load again, where a change of it was never announced. */
+  async #announceForgotten(): Promise<void> {
+    const forgotten = await this.store.forgotten(FORGOTTEN_AFTER_MS)
+    for (const projectId of new Set(forgotten.map((one) => one.projectId))) {
+      await this.hub.project(projectId).emit('documents:changed', {}, { conflateKey: 'documents:changed' })
+    }
+    for (const { ticket } of forgotten) await this.store.announced(ticket)
   }
 }
 

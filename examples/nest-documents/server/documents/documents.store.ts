@@ -54,24 +54,17 @@ export class DocumentStore {
     return { documents: documents!.rows.map(toDocument), chunks: chunks!.rows.map(toChunk) }
   }
 
-  async add(projectId: string, title: string, text: string, status: DocumentStatus): Promise<StoredDocument> {
-    const texts = chunkText(text)
-    const id = `doc_${randomBytes(6).toString('hex')}`
-    const at = new Date().toISOString()
-    const bytes = Buffer.byteLength(text)
-    const [, document, ...chunks] = await this.database.transaction([
+  async add(
+    projectId: string,
+    title: string,
+    text: string,
+    status: DocumentStatus,
+    ticket: string,
+  ): Promise<StoredDocument> {
+    const [, , document, ...chunks] = await this.database.transaction([
+      unannounced(ticket, projectId),
       nextVersion(projectId),
-      {
-        sql: `INSERT INTO documents (id, project_id, title, bytes, chunks, status, version, created_at, updated_at)
-              SELECT ?1, id, ?3, ?4, ?5, ?6, version, ?7, ?7 FROM projects WHERE id = ?2 RETURNING *`,
-        args: [id, projectId, title, bytes, texts.length, status, at],
-      },
-      ...texts.map((chunk, index) => ({
-        sql: `INSERT INTO chunks (id, document_id, ordinal, text, version)
-              SELECT ?1, d.id, ?3, ?4, d.version FROM documents d WHERE d.id = ?2
-              RETURNING id, document_id, ordinal, substr(text, 1, ${EXCERPT_CHARACTERS}) AS excerpt, length(text) AS characters, status, version`,
-        args: [`${id}-${index + 1}`, id, index + 1, chunk],
-      })),
+      ...insertDocument(projectId, title, text, status, 'id = ?2'),
     ])
     return {
       projectId,
@@ -81,9 +74,10 @@ export class DocumentStore {
   }
 
   /** Queues the pending ones of these documents; of all where `ids` is null. */
-  async queue(projectId: string, ids: string[] | null): Promise<BulkChange> {
+  async queue(projectId: string, ids: string[] | null, ticket: string): Promise<BulkChange> {
     const updatedAt = new Date().toISOString()
-    const [version, documents] = await this.database.transaction([
+    const [, version, documents] = await this.database.transaction([
+      unannounced(ticket, projectId),
       nextVersion(projectId),
       {
         sql: `UPDATE documents SET status = 'queued', version = (SELECT version FROM projects WHERE id = ?1), updated_at = ?3
@@ -95,10 +89,16 @@ export class DocumentStore {
   }
 
   /** Forgets the embeddings of these documents, of all where `ids` is null, and leaves them `pending` or `queued`. */
-  async reset(projectId: string, ids: string[] | null, status: 'pending' | 'queued'): Promise<BulkChange> {
+  async reset(
+    projectId: string,
+    ids: string[] | null,
+    status: 'pending' | 'queued',
+    ticket: string,
+  ): Promise<BulkChange> {
     const updatedAt = new Date().toISOString()
     const chosen = ids && JSON.stringify(ids)
-    const [version, chunks, documents] = await this.database.transaction([
+    const [, version, chunks, documents] = await this.database.transaction([
+      unannounced(ticket, projectId),
       nextVersion(projectId),
       {
         sql: `UPDATE chunks SET status = 'pending', embedding = NULL, version = (SELECT version FROM projects WHERE id = ?1)
@@ -120,8 +120,9 @@ export class DocumentStore {
   }
 
   /** The version of the deletion; null where there is no such document. */
-  async remove(projectId: string, id: string): Promise<{ title: string; version: number } | null> {
-    const [version, , document] = await this.database.transaction([
+  async remove(projectId: string, id: string, ticket: string): Promise<{ title: string; version: number } | null> {
+    const [, version, , document] = await this.database.transaction([
+      unannounced(ticket, projectId),
       nextVersion(projectId),
       {
         sql: 'DELETE FROM chunks WHERE document_id IN (SELECT id FROM documents WHERE id = ? AND project_id = ?)',
@@ -133,31 +134,51 @@ export class DocumentStore {
     return row ? { title: String(row.title), version: versionOf(version!.rows) } : null
   }
 
-  /** A document that wants embedding and is none of `busy`: unfinished ones first, then those that wait longest. */
-  async nextDocument(busy: string[]): Promise<string | null> {
+  /**
+   * Takes a document that wants embedding and that nobody else is at: unfinished ones first, then those that wait longest.
+   * It is this worker's until the lease runs out; `nextChunk` renews it. A lease saves work and no more: should two embed the
+   * same chunk after all, one of them is told that it is kept already.
+   */
+  async takeDocument(worker: string, leaseMs: number): Promise<string | null> {
     const { rows } = await this.database.execute(
-      `SELECT d.id FROM documents d
-       WHERE d.status IN ('queued', 'embedding') AND d.id NOT IN (SELECT value FROM json_each(?))
+      `INSERT INTO leases (document_id, worker, until)
+       SELECT d.id, ?1, ?2 FROM documents d LEFT JOIN leases l ON l.document_id = d.id
+       WHERE d.status IN ('queued', 'embedding') AND (l.until IS NULL OR l.until <= ?3)
          AND EXISTS (SELECT 1 FROM chunks c WHERE c.document_id = d.id AND c.status = 'pending')
-       ORDER BY d.status, d.updated_at, d.created_at LIMIT 1`,
-      [JSON.stringify(busy)],
+       ORDER BY d.status, d.updated_at, d.created_at LIMIT 1
+       ON CONFLICT (document_id) DO UPDATE SET worker = excluded.worker, until = excluded.until RETURNING document_id`,
+      [worker, Date.now() + leaseMs, Date.now()],
     )
-    return rows[0] ? String(rows[0].id) : null
+    return rows[0] ? String(rows[0].document_id) : null
   }
 
-  /** The next chunk to embed; null when the document is done, deleted, or no longer wanted. */
-  async nextChunk(documentId: string): Promise<{ id: string; text: string } | null> {
-    const { rows } = await this.database.execute(
-      `SELECT c.id, c.text FROM chunks c JOIN documents d ON d.id = c.document_id
-       WHERE d.id = ? AND d.status IN ('queued', 'embedding') AND c.status = 'pending' ORDER BY c.ordinal LIMIT 1`,
-      [documentId],
-    )
-    return rows[0] ? { id: String(rows[0].id), text: String(rows[0].text) } : null
+  /** Gives back a document that was taken. */
+  async leaveDocument(worker: string, documentId: string): Promise<void> {
+    await this.database.execute('DELETE FROM leases WHERE document_id = ? AND worker = ?', [documentId, worker])
+  }
+
+  /** The next chunk to embed; null when the document is done, deleted, no longer wanted, or another worker's. */
+  async nextChunk(worker: string, documentId: string, leaseMs: number): Promise<{ id: string; text: string } | null> {
+    const [, chunks] = await this.database.transaction([
+      {
+        sql: 'UPDATE leases SET until = ? WHERE document_id = ? AND worker = ?',
+        args: [Date.now() + leaseMs, documentId, worker],
+      },
+      {
+        sql: `SELECT c.id, c.text FROM chunks c JOIN documents d ON d.id = c.document_id JOIN leases l ON l.document_id = d.id
+              WHERE d.id = ? AND l.worker = ? AND d.status IN ('queued', 'embedding') AND c.status = 'pending'
+              ORDER BY c.ordinal LIMIT 1`,
+        args: [documentId, worker],
+      },
+    ])
+    const row = chunks!.rows[0]
+    return row ? { id: String(row.id), text: String(row.text) } : null
   }
 
   /** `queued` → `embedding`; null where that is not its state. */
-  async begin(documentId: string): Promise<Placed | null> {
-    const [, document] = await this.database.transaction([
+  async begin(documentId: string, ticket: string): Promise<Placed | null> {
+    const [, , document] = await this.database.transaction([
+      unannouncedOfDocument(ticket, documentId),
       nextVersionOfDocument(documentId),
       {
         sql: `UPDATE documents SET status = 'embedding', updated_at = ?2, version = (SELECT version FROM projects p WHERE p.id = project_id)
@@ -173,9 +194,11 @@ export class DocumentStore {
     documentId: string,
     chunkId: string,
     embedding: Float32Array<ArrayBuffer>,
+    ticket: string,
   ): Promise<Placed | null> {
     const counted = `(SELECT count(*) FROM chunks c WHERE c.document_id = documents.id AND c.status = 'embedded')`
-    const [, , document] = await this.database.transaction([
+    const [, , , document] = await this.database.transaction([
+      unannouncedOfDocument(ticket, documentId),
       nextVersionOfDocument(documentId),
       {
         sql: `UPDATE chunks SET status = 'embedded', embedding = ?3,
@@ -210,22 +233,70 @@ export class DocumentStore {
     }))
   }
 
-  /** False where the project is there already, with its samples. */
-  async wantsSamples(projectId: string): Promise<boolean> {
-    const ofProject = 'SELECT id FROM documents WHERE project_id = ?'
-    const unfinished = `NOT EXISTS (SELECT 1 FROM projects WHERE id = ? AND has_samples = 1)`
-    await this.database.transaction([
-      { sql: 'INSERT OR IGNORE INTO projects (id) VALUES (?)', args: [projectId] },
-      // A first start that was killed half-way begins anew.
-      { sql: `DELETE FROM chunks WHERE document_id IN (${ofProject}) AND ${unfinished}`, args: [projectId, projectId] },
-      { sql: `DELETE FROM documents WHERE project_id = ? AND ${unfinished}`, args: [projectId, projectId] },
-    ])
-    const { rows } = await this.database.execute('SELECT has_samples FROM projects WHERE id = ?', [projectId])
-    return rows[0]!.has_samples === 0
+  /** What the ticket stood for is in the log. */
+  async announced(ticket: string): Promise<void> {
+    await this.database.execute('DELETE FROM unannounced WHERE ticket = ?', [ticket])
   }
 
-  async hasSamples(projectId: string): Promise<void> {
-    await this.database.execute('UPDATE projects SET has_samples = 1 WHERE id = ?', [projectId])
+  /** Changes that were stored so long ago that whoever stored them will not announce them any more. */
+  async forgotten(olderThanMs: number): Promise<{ ticket: string; projectId: string }[]> {
+    const { rows } = await this.database.execute('SELECT ticket, project_id FROM unannounced WHERE stored_at < ?', [
+      Date.now() - olderThanMs,
+    ])
+    return rows.map((row) => ({ ticket: String(row.ticket), projectId: String(row.project_id) }))
+  }
+
+  /** Makes a project with these texts in it; not where it is there already. All or nothing, and once, however many instances start. */
+  async addProject(projectId: string, samples: { title: string; text: string }[]): Promise<void> {
+    const isNew = 'id = ?2 AND has_samples = 0'
+    await this.database.transaction([
+      { sql: 'INSERT OR IGNORE INTO projects (id) VALUES (?)', args: [projectId] },
+      ...samples.flatMap(({ title, text }) => [
+        nextVersion(projectId),
+        ...insertDocument(projectId, title, text, 'pending', isNew),
+      ]),
+      { sql: 'UPDATE projects SET has_samples = 1 WHERE id = ?', args: [projectId] },
+    ])
+  }
+}
+
+/** A document and its chunks, where the project fits the condition. */
+function insertDocument(
+  projectId: string,
+  title: string,
+  text: string,
+  status: DocumentStatus,
+  condition: string,
+): InStatement[] {
+  const texts = chunkText(text)
+  const id = `doc_${randomBytes(6).toString('hex')}`
+  const at = new Date().toISOString()
+  return [
+    {
+      sql: `INSERT INTO documents (id, project_id, title, bytes, chunks, status, version, created_at, updated_at)
+            SELECT ?1, id, ?3, ?4, ?5, ?6, version, ?7, ?7 FROM projects WHERE ${condition} RETURNING *`,
+      args: [id, projectId, title, Buffer.byteLength(text), texts.length, status, at],
+    },
+    ...texts.map((chunk, index) => ({
+      sql: `INSERT INTO chunks (id, document_id, ordinal, text, version)
+            SELECT ?1, d.id, ?3, ?4, d.version FROM documents d WHERE d.id = ?2
+            RETURNING id, document_id, ordinal, substr(text, 1, ${EXCERPT_CHARACTERS}) AS excerpt, length(text) AS characters, status, version`,
+      args: [`${id}-${index + 1}`, id, index + 1, chunk],
+    })),
+  ]
+}
+
+function unannounced(ticket: string, projectId: string): InStatement {
+  return {
+    sql: 'INSERT INTO unannounced (ticket, project_id, stored_at) VALUES (?, ?, ?)',
+    args: [ticket, projectId, Date.now()],
+  }
+}
+
+function unannouncedOfDocument(ticket: string, documentId: string): InStatement {
+  return {
+    sql: 'INSERT INTO unannounced (ticket, project_id, stored_at) SELECT ?, project_id, ? FROM documents WHERE id = ?',
+    args: [ticket, Date.now(), documentId],
   }
 }
 
