@@ -10,6 +10,9 @@
  * - `METHOD_NOT_ALLOWED` 405, `NOT_ACCEPTABLE` 406
  * - `TOO_MANY_CONNECTIONS` 429: the user, address or project has as many as it may
  * - `UNAVAILABLE` 503: the process is full or draining, or `authorize` failed or took over 10 s
+ * - `MIGRATION_MISSING` 503: the database lacks our tables, or some of them; the message names what to run
+ * - `TRANSACTION_POOLING` 503: a proxy between us and the database shares its connections; give the adapter a direct one
+ * - `UNSUPPORTED` 500: the adapter, or the server behind it, cannot do that
  * - `BAD_GRANT` 500: `authorize` returned something that is not a grant
  * - `CLOSED` 503: the hub is closed
  * - `INVALID_OPTION`, `INVALID_FILTER` 500: the program has it wrong; the message says how to mend it
@@ -25,6 +28,9 @@ export type HubErrorCode =
   | 'NOT_ACCEPTABLE'
   | 'TOO_MANY_CONNECTIONS'
   | 'UNAVAILABLE'
+  | 'MIGRATION_MISSING'
+  | 'TRANSACTION_POOLING'
+  | 'UNSUPPORTED'
   | 'BAD_GRANT'
   | 'CLOSED'
   | 'INVALID_OPTION'
@@ -41,6 +47,9 @@ const STATUS: Record<HubErrorCode, number> = {
   NOT_ACCEPTABLE: 406,
   TOO_MANY_CONNECTIONS: 429,
   UNAVAILABLE: 503,
+  MIGRATION_MISSING: 503,
+  TRANSACTION_POOLING: 503,
+  UNSUPPORTED: 500,
   BAD_GRANT: 500,
   CLOSED: 503,
   INVALID_OPTION: 500,

@@ -87,7 +87,7 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
    * accepted it, and rejects otherwise: nothing is dropped in silence. The event is taken as it is at the time of the call.
    *
    * @throws ProtocolError whatever is wrong with the event: `INVALID_TYPE`, `INVALID_PROJECT_ID`, `INVALID_DATA`, `EVENT_TOO_LARGE` …
-   * @throws HubError `CLOSED` after `close()`
+   * @throws HubError `CLOSED` after `close()`, `UNAVAILABLE`, `UNSUPPORTED`
    * @example
    * await hub.publish({ type: 'entity.updated', entity: 'document', id: 'doc_456', projectId: 'proj_123', data: { embeddedChunks: 5 } })
    */
@@ -95,7 +95,7 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
     try {
       if (this.#closed) throw new HubError('CLOSED', 'The hub is closed; publish before hub.close()')
       const record = this.#publisher.encode(event as EventInput, options)
-      const { epoch, offset } = await this.#publisher.append(event.projectId, record)
+      const { epoch, offset } = await this.#publisher.append(event.projectId, record, options.client)
       this.#tally.published++
       if (this.#registry.size > 0) await this.#pace.take(record.data.length)
       return formatCursor(epoch, offset)

@@ -9,7 +9,7 @@ import type {
 import type { PublishOptions } from './publisher'
 
 /** What an event of one project may say beside its data. */
-export interface EventOptions extends Pick<PublishOptions, 'audience'> {
+export interface EventOptions extends Pick<PublishOptions, 'audience' | 'client'> {
   /** Who caused it. */
   userId?: string | undefined
   /** The named part of the project's events. Default: the channel `default`. */
@@ -75,10 +75,10 @@ export function projectPublisher<Definitions extends EventDefinitions>(
 ): ProjectPublisher<Definitions> {
   const send = (
     fields: object,
-    { audience, ...options }: EntityEventOptions & BatchEventOptions & NamedEventOptions = {},
+    { audience, client, ...options }: EntityEventOptions & BatchEventOptions & NamedEventOptions = {},
   ) => {
     const { conflateKey, ...rest } = options
-    return publish({ ...fields, projectId, ...rest } as EventInput, { audience, conflateKey })
+    return publish({ ...fields, projectId, ...rest } as EventInput, { audience, conflateKey, client })
   }
   return {
     projectId,

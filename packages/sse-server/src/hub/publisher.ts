@@ -13,9 +13,10 @@ import {
 import { conflate } from '../feed/conflate'
 import type { Adapter, LogRecord } from '../seams/adapter'
 import type { Clock } from '../seams/ports'
+import { HubError } from './error'
 import type { HubSettings } from './options'
 
-/** Who may see an event, and whether it may stand for earlier ones. */
+/** Who may see an event, whether it may stand for earlier ones, and which transaction it is part of. */
 export interface PublishOptions {
   /** Only these users of the project get it, 1 to 10,000. Default: everyone whose grant covers the channel. */
   audience?: { users: readonly string[] } | undefined
@@ -24,6 +25,12 @@ export interface PublishOptions {
    * Entity events are always merged by entity and id.
    */
   conflateKey?: string | undefined
+  /**
+   * The database client on which the caller has begun a transaction, with an adapter that has them (`@entitycast/sse-server/postgres`): the
+   * event is published if and only if that commits. The cursor is then that of a place *before* the event, since its own is not known yet.
+   * With another adapter `publish` rejects with `UNSUPPORTED`.
+   */
+  client?: object | undefined
 }
 
 interface Waiting {
@@ -77,8 +84,10 @@ export class Publisher {
   }
 
   /** Resolves with the record's place once the log has accepted it, or what it was merged into. */
-  append(projectId: string, record: LogRecord): Promise<Cursor> {
+  append(projectId: string, record: LogRecord, client?: object): Promise<Cursor> {
     const { conflateWindowMs } = this.settings
+    // What may yet be rolled back is not merged with what may not.
+    if (client !== undefined) return this.#appendIn(client, projectId, record)
     if (conflateWindowMs === 0) return this.adapter.append(projectId, [record])
     const waiting = this.#windows.get(projectId) ?? this.#openWindow(projectId, conflateWindowMs)
     waiting.records.push(record)
@@ -92,6 +101,17 @@ export class Publisher {
     const open = [...this.#windows.values()]
     for (const { flush } of open) flush()
     await Promise.allSettled(open.map(({ cursor }) => cursor))
+  }
+
+  async #appendIn(client: object, projectId: string, record: LogRecord): Promise<Cursor> {
+    const { appendIn, manifest } = this.adapter
+    if (!appendIn) {
+      throw new HubError(
+        'UNSUPPORTED',
+        `The ${manifest.name} adapter cannot publish inside of a transaction; leave client out, or use the adapter of @entitycast/sse-server/postgres`,
+      )
+    }
+    return appendIn.call(this.adapter, client, projectId, [record])
   }
 
   #openWindow(projectId: string, conflateWindowMs: number): Waiting {

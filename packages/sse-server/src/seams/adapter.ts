@@ -88,6 +88,12 @@ export interface Adapter {
   start(retention: Retention): void
   /** Adds records at the end, contiguous and in order. Resolves with the cursor of the last one once they are in the log. */
   append(projectId: string, records: readonly LogRecord[]): Promise<Cursor>
+  /**
+   * For engines with transactions: the same inside of one that the caller has begun, on the caller's client. The records are in the log if
+   * and only if it commits. Resolves with a cursor that lies before them, once they are part of the transaction. Absent: `publish` with a
+   * `client` rejects.
+   */
+  appendIn?(client: object, projectId: string, records: readonly LogRecord[]): Promise<Cursor>
   /** Begins to listen, making the log where there is none. */
   open(projectId: string, listener: LogListener): Promise<OpenLog>
   /** At most `limit` records after a cursor; fewer where they are large, and none only at the head. */
