@@ -310,9 +310,10 @@ export class Connection implements Reader, SinkListener {
   }
 
   #write(chunk: Chunk): void {
-    this.observer.wrote(chunk.byteLength)
+    const { sink } = this
     try {
-      if (this.sink.write(chunk)) return
+      this.observer.wrote(sink.compressed ? chunk.deflated.length : chunk.byteLength)
+      if (sink.write(chunk)) return
     } catch (error) {
       // One socket's failure is not another's: whoever called goes on with the next connection.
       this.observer.failed(this, error)
@@ -320,7 +321,7 @@ export class Connection implements Reader, SinkListener {
       return
     }
     this.#full = true
-    this.#unsent = this.sink.unsentBytes
+    this.#unsent = sink.unsentBytes
     this.#stalledAt = this.feed.clock.monotonic()
   }
 }

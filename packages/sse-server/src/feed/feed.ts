@@ -227,9 +227,10 @@ export class Feed implements LogListener {
     return span
   }
 
-  readonly #unchanged = (entries: readonly LogEntry[]) => toChunk(this.#frames.encode(entries, this.#epoch))
+  readonly #unchanged = (entries: readonly LogEntry[]) => toChunk(this.#frames.encode(entries, this.#epoch), entries)
 
-  readonly #conflated = (entries: readonly LogEntry[], to: number) => toChunk(encodeConflated(entries, this.#epoch, to))
+  readonly #conflated = (entries: readonly LogEntry[], to: number) =>
+    toChunk(encodeConflated(entries, this.#epoch, to), entries)
 
   #restart(head: Cursor): void {
     this.#epoch = head.epoch

@@ -64,6 +64,10 @@ export function encodeConflated(entries: readonly LogEntry[], epoch: string, to:
   return frames.reverse().join('')
 }
 
-export function toChunk(text: string): Chunk | undefined {
-  return text === '' ? undefined : new Chunk(text)
+/**
+ * The text of these entries on its way. What only some users may see is never compressed: together with what others may choose, the
+ * length would tell of it.
+ */
+export function toChunk(text: string, entries: readonly LogEntry[]): Chunk | undefined {
+  return text === '' ? undefined : new Chunk(text, !entries.some(({ record }) => record.users))
 }

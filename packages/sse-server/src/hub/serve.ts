@@ -1,6 +1,7 @@
 import { parseChannelList, quote } from '@entitycast/sse-protocol'
 import type { StreamRequest, StreamResponse } from '../seams/exchange'
 import { type CorsOptions, corsHeaders, preflightHeaders } from './cors'
+import { acceptsGzip, readCompression, varying } from './encoding'
 import { HubError } from './error'
 import type { Grant } from './grant'
 import type { Hub } from './hub'
@@ -25,6 +26,12 @@ export interface EventStreamOptions<Source> {
   refuse?: 'status' | 'stream'
   /** The address that limits count by. Default: what the framework says. */
   clientIp?(source: Source): string | undefined
+  /**
+   * `gzip` compresses each chunk once, for all clients who accept it. Default `false`: what is secret to one user and what another one may
+   * choose must not be compressed together where somebody can measure the network. Events with an audience never are. Read
+   * docs/compression.md first.
+   */
+  compression?: 'gzip' | false | undefined
 }
 
 const STREAM_HEADERS = {
@@ -73,11 +80,13 @@ export async function serveStream<Source>(
     if (projectId !== undefined && projectId !== grant.projectId && projectId !== encoded(grant.projectId)) {
       throw new HubError('PROJECT_MISMATCH', `X-Project-Id is ${quote(projectId)}, which your credentials do not open`)
     }
+    const { reauthorize } = options
+    const compression = readCompression(options.compression)
+    const headers = { ...STREAM_HEADERS, ...cors, ...(compression && varying(cors)) }
     if (request.method === 'HEAD') {
-      response.answer(200, { ...STREAM_HEADERS, ...cors }, '')
+      response.answer(200, headers, '')
       return
     }
-    const { reauthorize } = options
     await hub.connect({
       grant,
       channels: query.channels,
@@ -86,7 +95,7 @@ export async function serveStream<Source>(
       askedAt,
       reauthorize: reauthorize && (() => reauthorize(source, grant)),
       gone: () => response.gone,
-      open: () => response.open({ ...STREAM_HEADERS, ...cors }),
+      open: () => response.open(headers, compression && acceptsGzip(request.header('accept-encoding'))),
     })
   } catch (thrown) {
     const error = readError(thrown)

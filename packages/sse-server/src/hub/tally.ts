@@ -19,7 +19,7 @@ export interface HubStats {
   /** Events that the log accepted, and publishes that were refused or failed. */
   readonly published: number
   readonly publishFailures: number
-  /** Writes to connections, and their bytes before compression. */
+  /** Writes to connections, and their bytes: as they go out, where `compression` is on; before it, where a middleware compresses. */
   readonly writes: number
   readonly bytesWritten: number
   /** Streams opened, and ended by reason; `peer` is the other side. */

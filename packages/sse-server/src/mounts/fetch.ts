@@ -2,6 +2,7 @@ import {
   type Chunk,
   type EventHub,
   type EventStreamOptions,
+  GZIP_HEADER,
   LAGGING_BYTES,
   type Sink,
   type SinkListener,
@@ -38,9 +39,9 @@ export function eventStream(
         },
         answer: (status: number, headers: Readonly<Record<string, string>>, body: string) =>
           resolve(new Response(body === '' ? null : body, { status, headers })),
-        open: (headers: Readonly<Record<string, string>>) => {
-          const sink = new FetchSink(request.signal)
-          resolve(new Response(sink.body, { headers }))
+        open: (headers: Readonly<Record<string, string>>, gzip: boolean) => {
+          const sink = new FetchSink(request.signal, gzip)
+          resolve(new Response(sink.body, { headers: gzip ? { ...headers, 'content-encoding': 'gzip' } : headers }))
           return sink
         },
       }
@@ -67,7 +68,10 @@ class FetchSink implements Sink {
   #ending = false
   #closed = false
 
-  constructor(readonly signal: AbortSignal) {
+  constructor(
+    readonly signal: AbortSignal,
+    readonly compressed: boolean,
+  ) {
     // Not a stream of type `bytes`: that would detach the buffer, which other connections share.
     this.body = new ReadableStream<Uint8Array>(
       {
@@ -79,6 +83,7 @@ class FetchSink implements Sink {
       },
       { highWaterMark: 0 },
     )
+    if (compressed) this.#push(GZIP_HEADER)
     if (signal.aborted) this.destroy()
     else signal.addEventListener('abort', this.#onAbort)
   }
@@ -89,11 +94,15 @@ class FetchSink implements Sink {
 
   write(chunk: Chunk): boolean {
     if (this.#closed || this.#ending) return false
-    this.#waiting.push(chunk.bytes)
-    this.#unsent += chunk.bytes.length
+    this.#push(this.compressed ? chunk.deflated : chunk.bytes)
     if (this.#asked) this.#pull()
     this.#full = this.#unsent > LAGGING_BYTES
     return !this.#full
+  }
+
+  #push(bytes: Uint8Array): void {
+    this.#waiting.push(bytes)
+    this.#unsent += bytes.length
   }
 
   end(): void {

@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream'
 import {
   type Chunk,
   type EventHub,
+  GZIP_HEADER,
   LAGGING_BYTES,
   type Sink,
   type SinkListener,
@@ -17,6 +18,9 @@ export type HeldHeaders = Readonly<Record<string, number | string | readonly str
 
 /** What of the hub a stream asks. */
 type Surroundings = Pick<EventHub, 'draining' | 'heartbeatIntervalMs'>
+
+/** As one chunk of `Transfer-Encoding: chunked`. */
+const FRAMED_GZIP_HEADER = Buffer.concat([Buffer.from('a\r\n'), GZIP_HEADER, Buffer.from('\r\n')])
 
 /** A quiet connection is probed by the system after this, in milliseconds. */
 const PROBE_AFTER_MS = 30_000
@@ -42,6 +46,7 @@ export class NodeStream implements StreamResponse, Sink {
   /** Where to write past the response, once its headers are out. */
   #socket: Duplex | undefined
   #flush: (() => void) | undefined
+  #compressed = false
 
   constructor(hub: Surroundings, req: NodeRequest, res: NodeResponse, headers: HeldHeaders = {}) {
     this.#hub = hub
@@ -72,6 +77,10 @@ export class NodeStream implements StreamResponse, Sink {
     return this.#socket ? this.#socket.writableLength : Math.max(this.#res.writableLength, this.#withheld)
   }
 
+  get compressed(): boolean {
+    return this.#compressed
+  }
+
   answer(status: number, headers: Readonly<Record<string, string>>, body: string): void {
     if (this.gone) return
     // On a connection that is kept the client would come again, and the server's `close` would wait for it.
@@ -82,10 +91,12 @@ export class NodeStream implements StreamResponse, Sink {
     else this.#res.end(body)
   }
 
-  open(headers: Readonly<Record<string, string>>): Sink {
+  open(headers: Readonly<Record<string, string>>, gzip: boolean): Sink {
     if (this.gone) return this
     this.#opened = true
     const res = this.#res
+    // Somebody else who has named an encoding already is going to do it.
+    const compressed = gzip && !res.hasHeader('content-encoding')
     const { socket } = res
     if (this.#http1 && socket) {
       // The headers and what is said in this turn are one write to the system.
@@ -98,22 +109,26 @@ export class NodeStream implements StreamResponse, Sink {
         socket.setKeepAlive?.(true, PROBE_AFTER_MS)
       }
     }
-    res.writeHead(200, this.#joined(headers))
+    res.writeHead(200, this.#joined(compressed ? { ...headers, 'content-encoding': 'gzip' } : headers))
     res.flushHeaders()
     // compression() and its like put a `flush` on the response itself; one that all responses inherit would be another thing.
     const flush = Object.hasOwn(res, 'flush') ? (res as { flush?: unknown }).flush : undefined
     if (typeof flush === 'function') this.#flush = () => flush.call(res)
     this.#socket = plainSocket(res)
+    if (compressed) this.#begin()
     return this
   }
 
   write(chunk: Chunk): boolean {
     const res = this.#res
     if (this.#closed || res.writableEnded) return false
-    if (this.#socket) return this.#hasRoom(this.#socket.write(chunk.framed))
-    const room = res.write(chunk.bytes)
+    if (this.#socket) {
+      return this.#hasRoom(this.#socket.write(this.#compressed ? chunk.framedDeflated : chunk.framed))
+    }
+    const bytes = this.#compressed ? chunk.deflated : chunk.bytes
+    const room = res.write(bytes)
     // False although the response itself has room: something in between is full.
-    if (!room && res.writableLength < res.writableHighWaterMark) this.#withheld += chunk.bytes.length
+    if (!room && res.writableLength < res.writableHighWaterMark) this.#withheld += bytes.length
     this.#flush?.()
     return this.#hasRoom(room)
   }
@@ -131,6 +146,15 @@ export class NodeStream implements StreamResponse, Sink {
   listen(listener: SinkListener): void {
     this.#listener = listener
     if (this.#closed) listener.closed()
+  }
+
+  /** The gzip stream begins, unless a middleware has put its own encoding in the place of ours as the headers went out. */
+  #begin(): void {
+    const named = this.#res.getHeader('content-encoding')
+    this.#compressed = named === undefined || named === 'gzip'
+    if (!this.#compressed) return
+    if (this.#socket) this.#socket.write(FRAMED_GZIP_HEADER)
+    else this.#res.write(GZIP_HEADER)
   }
 
   /** Node says false far below our mark; only after a false it tells of a drain. */

@@ -20,6 +20,9 @@ export interface StreamResponse {
   readonly gone: boolean
   /** Sends a whole answer. Does nothing where the peer is gone. */
   answer(status: number, headers: Readonly<Record<string, string>>, body: string): void
-  /** Sends status 200 and these headers now, and returns where to write. */
-  open(headers: Readonly<Record<string, string>>): Sink
+  /**
+   * Sends status 200 and these headers now, and returns where to write. `gzip`: the client accepts it and the application wants it; who
+   * can, adds `content-encoding: gzip`, begins with `GZIP_HEADER` and writes chunks as `deflated`. Who ignores it is right too.
+   */
+  open(headers: Readonly<Record<string, string>>, gzip: boolean): Sink
 }

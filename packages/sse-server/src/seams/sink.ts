@@ -1,5 +1,7 @@
+import { deflatePiece } from './deflate'
+
 /**
- * Text on its way to many connections: encoded once, however many sockets it is written to.
+ * Text on its way to many connections: encoded once, and compressed once, however many sockets it is written to.
  * A writer takes the form that its kind of response wants.
  */
 export class Chunk {
@@ -7,8 +9,14 @@ export class Chunk {
   readonly byteLength: number
   #framed: Buffer | undefined
   #bytes: Buffer | undefined
+  #framedDeflated: Buffer | undefined
+  #deflated: Buffer | undefined
 
-  constructor(readonly text: string) {
+  constructor(
+    readonly text: string,
+    /** False: `deflated` is stored as it is, so that its length tells nothing but the text's. */
+    readonly compressible = true,
+  ) {
     this.byteLength = Buffer.byteLength(text)
   }
 
@@ -17,11 +25,35 @@ export class Chunk {
     return (this.#framed ??= Buffer.from(`${this.byteLength.toString(16)}\r\n${this.text}\r\n`))
   }
 
+  /** `deflated` as one chunk of `Transfer-Encoding: chunked`. */
+  get framedDeflated(): Buffer {
+    if (!this.#framedDeflated) {
+      const piece = deflatePiece(this.#bytes ?? Buffer.from(this.text), this.compressible)
+      this.#framedDeflated = frame(piece)
+      // The same memory, so that nothing is held twice.
+      this.#deflated = this.#framedDeflated.subarray(-piece.length - 2, -2)
+    }
+    return this.#framedDeflated
+  }
+
+  /** A piece of a gzip stream, for a response that began with `GZIP_HEADER`. */
+  get deflated(): Buffer {
+    if (!this.#deflated) void this.framedDeflated
+    return this.#deflated as Buffer
+  }
+
   /** The text in UTF-8: a part of the same memory. */
   get bytes(): Buffer {
     return (this.#bytes ??= this.framed.subarray(-this.byteLength - 2, -2))
   }
 }
+
+/** Bytes as one chunk of `Transfer-Encoding: chunked`. */
+function frame(bytes: Buffer): Buffer {
+  return Buffer.concat([Buffer.from(`${bytes.length.toString(16)}\r\n`), bytes, CRLF])
+}
+
+const CRLF = Buffer.from('\r\n')
 
 /** What a sink tells the connection that writes to it. */
 export interface SinkListener {
@@ -35,6 +67,10 @@ export interface SinkListener {
 export interface Sink {
   /** Bytes handed over but not yet taken by the system. */
   readonly unsentBytes: number
+  /** Whether the peer owes its system's answer to something that was sent. Absent: that cannot be known. */
+  readonly suspect?: boolean
+  /** Whether chunks go out as `deflated`. Default: as `bytes`. */
+  readonly compressed?: boolean
   /** Sends a chunk. False: it counts as sent, but the socket is full; wait for `drained`. After the end it does nothing and returns false. */
   write(chunk: Chunk): boolean
   /** Ends the response after what was written. */
