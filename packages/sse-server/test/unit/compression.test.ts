@@ -1,5 +1,5 @@
 import { constants, createGunzip, inflateRawSync } from 'node:zlib'
-import { type Chunk, EventHub, Chunk as EventText, type Grant, GZIP_HEADER, serveStream } from '@entitycast/sse-server'
+import { Chunk, EventHub, type Grant, GZIP_HEADER, serveStream } from '@entitycast/sse-server'
 import fc from 'fast-check'
 import { describe, expect, it, vi } from 'vitest'
 import { testHub } from '../support/hub'
