@@ -1,17 +1,22 @@
 import type { EventHub } from '@entitycast/sse-server'
 import type { User } from '../shared/api.js'
 import { type AppEvents, type Lock, NOTIFICATIONS, type Submission, VALIDATION } from '../shared/events.js'
+import type { Tickets } from './tickets.js'
 
 /**
  * Tells the pages what has changed: the one place that publishes. Called after the change is in the database
  * (or in the table of locks), and in the order of the changes.
  */
 export class Announcer {
-  constructor(private readonly hub: EventHub<AppEvents>) {}
+  constructor(
+    private readonly hub: EventHub<AppEvents>,
+    private readonly tickets: Tickets,
+  ) {}
 
-  async submitted(tenantId: string, submission: Submission): Promise<void> {
+  async submitted(tenantId: string, submission: Submission, ticket: string): Promise<void> {
     const { id, version, submittedBy } = submission
-    await kept(
+    await this.#settled(
+      ticket,
       this.hub
         .project(tenantId)
         .created('submission', id, submission, { version, userId: submittedBy, channel: VALIDATION }),
@@ -19,11 +24,12 @@ export class Announcer {
   }
 
   /** The table's row for everybody, a toast for everybody, and the comment for the submitter alone. */
-  async decided(tenantId: string, submission: Submission, by: User): Promise<void> {
+  async decided(tenantId: string, submission: Submission, by: User, ticket: string): Promise<void> {
     const project = this.hub.project(tenantId)
     const { id, title, status, submittedBy, comment } = submission
     const notice = { submissionId: id, title, by: by.id }
-    await kept(
+    await this.#settled(
+      ticket,
       this.#changed(tenantId, submission, by),
       project.emit(status === 'approved' ? 'submission:approved' : 'submission:rejected', notice, {
         userId: by.id,
@@ -41,8 +47,8 @@ export class Announcer {
     )
   }
 
-  async reopened(tenantId: string, submission: Submission, by: User): Promise<void> {
-    await kept(this.#changed(tenantId, submission, by))
+  async reopened(tenantId: string, submission: Submission, by: User, ticket: string): Promise<void> {
+    await this.#settled(ticket, this.#changed(tenantId, submission, by))
   }
 
   async locked(tenantId: string, lock: Lock): Promise<void> {
@@ -63,6 +69,19 @@ export class Announcer {
     )
   }
 
+  /** Tells the pages of a tenant to load again, where a change was stored and its process died before it could tell. */
+  async forgotten(): Promise<void> {
+    const forgotten = await this.tickets.forgotten()
+    for (const tenantId of new Set(forgotten.map((one) => one.tenantId))) {
+      await this.hub.project(tenantId).emit('board:changed', {}, { channel: VALIDATION, conflateKey: 'board:changed' })
+    }
+    for (const { ticket } of forgotten) await this.tickets.tearUp(ticket)
+  }
+
+  async #settled(ticket: string, ...publishes: Promise<string>[]): Promise<void> {
+    if (await kept(...publishes)) await this.tickets.tearUp(ticket)
+  }
+
   #changed(tenantId: string, submission: Submission, by: User): Promise<string> {
     const { id, version, status, decidedBy, decidedAt, comment } = submission
     const data = { status, decidedBy, decidedAt, comment, version }
@@ -70,12 +89,13 @@ export class Announcer {
   }
 }
 
-/**
- * The change is stored already, so a refused publish does not fail the request. With the log in this process that happens
- * while it shuts down only, and the next process has a new log: every page resyncs.
- */
-async function kept(...publishes: Promise<string>[]): Promise<void> {
+/** The change is stored already, so a refused publish does not fail the request. Whether all are in the log. */
+async function kept(...publishes: Promise<string>[]): Promise<boolean> {
+  let all = true
   for (const result of await Promise.allSettled(publishes)) {
-    if (result.status === 'rejected') console.error('A stored change could not be announced:', result.reason)
+    if (result.status === 'fulfilled') continue
+    all = false
+    console.error('A stored change could not be announced:', result.reason)
   }
+  return all
 }

@@ -1,6 +1,8 @@
 import { EventHub } from '@entitycast/sse-server'
 import { eventStats, eventStream } from '@entitycast/sse-server/express'
+import { RedisAdapter } from '@entitycast/sse-server/redis'
 import express, { type Express } from 'express'
+import { createClient } from 'redis'
 import { type AppEvents, CHANNELS, events } from '../shared/events.js'
 import { Accounts } from './accounts.js'
 import { Announcer } from './announcer.js'
@@ -14,6 +16,7 @@ import { seed } from './seed.js'
 import { requireAdmin, requireSession, sessionRoutes } from './session-routes.js'
 import { Sessions } from './sessions.js'
 import { Submissions } from './submissions.js'
+import { Tickets } from './tickets.js'
 
 export interface App {
   express: Express
@@ -27,13 +30,15 @@ export interface App {
 export async function createApp(config: Config): Promise<App> {
   const db = await openDatabase(config.dataDir)
   await seed(db)
-  const hub = new EventHub({ events })
+  const { redisUrl } = config
+  // All that it takes to run on several instances.
+  const hub = new EventHub({ events, ...(redisUrl && { adapter: new RedisAdapter(createClient({ url: redisUrl })) }) })
   const accounts = new Accounts(db)
   const sessions = new Sessions(db, { dataDir: config.dataDir, ttlMs: config.sessionTtlMs })
   const submissions = new Submissions(db)
-  const announcer = new Announcer(hub)
-  const reminders = new ReminderJob(submissions, announcer)
-  const locks = new ReviewLocks(config.lockTtlMs)
+  const announcer = new Announcer(hub, new Tickets(db))
+  const reminders = new ReminderJob(db, submissions, announcer)
+  const locks = new ReviewLocks(db, config.lockTtlMs)
 
   const app = express()
   app.disable('x-powered-by')
@@ -91,12 +96,10 @@ export async function createApp(config: Config): Promise<App> {
     (await accounts.tenants()).map(({ id }) => id),
     config.reminderIntervalMs,
   )
-  const sweeping = setInterval(
-    () => {
-      for (const { tenantId, lock } of locks.sweep()) void announcer.unlocked(tenantId, lock)
-    },
-    Math.max(50, config.lockTtlMs / 6),
-  )
+  const sweeping = repeat('sweeping the locks', Math.max(50, config.lockTtlMs / 6), async () => {
+    for (const { tenantId, lock } of await locks.sweep()) await announcer.unlocked(tenantId, lock)
+  })
+  const announcing = repeat('announcing what was forgotten', 1_000, () => announcer.forgotten())
 
   return {
     express: app,
@@ -104,8 +107,15 @@ export async function createApp(config: Config): Promise<App> {
     async endStreams() {
       reminders.stop()
       clearInterval(sweeping)
+      clearInterval(announcing)
       await hub.close({ drainMs: config.drainMs })
     },
     close: () => db.close(),
   }
+}
+
+function repeat(name: string, everyMs: number, work: () => Promise<void>): NodeJS.Timeout {
+  return setInterval(() => {
+    work().catch((error) => console.error(`${name} failed:`, error))
+  }, everyMs)
 }

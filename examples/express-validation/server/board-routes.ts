@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import type { EventHub } from '@entitycast/sse-server'
 import { Router } from 'express'
 import * as v from 'valibot'
@@ -47,11 +48,12 @@ export function boardRoutes(board: Board): Router {
     // First the place in the log, then the read: what happens in between is in the answer, or comes after the cursor, or both.
     // Twice does no harm, because of the versions.
     const cursor = await hub.cursor(tenantId)
-    const [tenant, team, kinds, list] = await Promise.all([
+    const [tenant, team, kinds, list, held] = await Promise.all([
       accounts.tenant(tenantId),
       accounts.team(tenantId),
       submissions.kinds(tenantId),
       submissions.list(tenantId),
+      locks.list(tenantId),
     ])
     const answer: Bootstrap = {
       user,
@@ -59,7 +61,7 @@ export function boardRoutes(board: Board): Router {
       team,
       kinds,
       submissions: list,
-      locks: locks.list(tenantId),
+      locks: held,
       cursor,
       lockTtlMs: board.lockTtlMs,
       flags: { sseUpdates: board.sseUpdates },
@@ -69,8 +71,9 @@ export function boardRoutes(board: Board): Router {
 
   router.post('/submissions', async (req, res) => {
     const { tenantId, user } = sessionOf(res)
-    const submission = await submissions.create(tenantId, user.id, readBody(Submitted, req.body))
-    await announcer.submitted(tenantId, submission)
+    const ticket = randomUUID()
+    const submission = await submissions.create(tenantId, user.id, readBody(Submitted, req.body), ticket)
+    await announcer.submitted(tenantId, submission, ticket)
     res.status(201).json(submission)
   })
 
@@ -82,20 +85,25 @@ export function boardRoutes(board: Board): Router {
     const { tenantId, user } = sessionOf(res)
     const { id } = req.params
     const request = readBody(Decision, req.body)
-    const reviewer = locks.heldBy(tenantId, id)
+    const reviewer = await locks.heldBy(tenantId, id)
     if (reviewer && reviewer !== user.id)
       throw new Refusal(423, 'LOCKED', 'Somebody else is reviewing this submission.')
-    const submission = await submissions.decide(tenantId, id, user.id, request)
-    const lock = locks.end(tenantId, id)
-    await Promise.all([announcer.decided(tenantId, submission, user), lock && announcer.unlocked(tenantId, lock)])
+    const ticket = randomUUID()
+    const submission = await submissions.decide(tenantId, id, user.id, request, ticket)
+    const lock = await locks.end(tenantId, id)
+    await Promise.all([
+      announcer.decided(tenantId, submission, user, ticket),
+      lock && announcer.unlocked(tenantId, lock),
+    ])
     res.json(submission)
   })
 
   router.post('/submissions/:id/reopen', requireAdmin, async (req, res) => {
     const { tenantId, user } = sessionOf(res)
     const { version } = readBody(Reopening, req.body)
-    const submission = await submissions.reopen(tenantId, String(req.params.id), user.id, version)
-    await announcer.reopened(tenantId, submission, user)
+    const ticket = randomUUID()
+    const submission = await submissions.reopen(tenantId, String(req.params.id), user.id, version, ticket)
+    await announcer.reopened(tenantId, submission, user, ticket)
     res.json(submission)
   })
 
@@ -106,7 +114,7 @@ export function boardRoutes(board: Board): Router {
     const { holder } = readBody(Holder, req.body)
     const submission = await submissions.get(tenantId, id)
     if (submission.status !== 'pending') throw new Refusal(409, 'CHANGED', 'This submission is decided already.')
-    const attempt = locks.acquire(tenantId, id, user.id, holder)
+    const attempt = await locks.acquire(tenantId, id, user.id, holder)
     if (!attempt.mine) throw new Refusal(423, 'LOCKED', 'Somebody else is reviewing this submission.')
     if (attempt.fresh) await announcer.locked(tenantId, { submissionId: id, userId: user.id })
     res.status(204).end()
@@ -116,7 +124,7 @@ export function boardRoutes(board: Board): Router {
     const { tenantId, user } = sessionOf(res)
     const { id } = req.params
     const { holder } = readBody(Holder, req.body)
-    if (locks.release(tenantId, id, user.id, holder))
+    if (await locks.release(tenantId, id, user.id, holder))
       await announcer.unlocked(tenantId, { submissionId: id, userId: user.id })
     res.status(204).end()
   })

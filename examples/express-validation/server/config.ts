@@ -20,6 +20,8 @@ export interface Config {
   sessionTtlMs: number
   /** `DRAIN_MS`: how long the streams' reconnects are spread over at shutdown. */
   drainMs: number
+  /** `REDIS_URL`: what several instances share. Absent: one instance, with the log in its memory. */
+  redisUrl: string | undefined
 }
 
 /** From `dist/server` and from `server` alike. */
@@ -39,6 +41,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     lockTtlMs: wholeNumber(env, 'LOCK_TTL_MS', 30_000),
     sessionTtlMs: wholeNumber(env, 'SESSION_TTL_MS', 12 * 60 * 60 * 1000),
     drainMs: wholeNumber(env, 'DRAIN_MS', 3_000),
+    redisUrl: env.REDIS_URL || undefined,
   }
 }
 

@@ -49,12 +49,40 @@ const SCHEMA = `
     comment TEXT,
     PRIMARY KEY (submission_id, version)
   );
+  -- One row for each open drawer of the one user who reviews a submission.
+  CREATE TABLE IF NOT EXISTS review_locks (
+    tenant_id TEXT NOT NULL REFERENCES tenants (id),
+    submission_id TEXT NOT NULL,
+    user_id TEXT NOT NULL,
+    holder TEXT NOT NULL,
+    until INTEGER NOT NULL,
+    PRIMARY KEY (tenant_id, submission_id, holder)
+  );
+  -- Changes that are stored, and not known to be in the log.
+  CREATE TABLE IF NOT EXISTS unannounced (
+    ticket TEXT PRIMARY KEY,
+    tenant_id TEXT NOT NULL REFERENCES tenants (id),
+    stored_at INTEGER NOT NULL
+  );
+  -- When a job last ran, so that of several instances one runs it.
+  CREATE TABLE IF NOT EXISTS jobs (
+    name TEXT NOT NULL,
+    tenant_id TEXT NOT NULL REFERENCES tenants (id),
+    ran_at INTEGER NOT NULL,
+    PRIMARY KEY (name, tenant_id)
+  );
 `
+
+/** How long a statement waits for another instance that is writing. */
+const BUSY_TIMEOUT_MS = 5_000
 
 /** Opens the database in `dataDir`, making both where they are not there. */
 export async function openDatabase(dataDir: string): Promise<Database> {
   mkdirSync(dataDir, { recursive: true })
-  const db = createClient({ url: pathToFileURL(resolve(join(dataDir, 'validation.db'))).href })
+  const db = createClient({
+    url: pathToFileURL(resolve(join(dataDir, 'validation.db'))).href,
+    timeout: BUSY_TIMEOUT_MS,
+  })
   await db.execute('PRAGMA journal_mode = WAL')
   await db.execute('PRAGMA foreign_keys = ON')
   await db.executeMultiple(SCHEMA)

@@ -1,90 +1,116 @@
 import type { Lock } from '../shared/events.js'
+import type { Database } from './database.js'
 
 /** What became of an attempt to take a lock. `fresh`: it was free until now. */
 export type LockAttempt = { mine: true; fresh: boolean } | { mine: false; heldBy: string }
 
-interface Held {
-  userId: string
-  /** Until when each open drawer of that user keeps it: two tabs do not release each other's lock. */
-  holders: Map<string, number>
-}
-
 /**
  * Who is reviewing what. A lock is a lease: the page renews it while the drawer is open, and one that is not renewed
- * (the laptop was closed, the network is gone) ends by itself. Kept in memory: after a restart nobody is reviewing,
- * and the new log makes every page load the board again.
+ * (the laptop was closed, the network is gone) ends by itself. Each open drawer of a user holds it: two tabs do not release
+ * each other's lock. In the database, so that every instance knows the same.
  */
 export class ReviewLocks {
-  readonly #tenants = new Map<string, Map<string, Held>>()
-
   constructor(
+    private readonly db: Database,
     private readonly ttlMs: number,
     private readonly now: () => number = Date.now,
   ) {}
 
-  list(tenantId: string): Lock[] {
-    return [...(this.#tenants.get(tenantId) ?? [])].map(([submissionId, { userId }]) => ({ submissionId, userId }))
+  async list(tenantId: string): Promise<Lock[]> {
+    const { rows } = await this.db.execute({
+      sql: 'SELECT DISTINCT submission_id, user_id FROM review_locks WHERE tenant_id = ? ORDER BY submission_id',
+      args: [tenantId],
+    })
+    return rows.map(toLock)
   }
 
   /** Takes the lock, or renews it. */
-  acquire(tenantId: string, submissionId: string, userId: string, holder: string): LockAttempt {
-    let locks = this.#tenants.get(tenantId)
-    if (!locks) this.#tenants.set(tenantId, (locks = new Map()))
-    const held = locks.get(submissionId)
-    if (held && held.userId !== userId) return { mine: false, heldBy: held.userId }
-    if (held) {
-      held.holders.set(holder, this.now() + this.ttlMs)
-      return { mine: true, fresh: false }
-    }
-    locks.set(submissionId, { userId, holders: new Map([[holder, this.now() + this.ttlMs]]) })
-    return { mine: true, fresh: true }
+  async acquire(tenantId: string, submissionId: string, userId: string, holder: string): Promise<LockAttempt> {
+    const [before] = await this.db.batch(
+      [
+        {
+          sql: 'SELECT user_id FROM review_locks WHERE tenant_id = ? AND submission_id = ? LIMIT 1',
+          args: [tenantId, submissionId],
+        },
+        {
+          sql: `INSERT INTO review_locks (tenant_id, submission_id, user_id, holder, until) SELECT ?1, ?2, ?3, ?4, ?5
+                WHERE NOT EXISTS (SELECT 1 FROM review_locks WHERE tenant_id = ?1 AND submission_id = ?2 AND user_id <> ?3)
+                ON CONFLICT DO UPDATE SET until = excluded.until`,
+          args: [tenantId, submissionId, userId, holder, this.now() + this.ttlMs],
+        },
+      ],
+      'write',
+    )
+    const held = before!.rows[0]
+    if (!held) return { mine: true, fresh: true }
+    const heldBy = String(held.user_id)
+    return heldBy === userId ? { mine: true, fresh: false } : { mine: false, heldBy }
   }
 
   /** One drawer was closed. True: nobody holds the lock any more. */
-  release(tenantId: string, submissionId: string, userId: string, holder: string): boolean {
-    const held = this.#tenants.get(tenantId)?.get(submissionId)
-    if (!held || held.userId !== userId || !held.holders.delete(holder) || held.holders.size > 0) return false
-    this.#remove(tenantId, submissionId)
-    return true
+  async release(tenantId: string, submissionId: string, userId: string, holder: string): Promise<boolean> {
+    const [gone, left] = await this.db.batch(
+      [
+        {
+          sql: 'DELETE FROM review_locks WHERE tenant_id = ? AND submission_id = ? AND user_id = ? AND holder = ?',
+          args: [tenantId, submissionId, userId, holder],
+        },
+        {
+          sql: 'SELECT 1 FROM review_locks WHERE tenant_id = ? AND submission_id = ? LIMIT 1',
+          args: [tenantId, submissionId],
+        },
+      ],
+      'write',
+    )
+    return gone!.rowsAffected > 0 && left!.rows.length === 0
   }
 
   /** The review is over, whoever holds the lock. The lock that was there. */
-  end(tenantId: string, submissionId: string): Lock | null {
-    const held = this.#tenants.get(tenantId)?.get(submissionId)
-    if (!held) return null
-    this.#remove(tenantId, submissionId)
-    return { submissionId, userId: held.userId }
+  async end(tenantId: string, submissionId: string): Promise<Lock | null> {
+    const { rows } = await this.db.execute({
+      sql: 'DELETE FROM review_locks WHERE tenant_id = ? AND submission_id = ? RETURNING submission_id, user_id',
+      args: [tenantId, submissionId],
+    })
+    return rows[0] ? toLock(rows[0]) : null
   }
 
   /** A user has signed out. The locks that were theirs. */
-  endAllOf(tenantId: string, userId: string): Lock[] {
-    const locks = this.list(tenantId).filter((lock) => lock.userId === userId)
-    for (const { submissionId } of locks) this.#remove(tenantId, submissionId)
-    return locks
+  async endAllOf(tenantId: string, userId: string): Promise<Lock[]> {
+    const { rows } = await this.db.execute({
+      sql: 'DELETE FROM review_locks WHERE tenant_id = ? AND user_id = ? RETURNING submission_id, user_id',
+      args: [tenantId, userId],
+    })
+    return [...new Map(rows.map((row) => [row.submission_id, toLock(row)])).values()]
   }
 
   /** Who holds it. */
-  heldBy(tenantId: string, submissionId: string): string | null {
-    return this.#tenants.get(tenantId)?.get(submissionId)?.userId ?? null
+  async heldBy(tenantId: string, submissionId: string): Promise<string | null> {
+    const { rows } = await this.db.execute({
+      sql: 'SELECT user_id FROM review_locks WHERE tenant_id = ? AND submission_id = ? LIMIT 1',
+      args: [tenantId, submissionId],
+    })
+    return rows[0] ? String(rows[0].user_id) : null
   }
 
-  /** Ends what was not renewed in time; what ended. */
-  sweep(): { tenantId: string; lock: Lock }[] {
-    const ended: { tenantId: string; lock: Lock }[] = []
-    for (const [tenantId, locks] of this.#tenants) {
-      for (const [submissionId, { userId, holders }] of locks) {
-        for (const [holder, until] of holders) if (until <= this.now()) holders.delete(holder)
-        if (holders.size > 0) continue
-        this.#remove(tenantId, submissionId)
-        ended.push({ tenantId, lock: { submissionId, userId } })
-      }
-    }
-    return ended
-  }
-
-  #remove(tenantId: string, submissionId: string): void {
-    const locks = this.#tenants.get(tenantId)
-    locks?.delete(submissionId)
-    if (locks?.size === 0) this.#tenants.delete(tenantId)
+  /** Ends what was not renewed in time; what ended. Of several instances that sweep, one is told. */
+  async sweep(): Promise<{ tenantId: string; lock: Lock }[]> {
+    const [gone, left] = await this.db.batch(
+      [
+        {
+          sql: 'DELETE FROM review_locks WHERE until <= ? RETURNING tenant_id, submission_id, user_id',
+          args: [this.now()],
+        },
+        'SELECT DISTINCT tenant_id, submission_id FROM review_locks',
+      ],
+      'write',
+    )
+    const key = (row: Row) => JSON.stringify([row.tenant_id, row.submission_id])
+    const stillHeld = new Set(left!.rows.map(key))
+    const ended = new Map(gone!.rows.filter((row) => !stillHeld.has(key(row))).map((row) => [key(row), row]))
+    return [...ended.values()].map((row) => ({ tenantId: String(row.tenant_id), lock: toLock(row) }))
   }
 }
+
+type Row = Record<string, unknown>
+
+const toLock = (row: Row): Lock => ({ submissionId: String(row.submission_id), userId: String(row.user_id) })

@@ -1,4 +1,5 @@
 import type { Announcer } from './announcer.js'
+import type { Database } from './database.js'
 import type { Submissions } from './submissions.js'
 
 /** Reminds a tenant's team of the participants who have waited too long. */
@@ -6,6 +7,7 @@ export class ReminderJob {
   #timer: NodeJS.Timeout | undefined
 
   constructor(
+    private readonly db: Database,
     private readonly submissions: Submissions,
     private readonly announcer: Announcer,
   ) {}
@@ -17,14 +19,25 @@ export class ReminderJob {
     return participants.length
   }
 
-  /** Runs for every tenant, again and again. */
+  /** Runs for every tenant, again and again; of several instances one does. */
   start(tenantIds: string[], intervalMs: number): void {
     if (intervalMs === 0) return
     this.#timer = setInterval(() => {
       for (const tenantId of tenantIds) {
-        this.run(tenantId).catch((error) => console.error(`The reminder job of ${tenantId} failed:`, error))
+        this.#inTurn(tenantId, intervalMs).catch((error) =>
+          console.error(`The reminder job of ${tenantId} failed:`, error),
+        )
       }
     }, intervalMs)
+  }
+
+  async #inTurn(tenantId: string, intervalMs: number): Promise<void> {
+    const { rowsAffected } = await this.db.execute({
+      sql: `INSERT INTO jobs (name, tenant_id, ran_at) VALUES ('reminder', ?1, ?2)
+            ON CONFLICT DO UPDATE SET ran_at = excluded.ran_at WHERE ran_at <= ?2 - ?3`,
+      args: [tenantId, Date.now(), intervalMs / 2],
+    })
+    if (rowsAffected > 0) await this.run(tenantId)
   }
 
   stop(): void {

@@ -213,5 +213,10 @@ export async function seed(db: Database, now = Date.now()): Promise<void> {
       )
     })
   }
-  await db.batch(statements, 'write')
+  try {
+    await db.batch(statements, 'write')
+  } catch (error) {
+    // Another instance that started at the same moment may have been first; then nothing of this was done.
+    if ((await db.execute('SELECT 1 FROM tenants LIMIT 1')).rows.length === 0) throw error
+  }
 }

@@ -44,7 +44,8 @@ export function sessionRoutes({ sessions, accounts, hub, locks, announcer }: Sig
     // a tab that was left open with this session is refused with 401.
     hub.disconnect({ projectId: tenantId, userId: user.id })
     // Who has gone reviews nothing. A drawer that is open in another browser of theirs takes its lock again.
-    await Promise.all(locks.endAllOf(tenantId, user.id).map((lock) => announcer.unlocked(tenantId, lock)))
+    const ended = await locks.endAllOf(tenantId, user.id)
+    await Promise.all(ended.map((lock) => announcer.unlocked(tenantId, lock)))
     res.set('Set-Cookie', noCookie).status(204).end()
   })
 

@@ -1,5 +1,5 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { linkSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { User } from '../shared/api.js'
 import { toUser } from './accounts.js'
@@ -84,13 +84,21 @@ export class Sessions {
   }
 }
 
-/** The key outlives the process: after a restart everybody is still signed in. */
+/** The key outlives the process: after a restart everybody is still signed in, and at every instance. */
 function keptKey(file: string): Buffer {
   try {
     return readFileSync(file)
   } catch {
-    const key = randomBytes(32)
-    writeFileSync(file, key, { mode: 0o600, flag: 'wx' })
-    return key
+    // Whole or not at all, and once: another instance may start at the same moment.
+    const draft = `${file}.${process.pid}`
+    writeFileSync(draft, randomBytes(32), { mode: 0o600 })
+    try {
+      linkSync(draft, file)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    } finally {
+      unlinkSync(draft)
+    }
+    return readFileSync(file)
   }
 }

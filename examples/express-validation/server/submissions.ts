@@ -2,6 +2,7 @@ import type { DecisionRequest, HistoryEntry, NewSubmission } from '../shared/api
 import type { Status, Submission } from '../shared/events.js'
 import type { Database } from './database.js'
 import { Refusal } from './refusal.js'
+import { leaveTicket } from './tickets.js'
 
 /** Participants whose pending submission should have been decided by now. */
 export interface Overdue {
@@ -10,7 +11,7 @@ export interface Overdue {
 
 /**
  * The submissions of the tenants, and the rules of deciding. Every method names the tenant, and no statement reads past it.
- * Each change raises the submission's version by one, in the same statement that makes it.
+ * Each change raises the submission's version by one, in the same statement that makes it, and leaves a ticket until it is announced.
  */
 export class Submissions {
   constructor(private readonly db: Database) {}
@@ -54,7 +55,7 @@ export class Submissions {
     }))
   }
 
-  async create(tenantId: string, userId: string, input: NewSubmission): Promise<Submission> {
+  async create(tenantId: string, userId: string, input: NewSubmission, ticket: string): Promise<Submission> {
     if (!(await this.kinds(tenantId)).includes(input.kind)) {
       throw new Refusal(400, 'UNKNOWN_KIND', 'That kind of submission is not reviewed here.')
     }
@@ -79,6 +80,7 @@ export class Submissions {
                 WHERE tenant_id = ? ORDER BY number DESC LIMIT 1`,
           args: [tenantId],
         },
+        leaveTicket(ticket, tenantId),
       ],
       'write',
     )
@@ -86,7 +88,13 @@ export class Submissions {
   }
 
   /** Approves or rejects a pending submission. */
-  async decide(tenantId: string, id: string, userId: string, request: DecisionRequest): Promise<Submission> {
+  async decide(
+    tenantId: string,
+    id: string,
+    userId: string,
+    request: DecisionRequest,
+    ticket: string,
+  ): Promise<Submission> {
     const seen = await this.get(tenantId, id)
     if (seen.submittedBy === userId) {
       throw new Refusal(403, 'OWN_SUBMISSION', 'Somebody else has to decide what you have submitted.')
@@ -99,13 +107,15 @@ export class Submissions {
         'A rejection needs a comment: the submitter has to know what to change.',
       )
     }
-    return this.#change(seen, request.version, userId, { from: ['pending'], to: request.decision, comment })
+    const step = { from: ['pending'] as Status[], to: request.decision, comment, ticket }
+    return this.#change(tenantId, seen, request.version, userId, step)
   }
 
   /** Makes a decided submission pending again. */
-  async reopen(tenantId: string, id: string, userId: string, version: number): Promise<Submission> {
+  async reopen(tenantId: string, id: string, userId: string, version: number, ticket: string): Promise<Submission> {
     const seen = await this.get(tenantId, id)
-    return this.#change(seen, version, userId, { from: ['approved', 'rejected'], to: 'pending', comment: null })
+    const step = { from: ['approved', 'rejected'] as Status[], to: 'pending' as const, comment: null, ticket }
+    return this.#change(tenantId, seen, version, userId, step)
   }
 
   async overdue(tenantId: string, now: Date): Promise<Overdue> {
@@ -119,10 +129,11 @@ export class Submissions {
 
   /** One atomic step, and only from the state that the reviewer saw: of two who decide at once, one is told so. */
   async #change(
+    tenantId: string,
     seen: Submission,
     version: number,
     userId: string,
-    change: { from: Status[]; to: Status; comment: string | null },
+    change: { from: Status[]; to: Status; comment: string | null; ticket: string },
   ): Promise<Submission> {
     const now = new Date().toISOString()
     const reopened = change.to === 'pending'
@@ -146,6 +157,7 @@ export class Submissions {
                 SELECT ?, ?, ?, ?, ?, ? WHERE changes() > 0`,
           args: [seen.id, version + 1, reopened ? 'reopened' : change.to, userId, now, change.comment],
         },
+        leaveTicket(change.ticket, tenantId),
       ],
       'write',
     )

@@ -44,6 +44,8 @@ export const events = defineEvents({
     }),
     'lock:acquired': LockSchema,
     'lock:released': LockSchema,
+    // Something has changed that no event tells: load the board again.
+    'board:changed': v.object({}),
   },
 })
 

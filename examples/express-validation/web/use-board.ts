@@ -38,6 +38,7 @@ export function useBoard(first: Bootstrap, onError: (error: unknown) => void): B
   useEntityUpdates('submission:*', (event) => dispatch({ kind: 'event', event }))
   useSSE([VALIDATION], (event) => {
     if (event.type === 'lock:acquired' || event.type === 'lock:released') dispatch({ kind: 'event', event })
+    if (event.type === 'board:changed') reload()
   })
   useResync(reload)
 
