@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { channelName, ProtocolError } from '@entitycast/sse-protocol'
+import { ProtocolError } from '@entitycast/sse-protocol'
 import {
   type Adapter,
   type AdapterManifest,
@@ -9,6 +9,7 @@ import {
   type LogListener,
   type LogPage,
   type LogRecord,
+  logName,
   type OpenLog,
   type Retention,
 } from '@entitycast/sse-server'
@@ -224,7 +225,7 @@ export class RedisAdapter implements Adapter {
   /** One hash tag for all that is a project's, so that one node of a cluster has it. No id's name is part of another's. */
   #names(projectId: string): { head: string; log: string; channel: string } {
     const { keyPrefix, database } = this.#dialer
-    const name = `${keyPrefix}${this.#settings.keyPrefix}{${channelName(projectId)}}`
+    const name = `${keyPrefix}${this.#settings.keyPrefix}{${logName(projectId)}}`
     return { head: `${name}:head`, log: `${name}:log`, channel: `${name}@${database}` }
   }
 

@@ -10,7 +10,7 @@ export interface LogCheck {
   run(subject: AdapterUnderTest, instances: number): Promise<void>
 }
 
-/** Project ids that were chosen to reach somewhere else: prototypes, separators, prefixes of each other, look-alikes. */
+/** Project ids that were chosen to reach somewhere else: prototypes, separators, prefixes of each other, look-alikes; and the hub's own. */
 const PROJECTS = [
   'p',
   'p1',
@@ -42,6 +42,10 @@ const PROJECTS = [
   '\\x70',
   'x'.repeat(256),
   'ÿ'.repeat(128),
+  // The hub's own logs, which no application can name: see `logName`.
+  '\u0001hub',
+  '\u0001presence/p1',
+  `\u0001presence/${'ÿ'.repeat(128)}`,
 ]
 
 /** The largest record that is tried, in bytes: an adapter that allows more is taken at its word. */

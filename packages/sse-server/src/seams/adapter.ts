@@ -12,7 +12,8 @@ import type { Cursor, ResyncReason } from '@entitycast/sse-protocol'
  * - EPOCH. A log's epoch is unguessable, is used by one project only, and is new whenever offsets may have been lost or used twice.
  * - ITS ENGINE'S ABSENCE IS SEEN. While a broker is away calls wait for a bounded time and reject with a coded error that holds no
  *   credentials, `status` says `degraded`, and listeners stay: on return they are told what they missed, or `doubt`.
- * - ISOLATION. Project ids are any text the protocol allows. No project id, however chosen, reaches another project's log.
+ * - ISOLATION. Project ids are any text the protocol allows, and those of the hub's own logs: U+0001 and up to 265 bytes more (`logName`
+ *   writes both in a plain alphabet). No project id, however chosen, reaches another project's log.
  * - RECORDS ARE OPAQUE. They come back as they were given, to the last character.
  */
 
