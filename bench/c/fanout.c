@@ -57,7 +57,7 @@ static void publish(void) {
   static char body[1 << 20];
   for (int i = 0; i < events_a_turn; i++) {
     char *at = body + length;
-    int head = sprintf(at, "event: entity.updated\nid: AAAAAAAAAAAAAAAA.%ld\ndata: {\"entity\":\"document\",\"id\":\"doc_%08ld\",\"data\":{\"mark\":\"~%08ld~%015ld~\",\"title\":\"", number, number, number, micros());
+    int head = sprintf(at, "event: entity.updated\nid: AAAAAAAAAAAAAAAA.%ld\ndata: {\"entity\":\"document\",\"id\":\"doc_%08ld\",\"data\":{\"mark\":\"@%08ld@%015ld@\",\"title\":\"", number, number, number, micros());
     int fill = event_bytes - head - 6;
     memset(at + head, 'x', fill > 0 ? fill : 0);
     strcpy(at + head + (fill > 0 ? fill : 0), "\"}}\n\n");

@@ -1,6 +1,6 @@
 /*
  * The load generator: opens streams, reads them, and checks every delivery. It parses nothing: an event carries the mark
- * "~<8 digits: number>~<15 digits: microseconds>~", and each connection must see the numbers one after the other, without a hole.
+ * "@<8 digits: number>@<15 digits: microseconds>@", and each connection must see the numbers one after the other, without a hole.
  *
  *   load <address> <port>      commands on standard input, answers on standard output, one a line
  *
@@ -151,7 +151,7 @@ static void body(Connection *c, char *data, size_t length, uint64_t now) {
     c->carried = 0;
   }
   char *at = data, *end = data + length;
-  while ((at = memchr(at, '~', end - at))) {
+  while ((at = memchr(at, '@', end - at))) {
     if (end - at < MARK) {
       c->carried = end - at;
       memcpy(c->carry, at, c->carried);
@@ -246,7 +246,8 @@ static void send_request(Connection *c) {
   }
   if (write(c->fd, text, length) != (ssize_t)length) fail("the request was not taken: %s", strerror(errno));
   c->state = 1;
-  struct epoll_event event = {.events = EPOLLIN, .data.u32 = c - connections};
+  /* Edge-triggered: the kernel does not look a second time at every socket that was read. `readable` reads all there is. */
+  struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u32 = c - connections};
   epoll_ctl(poll_fd, EPOLL_CTL_MOD, c->fd, &event);
 }
 
@@ -263,15 +264,18 @@ static void opened(Connection *c) {
   }
 }
 
-static void readable(Connection *c) {
+/* False when the socket is empty. */
+static int readable(Connection *c) {
   static char buffer[MARK + BUFFER + 1];
   char *data = buffer + MARK;
   ssize_t length = recv(c->fd, data, BUFFER, 0);
   if (length < 0) {
-    if (errno == EAGAIN || errno == EINTR) return;
+    if (errno == EINTR) return 1;
+    if (errno == EAGAIN) return 0;
     fail("connection %d: %s", (int)(c - connections), strerror(errno));
   }
   if (length == 0) fail("connection %d was ended by the server", (int)(c - connections));
+  int more = length == BUFFER;
   bytes += length;
   reads++;
   if (c->state == 1) {
@@ -285,13 +289,14 @@ static void readable(Connection *c) {
       c->ends = data[i] == wanted ? c->ends + 1 : data[i] == '\r';
       i++;
     }
-    if (c->ends < 4) return;
+    if (c->ends < 4) return more;
     opened(c);
     data += i;
     length -= i;
-    if (length == 0) return;
+    if (length == 0) return more;
   }
   (compressed ? inflate_body : body)(c, data, length, micros());
+  return more;
 }
 
 static char *take_text(size_t length) {
@@ -382,7 +387,9 @@ int main(int argc, char **argv) {
         getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &size);
         if (error) fail("cannot connect: %s", strerror(error));
         send_request(c);
-      } else readable(c);
+      } else {
+        while (readable(c)) {}
+      }
     }
     if (all > told) {
       told = all;

@@ -13,11 +13,11 @@ export const FRAME_BYTES = 264
 
 const TITLE = 'x'.repeat(68)
 
-/** `~<number>~<microseconds of the monotonic clock>~`, as `c/load.c` reads it. */
+/** `@<number>@<microseconds of the monotonic clock>@`, as `c/load.c` reads it. */
 export function markOf(number: number): string {
   const [seconds, nanos] = process.hrtime()
   const micros = String(seconds * 1_000_000 + Math.floor(nanos / 1_000))
-  return `~${String(number).padStart(8, '0')}~${micros.padStart(15, '0')}~`
+  return `@${String(number).padStart(8, '0')}@${micros.padStart(15, '0')}@`
 }
 
 export function benchEvent(number: number, mark = markOf(number)): BenchEvent {

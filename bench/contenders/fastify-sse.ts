@@ -14,6 +14,8 @@ export function fastifyPlugin(): Contender {
       app.get('/stream', { sse: true }, async (_request, reply) => {
         reply.sse.keepAlive()
         reply.sse.sendHeaders()
+        // The plugin only puts them down: they would wait for the first event.
+        reply.raw.flushHeaders()
         replies.add(reply)
         reply.sse.onClose(() => replies.delete(reply))
       })

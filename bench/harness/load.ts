@@ -1,8 +1,8 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
-import { once } from 'node:events'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { adopt, ended } from './children'
 
 /** What the generator has seen since it was asked last. */
 export interface LoadStats {
@@ -26,19 +26,27 @@ export interface Asking {
   after?: Buffer
 }
 
-/** The load generator, `c/load.c`: opens streams, reads them, and ends the bench at the first event that is missing, doubled or out of order. */
+/** The load generator, `c/load.c`: opens streams, reads them, and fails at the first event that is missing, doubled or out of order. */
 export class Load {
   readonly #process: ChildProcessWithoutNullStreams
   readonly #answers: ((line: string) => void)[] = []
   readonly #waiting: { number: number; resolve: () => void }[] = []
+  /** Never resolves. Rejects when an event was missing, doubled or out of order, or the server has ended a stream. */
+  readonly failed: Promise<never>
+  #reject: (error: Error) => void = () => {}
   #reached = -1
   #ended = false
   /** Called when every stream has the event of this number. */
   onReached: (number: number) => void = () => {}
 
   constructor(port: number) {
-    this.#process = spawn(path.join(BUILT, 'load'), ['127.0.0.1', String(port)])
+    this.failed = new Promise((_, reject) => {
+      this.#reject = reject
+    })
+    this.failed.catch(() => {})
+    this.#process = adopt(spawn(path.join(BUILT, 'load'), ['127.0.0.1', String(port)]))
     this.#process.stderr.pipe(process.stderr)
+    this.#process.stdin.on('error', () => this.#fail('the load generator takes no commands'))
     this.#process.on('exit', () => this.#fail('the load generator ended'))
     createInterface(this.#process.stdout).on('line', (line) => this.#line(line))
   }
@@ -76,13 +84,13 @@ export class Load {
   /** Resolves when every stream has the event of this number. */
   reached(number: number): Promise<void> {
     if (this.#reached >= number) return Promise.resolve()
-    return new Promise((resolve) => this.#waiting.push({ number, resolve }))
+    return Promise.race([this.failed, new Promise<void>((resolve) => this.#waiting.push({ number, resolve }))])
   }
 
   async close(): Promise<void> {
     this.#ended = true
     this.#process.stdin.end()
-    if (this.#process.exitCode === null) await once(this.#process, 'exit')
+    await ended(this.#process)
   }
 
   #send(line: string, text?: Buffer): void {
@@ -92,7 +100,7 @@ export class Load {
 
   #ask(line: string): Promise<string> {
     this.#send(line)
-    return new Promise((resolve) => this.#answers.push(resolve))
+    return Promise.race([this.failed, new Promise<string>((resolve) => this.#answers.push(resolve))])
   }
 
   #line(line: string): void {
@@ -107,6 +115,6 @@ export class Load {
   #fail(message: string): void {
     if (this.#ended) return
     this.#ended = true
-    throw new Error(`load generator: ${message}`)
+    this.#reject(new Error(message))
   }
 }

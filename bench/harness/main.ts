@@ -1,8 +1,12 @@
 import { parseArgs } from 'node:util'
 import { workloads } from '../workloads/all'
-import { compareWith } from './contestants'
-import { writeResults } from './results'
-import type { Findings } from './workload'
+import { endAll, within } from './children'
+import { absent, compareWith } from './contestants'
+import { type Outcome, print, write } from './results'
+import type { Workload } from './workload'
+
+/** No workload may take longer, in milliseconds: what hangs is given up, and the others follow. */
+const LIMIT_MS = 240_000
 
 const { values } = parseArgs({
   options: {
@@ -17,14 +21,14 @@ const { values } = parseArgs({
 })
 
 if (values.help) {
-  console.log(`npm run bench [-- options]        everything; writes bench/RESULTS.md and bench/results.svg
+  console.log(`npm run bench [-- options]        everything, about ten minutes; writes bench/RESULTS.md and bench/results.svg
 npm run bench:quick [-- options]  under two minutes, for a change to a hot path; prints, writes nothing
 
   --workloads a,b   only these, and print instead of writing: ${workloads.map(({ id }) => id).join(', ')}
   --servers a,b     only these servers, in the rows that compare servers
   --against folder  our own package in another checkout takes part too: what a change has gained
   --rounds n        times that each server is measured (5; quick 3)
-  --seconds n       length of one measurement (3; quick 1.5)`)
+  --seconds n       length of one measurement (1)`)
   process.exit(0)
 }
 
@@ -34,18 +38,30 @@ const named = values.workloads?.split(',')
 const effort = {
   quick,
   rounds: Number(values.rounds ?? (quick ? 3 : 5)),
-  seconds: Number(values.seconds ?? (quick ? 1.5 : 3)),
+  seconds: Number(values.seconds ?? 1),
   only: values.servers?.split(','),
   log: (line: string) => console.error(line),
 }
+const whole = !quick && !named && !effort.only && !values.against
 
+for (const name of absent()) console.error(`not installed, so not in the tables: ${name}`)
 const began = performance.now()
-const found: Findings[] = []
+const outcomes: Outcome[] = []
 for (const workload of workloads) {
   if (named ? !named.includes(workload.id) : quick && !workload.quick) continue
-  found.push(await workload.run(effort))
+  outcomes.push(await outcomeOf(workload))
+  endAll()
+  if (whole) write(outcomes, effort, (performance.now() - began) / 60_000)
 }
-const minutes = (performance.now() - began) / 60_000
-const whole = !quick && !named && !effort.only && !values.against
-await writeResults(found, { minutes, effort, write: whole })
+print(outcomes)
 process.exit(0)
+
+async function outcomeOf(workload: Workload): Promise<Outcome> {
+  try {
+    return { workload, findings: await within(LIMIT_MS, workload.id, workload.run(effort)) }
+  } catch (error) {
+    const failure = (error as Error).message
+    console.error(`${workload.id} has failed: ${failure}`)
+    return { workload, failure }
+  }
+}

@@ -1,5 +1,4 @@
 import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { Agent, request } from 'node:http'
 import { createServer } from 'node:net'
@@ -7,6 +6,7 @@ import os from 'node:os'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
 import { benchEvent, EVENT_NAME, FRAME_BYTES, frameOf, idOf, payloadOf } from '../contenders/event'
+import { adopt, ended } from './children'
 import { BUILT } from './load'
 import type { RunningServer, Usage } from './server'
 
@@ -17,7 +17,8 @@ import type { RunningServer, Usage } from './server'
 
 /** The limit: `c/fanout.c`. */
 export async function startC(): Promise<RunningServer> {
-  const child = spawn(path.join(BUILT, 'fanout'))
+  const child = adopt(spawn(path.join(BUILT, 'fanout')))
+  child.stdin.on('error', () => {})
   child.stderr.pipe(process.stderr)
   const lines = createInterface(child.stdout)[Symbol.asyncIterator]()
   const next = async () => String((await lines.next()).value)
@@ -45,7 +46,7 @@ export async function startC(): Promise<RunningServer> {
     },
     async stop() {
       child.stdin.end()
-      if (child.exitCode === null) await once(child, 'exit')
+      await ended(child)
     },
   }
 }
@@ -78,7 +79,7 @@ http {
 }
 `,
   )
-  const child = spawn(NGINX, ['-c', path.join(folder, 'nginx.conf'), '-p', folder], { stdio: 'ignore' })
+  const child = adopt(spawn(NGINX, ['-c', path.join(folder, 'nginx.conf'), '-p', folder], { stdio: 'ignore' }))
   await answering(port)
   const post = poster(port, '/publish', (number) => ({
     headers: { 'content-type': 'text/plain', 'x-eventsource-event': EVENT_NAME },
@@ -90,7 +91,7 @@ http {
     usage: async () => usageOf([child.pid as number]),
     async stop() {
       child.kill('SIGTERM')
-      if (child.exitCode === null) await once(child, 'exit')
+      await ended(child)
       rmSync(folder, { recursive: true, force: true })
     },
   }
@@ -187,7 +188,10 @@ export async function startPushpin(): Promise<RunningServer> {
   }))
     conf = set(conf, name, value)
   writeFileSync(path.join(folder, 'pushpin.conf'), conf)
-  const child = spawn(PUSHPIN, [`--config=${path.join(folder, 'pushpin.conf')}`], { stdio: 'ignore' })
+  const child = adopt(
+    spawn(PUSHPIN, [`--config=${path.join(folder, 'pushpin.conf')}`], { stdio: 'ignore', detached: true }),
+    { group: true },
+  )
   await answering(port)
   const post = poster(control, '/publish/', (number) => {
     const event = benchEvent(number)
@@ -204,7 +208,7 @@ export async function startPushpin(): Promise<RunningServer> {
     usage: async () => usageOf(familyOf(child.pid as number)),
     async stop() {
       child.kill('SIGTERM')
-      if (child.exitCode === null) await once(child, 'exit')
+      await ended(child)
       backend.closeAllConnections()
       backend.close()
       rmSync(folder, { recursive: true, force: true })

@@ -1,8 +1,8 @@
 import { type ChildProcess, fork } from 'node:child_process'
-import { once } from 'node:events'
 import path from 'node:path'
 import type { ServerOptions } from '../contenders/contender'
 import type { Order, Word } from '../contenders/serve'
+import { adopt, ended, within } from './children'
 import { BUILT } from './load'
 
 /** Processor time and memory of a server. */
@@ -32,13 +32,15 @@ export async function startNode(
   options: ServerOptions = {},
   env: Record<string, string> = {},
 ): Promise<RunningServer> {
-  const child = fork(path.join(BUILT, 'serve.mjs'), [name, JSON.stringify(options)], {
-    env: { ...process.env, ...env },
-    execArgv: ['--expose-gc', ...(process.env.BENCH_NODE_FLAGS?.split(' ') ?? [])],
-  })
+  const child = adopt(
+    fork(path.join(BUILT, 'serve.mjs'), [name, JSON.stringify(options)], {
+      env: { ...process.env, ...env },
+      execArgv: ['--expose-gc', ...(process.env.BENCH_NODE_FLAGS?.split(' ') ?? [])],
+    }),
+  )
   const words = new Words(child)
-  const { port } = await words.next('port')
-  const tell = (order: Order) => child.send(order)
+  const { port } = await within(15_000, `starting ${name}`, words.next('port'))
+  const tell = (order: Order) => void child.send(order, () => {})
   return {
     port,
     allow: (turns, events) => tell({ do: 'allow', turns, events }),
@@ -55,8 +57,8 @@ export async function startNode(
       return (await words.next('usage')).usage
     },
     async stop() {
-      child.disconnect()
-      if (child.exitCode === null) await once(child, 'exit')
+      if (child.connected) child.disconnect()
+      await ended(child)
     },
   }
 }
@@ -67,7 +69,13 @@ type Named<Name extends string> = Extract<Word, Record<Name, unknown>>
 class Words {
   readonly #waiting = new Map<string, ((word: Word) => void)[]>()
 
+  readonly #gone: Promise<never>
+
   constructor(child: ChildProcess) {
+    this.#gone = new Promise((_, reject) => {
+      child.on('exit', (code, signal) => reject(new Error(`the server has ended (${code ?? signal})`)))
+    })
+    this.#gone.catch(() => {})
     child.on('message', (word: Word) => {
       const [name = ''] = Object.keys(word)
       this.#waiting.get(name)?.shift()?.(word)
@@ -75,10 +83,11 @@ class Words {
   }
 
   next<Name extends 'port' | 'paced' | 'usage' | 'cursor'>(name: Name): Promise<Named<Name>> {
-    return new Promise((resolve) => {
+    const said = new Promise<Named<Name>>((resolve) => {
       const waiting = this.#waiting.get(name) ?? []
       this.#waiting.set(name, waiting)
       waiting.push(resolve as (word: Word) => void)
     })
+    return Promise.race([this.#gone, said])
   }
 }

@@ -15,7 +15,7 @@ export function spread(values: readonly number[]): Spread {
 
 /** Each value through the one of the same round: what was measured minutes apart is never compared. */
 export function ratios(values: readonly number[], base: readonly number[]): number[] {
-  return values.map((value, round) => value / (base[round] as number))
+  return values.slice(0, base.length).map((value, round) => value / (base[round] as number))
 }
 
 /** Three figures that matter; thousands with a comma. */
@@ -26,5 +26,5 @@ export function show(value: number, unit = ''): string {
 }
 
 export function showSpread({ median, min, max }: Spread, unit = ''): string {
-  return `${show(median, unit)} (${show(min)}–${show(max)})`
+  return Number.isFinite(median) ? `${show(median, unit)} (${show(min)}–${show(max)})` : '–'
 }

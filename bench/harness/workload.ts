@@ -1,3 +1,5 @@
+import type { Spread } from './statistics'
+
 /** How much time a run may take. */
 export interface Effort {
   readonly quick: boolean
@@ -10,17 +12,22 @@ export interface Effort {
   log(line: string): void
 }
 
-/** One goal of this project and what came out, as a ratio or a figure of this run. */
-export interface Goal {
+/** One goal of this project: a ratio, or a figure, that a run is to reach. */
+export interface Aim {
+  readonly id: string
+  readonly work: string
+  /** The bound in words, with what it is compared with. */
   readonly text: string
-  readonly measured: string
-  readonly reached: boolean
+  readonly least?: number
+  readonly most?: number
+  /** After the figure. */
+  readonly unit: string
 }
 
-/** Bars of the chart: one group a workload. */
+/** One part of the chart. */
 export interface Bars {
   readonly title: string
-  readonly bars: readonly { readonly label: string; readonly value: number; readonly ours: boolean }[]
+  readonly bars: readonly { readonly label: string; readonly value: Spread; readonly ours: boolean }[]
 }
 
 /** What a workload found, ready to be written down. */
@@ -30,7 +37,10 @@ export interface Findings {
   readonly method: string
   readonly columns: readonly string[]
   readonly rows: readonly (readonly string[])[]
-  readonly goals: readonly Goal[]
+  /** By the aim's id. One that is not here could not be measured. */
+  readonly reached: Readonly<Record<string, Spread>>
+  /** Who could not take part to the end, and why. */
+  readonly notes?: readonly string[]
   readonly bars?: Bars
 }
 
@@ -38,9 +48,7 @@ export interface Workload {
   readonly id: string
   /** Part of `--quick`. */
   readonly quick: boolean
+  /** What it is to show: in the table of goals also where the workload has failed. */
+  readonly aims: readonly Aim[]
   run(effort: Effort): Promise<Findings>
-}
-
-export function goal(text: string, value: number, reached: boolean, measured: string): Goal {
-  return { text, measured, reached: Number.isFinite(value) && reached }
 }

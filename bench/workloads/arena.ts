@@ -1,13 +1,19 @@
 import type { ServerOptions } from '../contenders/contender'
+import { within } from '../harness/children'
 import type { Contestant } from '../harness/contestants'
 import { Load, type LoadStats } from '../harness/load'
 import type { RunningServer } from '../harness/server'
+import { failure } from '../harness/turns'
+import type { Effort } from '../harness/workload'
 
 /** Turns that may be on their way: the server always has something to do, and nothing is merely buffered. */
 const WINDOW_TURNS = 2
 
 /** The generator looks at its sockets this often: it reads many at once, and no write of the server has to wake it. */
 const NAP_MICROS = 1_000
+
+/** A server gets this long to open its streams. */
+const OPEN_LIMIT_MS = 30_000
 
 /** What one measurement gave. */
 export interface Measured {
@@ -20,8 +26,10 @@ export interface Measured {
   bytesPerDelivery: number
   /** From `publish` to the generator, the middle one. */
   latencyMs: number
-  /** The generator's processor time, as a share of the server's. */
-  loadShare: number
+  /** The generator's processor time for each delivery. */
+  loadMicros: number
+  /** How much of one core the generator was busy: far below 1, or it would be the one that is measured. */
+  loadBusy: number
 }
 
 /** One server with its streams open, from the first round to the last. */
@@ -45,11 +53,25 @@ export class Arena {
   ): Promise<Arena> {
     const server = await contestant.start(options)
     const load = new Load(server.port)
-    if (options.compress) load.inflate()
-    await open(load)
-    await settled(load)
+    const arena = new Arena(contestant, server, load, connections)
+    try {
+      if (options.compress) load.inflate()
+      await within(OPEN_LIMIT_MS, `opening ${connections} streams`, open(load))
+      await within(OPEN_LIMIT_MS, 'greeting', settled(load))
+    } catch (error) {
+      await arena.close()
+      throw error
+    }
     load.nap(NAP_MICROS)
-    return new Arena(contestant, server, load, connections)
+    return arena
+  }
+
+  get id(): string {
+    return this.contestant.id
+  }
+
+  get label(): string {
+    return this.contestant.label
   }
 
   /** Closed loop for so many seconds, then until every stream has everything. */
@@ -61,7 +83,7 @@ export class Arena {
     const before = await server.usage()
     const began = performance.now()
     let allowed = firstTurn
-    await new Promise<void>((resolve) => {
+    const time = new Promise<void>((resolve) => {
       const goOn = (done: number) => {
         if (performance.now() - began >= seconds * 1_000) {
           resolve()
@@ -73,6 +95,7 @@ export class Arena {
       load.onReached = (number) => goOn(Math.floor((number - firstNumber) / events))
       goOn(0)
     })
+    await Promise.race([time, load.failed])
     load.onReached = () => {}
     this.#turns = allowed
     this.#number = firstNumber + (allowed - firstTurn) * events
@@ -97,7 +120,8 @@ export class Arena {
       perSecond: deliveries / took,
       bytesPerDelivery: seen.bytes / deliveries,
       latencyMs: seen.latency.p50 / 1_000,
-      loadShare: loadMicros / cpu,
+      loadMicros: loadMicros / deliveries,
+      loadBusy: loadMicros / 1_000_000 / took,
     }
   }
 
@@ -135,18 +159,27 @@ async function settled(load: Load): Promise<void> {
   }
 }
 
-/** Every server in turn, as often as there are rounds; the order moves on by one each time, so that nobody is always first. */
-export async function interleave<Result>(
-  arenas: readonly Arena[],
-  rounds: number,
-  measure: (arena: Arena, round: number) => Promise<Result>,
-): Promise<Map<string, Result[]>> {
-  const results = new Map<string, Result[]>(arenas.map(({ contestant }) => [contestant.id, []]))
-  for (let round = 0; round < rounds; round++) {
-    for (let i = 0; i < arenas.length; i++) {
-      const arena = arenas[(i + round) % arenas.length] as Arena
-      results.get(arena.contestant.id)?.push(await measure(arena, round))
+/** Opens an arena for each that can take part; who cannot is in the notes. */
+export async function openArenas(
+  contestants: readonly Contestant[],
+  connections: number,
+  warm: (arena: Arena) => Promise<void>,
+  log: Effort['log'],
+): Promise<{ arenas: Arena[]; notes: string[] }> {
+  const arenas: Arena[] = []
+  const notes: string[] = []
+  for (const contestant of contestants) {
+    let arena: Arena | undefined
+    try {
+      log(`${contestant.id} opens ${connections} streams`)
+      arena = await Arena.open(contestant, connections)
+      await within(OPEN_LIMIT_MS, 'warming up', warm(arena))
+      arenas.push(arena)
+    } catch (error) {
+      notes.push(failure(contestant, error))
+      log(notes.at(-1) as string)
+      await arena?.close()
     }
   }
-  return results
+  return { arenas, notes }
 }

@@ -3,7 +3,8 @@ import path from 'node:path'
 import { promisify } from 'node:util'
 import { BUILT } from '../harness/load'
 import { show, showSpread, spread } from '../harness/statistics'
-import { type Effort, type Findings, goal, type Workload } from '../harness/workload'
+import { takeTurns } from '../harness/turns'
+import type { Effort, Findings, Workload } from '../harness/workload'
 
 const CLIENTS = [
   { id: 'entitycast', label: '**entitycast**: `EventSubscriber`', megabytes: 400 },
@@ -15,18 +16,28 @@ const CLIENTS = [
 export const client: Workload = {
   id: 'client',
   quick: false,
+  aims: [
+    {
+      id: 'client/parse',
+      work: 'Client: parse and dispatch 200-byte events, 1,000 subscriptions on distinct patterns',
+      text: '≥ 250 MB/s',
+      least: 250,
+      unit: ' MB/s',
+    },
+  ],
   async run(effort: Effort): Promise<Findings> {
-    const found = new Map<string, number[]>(CLIENTS.map(({ id }) => [id, []]))
-    for (let round = 0; round < effort.rounds; round++) {
-      for (const { id, megabytes } of CLIENTS) {
+    const { results, notes } = await takeTurns(
+      CLIENTS,
+      { ...effort, rounds: Math.min(effort.rounds, 4) },
+      async ({ id, megabytes }) => {
         const program = path.join(BUILT, 'client-program.mjs')
         const { stdout } = await promisify(execFile)(process.execPath, [program, id, String(megabytes)])
         const { megabytesPerCpuSecond } = JSON.parse(stdout) as { megabytesPerCpuSecond: number }
         effort.log(`client: ${id} ${show(megabytesPerCpuSecond)} MB a CPU second`)
-        found.get(id)?.push(megabytesPerCpuSecond)
-      }
-    }
-    const of = (id: string) => spread(found.get(id) ?? [])
+        return megabytesPerCpuSecond
+      },
+    )
+    const of = (id: string) => spread(results.get(id) ?? [])
     const ours = of('entitycast')
     return {
       title: 'The client: events of 200 bytes to 1,000 subscriptions',
@@ -34,7 +45,8 @@ export const client: Workload = {
         'Bytes from memory, 64 KiB a read; decoded, parsed, checked, and given to the handler among 1,000 distinct patterns; every event counted.',
       columns: ['client', 'MB a CPU second'],
       rows: CLIENTS.map(({ id, label }) => [label, showSpread(of(id))]),
-      goals: [goal('The client: ≥ 250 MB/s', ours.median, ours.median >= 250, `${showSpread(ours)} MB/s`)],
+      reached: { 'client/parse': ours },
+      notes,
     }
   },
 }
