@@ -16,6 +16,10 @@ export interface ConnectedData {
   resume: Resume
   /** Milliseconds between heartbeats; 0 where they are off. The client gives up after three without a byte. */
   heartbeatMs: number
+  /**
+   * Milliseconds until the grant ends, where it does. No time of day: clients' clocks are wrong.
+   */
+  expiresInMs?: number
 }
 
 export interface HeartbeatData {

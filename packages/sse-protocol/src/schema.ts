@@ -74,6 +74,7 @@ export const ControlEventSchemas = {
     projectId: Id,
     resume: v.picklist(['live', 'replayed', 'resync']),
     heartbeatMs: v.pipe(v.number(), v.integer(), v.minValue(0)),
+    expiresInMs: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0))),
   }),
   heartbeat: v.object({ timestamp: Timestamp }),
   resync: v.object({ reason: v.picklist(RESYNC_REASONS) }),

@@ -66,7 +66,10 @@ describe('[N1 N2 N3 N8] and refuse what may not be published', () => {
 
 describe('the data of control events', () => {
   const good = {
-    connected: [{ connectionId: 'conn_1', projectId: 'p1', resume: 'live', heartbeatMs: 15_000 }],
+    connected: [
+      { connectionId: 'conn_1', projectId: 'p1', resume: 'live', heartbeatMs: 15_000 },
+      { connectionId: 'conn_1', projectId: 'p1', resume: 'live', heartbeatMs: 0, expiresInMs: 900_000 },
+    ],
     heartbeat: [{ timestamp: now }],
     resync: ['expired', 'epoch', 'ahead', 'bad-cursor', 'overflow', 'broker-gap'].map((reason) => ({ reason })),
     closing: ['expired', 'revoked', 'shutdown', 'replaced', 'rotated', 'slow'].map((reason) => ({ reason })),
@@ -76,6 +79,7 @@ describe('the data of control events', () => {
       {},
       { ...good.connected[0], resume: 'maybe' },
       { ...good.connected[0], heartbeatMs: -1 },
+      { ...good.connected[0], expiresInMs: 0.5 },
       { ...good.connected[0], projectId: '' },
     ],
     heartbeat: [{}, { timestamp: 'now' }],

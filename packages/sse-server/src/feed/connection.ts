@@ -121,12 +121,19 @@ export class Connection implements Reader, SinkListener {
   /** Says hello and sends what lies after the cursor. */
   open(heartbeatMs: number, retryMs: number): void {
     const { resume } = this
+    const leftMs = Math.floor(this.#expiresAt - this.openedAt)
     const hello = encodeFrame({
       event: 'connected',
       // Without a cursor where continuity is broken: a cut right after this frame must not hide the resync.
       id: resume === 'resync' ? undefined : formatCursor(this.feed.epoch, this.offset),
       retry: retryMs,
-      data: JSON.stringify({ connectionId: this.id, projectId: this.feed.projectId, resume, heartbeatMs }),
+      data: JSON.stringify({
+        connectionId: this.id,
+        projectId: this.feed.projectId,
+        resume,
+        heartbeatMs,
+        ...(Number.isFinite(leftMs) && { expiresInMs: leftMs }),
+      }),
     })
     this.#write(new Chunk(hello))
     this.sink.listen(this)

@@ -114,6 +114,13 @@ describe('the end of a grant', () => {
     await hub.close()
   })
 
+  it('[W22] connected says in how many milliseconds the grant ends, and nothing where it does not', async () => {
+    const { hub, clock } = testHub()
+    expect((await open(hub, expiring(60_000, clock))).connected.expiresInMs).toBe(60_000)
+    expect((await open(hub, { projectId: 'p1' })).connected).not.toHaveProperty('expiresInMs')
+    await hub.close()
+  })
+
   it('[C1] a grant that has already ended opens nothing: 401', async () => {
     const { hub, clock } = testHub()
     for (const inMs of [0, -1, -3_600_000]) {
