@@ -1,0 +1,201 @@
+import type { Adapter, Cursor, LogEntry, LogRecord, OpenLog } from '@entitycast/sse-server'
+import { type Call, decodeRecords, type Found, type Request, type Tell, type WireRecord } from './cluster-wire'
+
+/** What one message holds at most, in characters of events; one record more, where that is larger. */
+const MESSAGE_WEIGHT = 1_048_576
+const PAGE_RECORDS = 1_000
+
+/** How far a worker has been told of a project. */
+interface Follow {
+  readonly projectId: string
+  at: Cursor
+  readonly log: OpenLog
+}
+
+/**
+ * One adapter of a worker, as the primary sees it. Nothing is kept for it but how far it is in each project: what it is to hear is read
+ * from the log when there is room, so a worker that does not read costs no memory, and goes on, or is told a gap, when it does.
+ */
+export class WorkerLink {
+  readonly #follows = new Map<string, Follow>()
+  /** Projects with something to tell. */
+  readonly #due = new Set<Follow>()
+  /** Calls that have their turn when there is room for the answer. */
+  #waiting: Call[] = []
+  #answers: (readonly [number, Found])[] = []
+  #live = 0
+  #isPlanned = false
+  #ended = false
+
+  constructor(
+    readonly store: Adapter,
+    /** Resolves when there is room for the next one. */
+    readonly send: (tell: Pick<Tell, 'live' | 'answers' | 'pages'>) => Promise<unknown>,
+  ) {}
+
+  take(call: Call): void {
+    const [id, request] = call
+    if (request[0] === 'append') this.#append(id, request[1], request[2])
+    else {
+      this.#waiting.push(call)
+      this.#plan()
+    }
+  }
+
+  end(): void {
+    this.#ended = true
+    for (const { log } of this.#follows.values()) log.close()
+    this.#follows.clear()
+    this.#due.clear()
+    this.#waiting = []
+  }
+
+  #append(id: number, projectId: string, list: readonly WireRecord[]): void {
+    const records = decodeRecords(list)
+    // No answer is one too, in time: nothing of ours sends what is no record.
+    if (!records) return
+    this.store.append(projectId, records).then(
+      (cursor) => {
+        this.#answers.push([id, { gap: '', ...cursor, records: [] }])
+        this.#plan()
+      },
+      () => {},
+    )
+  }
+
+  /** Once a turn, whatever has happened in it. */
+  #plan(): void {
+    if (this.#isPlanned || this.#ended) return
+    this.#isPlanned = true
+    setImmediate(() => void this.#run())
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#ended) {
+      const pages: [string, Found][] = []
+      try {
+        await this.#fill(pages)
+      } catch {
+        // The log was closed: there is nobody to tell.
+        return
+      }
+      const answers = this.#answers
+      if (answers.length === 0 && pages.length === 0) break
+      this.#answers = []
+      if (pages.length > 0) this.#live++
+      await this.send({ live: this.#live, answers, pages })
+    }
+    this.#isPlanned = false
+  }
+
+  /** Answers calls and reads what is due, as much as fits into a message. */
+  async #fill(pages: [string, Found][]): Promise<void> {
+    let weight = 0
+    let done = 0
+    for (const call of this.#waiting) {
+      if (weight >= MESSAGE_WEIGHT) break
+      done++
+      const [id, request] = call
+      const found = await this.#answer(request)
+      if (!found) continue
+      this.#answers.push([id, found])
+      weight += weightOf(found.records)
+    }
+    this.#waiting = this.#waiting.slice(done)
+    for (const follow of this.#due) {
+      if (weight >= MESSAGE_WEIGHT) break
+      this.#due.delete(follow)
+      const found = await this.#next(follow)
+      if (found.records.length > 0 || found.gap) pages.push([follow.projectId, found])
+      weight += weightOf(found.records)
+    }
+  }
+
+  async #answer(request: Request): Promise<Found | undefined> {
+    switch (request[0]) {
+      case 'read': {
+        const [, projectId, epoch, offset, limit] = request
+        return (await this.#read(projectId, { epoch, offset }, limit)).found
+      }
+      case 'follow': {
+        const [, projectId, epoch, offset] = request
+        const follow = await this.#follow(projectId)
+        if (epoch === '') return { gap: '', ...follow.at, records: [] }
+        const { found } = await this.#read(projectId, { epoch, offset }, PAGE_RECORDS)
+        const end = endOf(found)
+        // What it has been told beyond that may be what it has missed, and is told again.
+        if (found.gap || epoch !== follow.at.epoch || end.offset < follow.at.offset) follow.at = end
+        this.#due.add(follow)
+        return found
+      }
+      case 'leave': {
+        const follow = this.#follows.get(request[1])
+        if (!follow) return undefined
+        follow.log.close()
+        this.#due.delete(follow)
+        this.#follows.delete(request[1])
+        return undefined
+      }
+      default:
+        return { gap: '', epoch: '', offset: 0, records: [] }
+    }
+  }
+
+  async #follow(projectId: string): Promise<Follow> {
+    let follow = this.#follows.get(projectId)
+    if (follow) return follow
+    const log = await this.store.open(projectId, {
+      entries: () => {
+        if (!follow) return
+        this.#due.add(follow)
+        this.#plan()
+      },
+      doubt: () => {},
+    })
+    follow = { projectId, at: log.head, log }
+    if (this.#ended) log.close()
+    else this.#follows.set(projectId, follow)
+    this.#due.add(follow)
+    return follow
+  }
+
+  /** What comes after the place where it is, and puts it behind that: or at the head, where there is a gap. */
+  async #next(follow: Follow): Promise<Found> {
+    const { found, isAll } = await this.#read(follow.projectId, follow.at, PAGE_RECORDS)
+    follow.at = endOf(found)
+    if (!isAll) this.#due.add(follow)
+    return found
+  }
+
+  async #read(projectId: string, after: Cursor, limit: number): Promise<{ found: Found; isAll: boolean }> {
+    const page = await this.store.read(projectId, after, limit)
+    if ('gap' in page) {
+      const head = await this.store.append(projectId, [])
+      return { found: { gap: page.gap, ...head, records: [] }, isAll: true }
+    }
+    const records = cut(page.entries)
+    const isAll = records.length === page.entries.length && records.length < limit
+    return { found: { gap: '', ...after, records }, isAll }
+  }
+}
+
+function endOf({ epoch, offset, records }: Found): Cursor {
+  return { epoch, offset: offset + records.length }
+}
+
+/** As many as fit into a message, and at least one. */
+function cut(entries: readonly LogEntry[]): LogRecord[] {
+  const records: LogRecord[] = []
+  let weight = 0
+  for (const { record } of entries) {
+    weight += record.data.length
+    if (records.length > 0 && weight > MESSAGE_WEIGHT) break
+    records.push(record)
+  }
+  return records
+}
+
+function weightOf(records: readonly LogRecord[]): number {
+  // A place in a message costs something too.
+  return records.reduce((sum, { data }) => sum + data.length, 64)
+}

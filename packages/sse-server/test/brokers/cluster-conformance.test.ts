@@ -1,0 +1,65 @@
+import type { AdapterManifest } from '@entitycast/sse-server'
+import { ClusterAdapter } from '@entitycast/sse-server/cluster'
+import { type AdapterUnderTest, describeAdapter } from '@entitycast/sse-server/conformance'
+import { afterAll, beforeAll, describe, it } from 'vitest'
+import { HeldChannel, LogProcess, Programs } from '../support/cluster'
+
+const MANIFEST: AdapterManifest = {
+  name: 'cluster',
+  durability: 'broker-memory',
+  shared: true,
+  maxRecordBytes: 16_777_216,
+}
+
+const runner = { describe, it: (name: string, body: () => Promise<void>) => it(name, body, 60_000) }
+
+let programs: Programs
+beforeAll(async () => {
+  programs = await Programs.build('cluster-primary')
+})
+afterAll(() => programs?.end())
+
+for (const serialization of ['json', 'advanced'] as const) {
+  describe(`with the serialization ${serialization}`, () => {
+    let broker: LogProcess
+    beforeAll(() => {
+      broker = LogProcess.start(programs, serialization)
+    })
+    afterAll(() => broker?.end())
+    describeAdapter(
+      runner,
+      subject(() => broker),
+    )
+  })
+}
+
+/** The log is in a child here, and in the parent in life: the channel between them is the same. */
+function subject(process: () => LogProcess): AdapterUnderTest {
+  return {
+    manifest: MANIFEST,
+    // A primary that was killed takes the channel with it: nobody comes back to that one.
+    harms: ['stop', 'restart', 'wipe'],
+    intercepts: true,
+    async begin() {
+      const broker = process()
+      await broker.fresh()
+      const channel = new HeldChannel(broker.child)
+      return {
+        create: () => new ClusterAdapter({ channel, timeoutMs: 1_000, checkIntervalMs: 100 }),
+        broker: {
+          stop: async () => broker.signal('SIGSTOP'),
+          restart: async () => broker.signal('SIGCONT'),
+          wipe: () => broker.fresh(),
+        },
+        messages: {
+          intercept: (hold) => channel.intercept(hold),
+          garbage: async (projectId) => channel.garbage(projectId),
+        },
+        end() {
+          broker.signal('SIGCONT')
+          channel.end()
+        },
+      }
+    },
+  }
+}
