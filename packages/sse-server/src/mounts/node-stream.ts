@@ -10,6 +10,8 @@ import {
   type SinkListener,
   type StreamResponse,
 } from '@entitycast/sse-server'
+import { deadPeers, type PeerWatch } from './node-dead-peers'
+import type { Ends } from './node-tcp-table'
 
 export type NodeRequest = IncomingMessage | Http2ServerRequest
 export type NodeResponse = ServerResponse | Http2ServerResponse
@@ -22,7 +24,7 @@ type Surroundings = Pick<EventHub, 'draining' | 'heartbeatIntervalMs'>
 /** As one chunk of `Transfer-Encoding: chunked`. */
 const FRAMED_GZIP_HEADER = Buffer.concat([Buffer.from('a\r\n'), GZIP_HEADER, Buffer.from('\r\n')])
 
-/** A quiet connection is probed by the system after this, in milliseconds. */
+/** A quiet connection is probed by the system after this, in milliseconds: where nothing is on its way, nothing is missed either. */
 const PROBE_AFTER_MS = 30_000
 
 /**
@@ -46,6 +48,7 @@ export class NodeStream implements StreamResponse, Sink {
   /** Where to write past the response, once its headers are out. */
   #socket: Duplex | undefined
   #flush: (() => void) | undefined
+  #watch: PeerWatch | undefined
   #compressed = false
 
   constructor(hub: Surroundings, req: NodeRequest, res: NodeResponse, headers: HeldHeaders = {}) {
@@ -70,6 +73,10 @@ export class NodeStream implements StreamResponse, Sink {
   get gone(): boolean {
     // An answer that somebody else has begun (a middleware's timeout) leaves nothing to do here.
     return this.#closed || (!this.#opened && this.#res.headersSent)
+  }
+
+  get suspect(): boolean {
+    return this.#watch?.suspect ?? false
   }
 
   get unsentBytes(): number {
@@ -115,6 +122,7 @@ export class NodeStream implements StreamResponse, Sink {
     const flush = Object.hasOwn(res, 'flush') ? (res as { flush?: unknown }).flush : undefined
     if (typeof flush === 'function') this.#flush = () => flush.call(res)
     this.#socket = plainSocket(res)
+    this.#watch = deadPeers.watch(this, this.#ends, this.#hub.heartbeatIntervalMs)
     if (compressed) this.#begin()
     return this
   }
@@ -183,6 +191,15 @@ export class NodeStream implements StreamResponse, Sink {
     return this.#res.destroyed || this.#res.writableEnded || this.#req.socket.destroyed
   }
 
+  get #ends(): Ends | undefined {
+    if (this.#http1) return this.#req.socket
+    const socket = this.#stream.session?.socket
+    if (!socket) return undefined
+    // Once the session is gone, its socket throws at whoever asks.
+    const { localAddress, localPort, remoteAddress, remotePort } = socket
+    return { localAddress, localPort, remoteAddress, remotePort }
+  }
+
   /** Of HTTP/2, where the socket belongs to the session and is not ours to touch. */
   get #stream(): Http2ServerResponse['stream'] {
     return (this.#res as unknown as Http2ServerResponse).stream
@@ -205,6 +222,7 @@ export class NodeStream implements StreamResponse, Sink {
       if (this.#hub.draining) this.#req.socket.destroySoon?.()
     }
     if (this.#awaitsDrain) this.#writable.off('drain', this.#onDrain)
+    if (this.#watch) deadPeers.unwatch(this.#watch)
     this.#listener?.closed()
   }
 }

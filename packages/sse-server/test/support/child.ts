@@ -26,8 +26,8 @@ export class Child {
     })
   }
 
-  /** Starts `support/<program>.ts`, which answers each message with one. */
-  static async start(program: string): Promise<Child> {
+  /** Starts `support/<program>.ts`, which answers each message with one. `command`: what to start it by, with its arguments. */
+  static async start(program: string, command: readonly string[] = []): Promise<Child> {
     const folder = await mkdtemp(join(tmpdir(), 'entitycast-'))
     const outfile = join(folder, `${program}.mjs`)
     await build({
@@ -44,7 +44,8 @@ export class Child {
         '@entitycast/sse-server': at('../../src/index.ts'),
       },
     })
-    return new Child(fork(outfile, { execArgv: ['--expose-gc'] }), folder)
+    const [execPath = '', ...execArgv] = [...command, process.execPath, '--expose-gc']
+    return new Child(fork(outfile, { execPath, execArgv }), folder)
   }
 
   /** Sends a message and resolves with its answer; answers come in order. */

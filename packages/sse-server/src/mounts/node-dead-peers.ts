@@ -1,0 +1,180 @@
+import {
+  type Ends,
+  nameOf,
+  readTable,
+  remotePortOf,
+  TCP4,
+  TCP6,
+  type TcpTable,
+  type Unanswered,
+} from './node-tcp-table'
+
+/**
+ * Ends streams whose peer has vanished without a word: a cable pulled, a laptop asleep, a router that has forgotten. An event stream
+ * brings no answer, but each heartbeat has to be acknowledged by the peer's system, also where the page is frozen or the process is
+ * stopped. One look for the whole process tells where that does not happen. Only on Linux: see `docs/decisions/0008-dead-peers.md`.
+ */
+
+/** Who is told. */
+export interface Watched {
+  destroy(): void
+}
+
+/** Where heartbeats are off, events are what is not acknowledged. In milliseconds. */
+const WITHOUT_HEARTBEATS_MS = 30_000
+/** Our client allows for a second, however often heartbeats come, and so does the server. */
+const SHORTEST_BEAT_MS = 334
+const LOOKS_PER_BEAT = 4
+/**
+ * Without an answer for so many heartbeats, on top of the one that went out unheard: three are promised, and two looks may come late by
+ * a quarter each. What the system takes for its first tries comes off, which only short heartbeats feel.
+ */
+const BEATS_OF_SILENCE = 1.25
+const FIRST_TRIES_MS = 350
+/** Of its time the process looks at most one part in so many. */
+const SHARE = 10
+
+/** One stream's peer. */
+export class PeerWatch {
+  readonly beatMs: number
+  readonly table: TcpTable
+  readonly #patienceMs: number
+  #first: Unanswered | undefined
+  #last: Unanswered | undefined
+  #silentMs = 0
+
+  constructor(
+    readonly owner: Watched,
+    readonly ends: Ends,
+    heartbeatMs: number,
+  ) {
+    this.beatMs = Math.max(SHORTEST_BEAT_MS, heartbeatMs || WITHOUT_HEARTBEATS_MS)
+    this.#patienceMs = this.beatMs * BEATS_OF_SILENCE - FIRST_TRIES_MS
+    this.table = ends.remoteAddress?.includes(':') ? TCP6 : TCP4
+  }
+
+  /** Whether the last look found something that its peer should have acknowledged. */
+  get suspect(): boolean {
+    return this.#first !== undefined
+  }
+
+  /** Takes in what a look has found. The result is whether the peer is gone. */
+  judge(found: Unanswered | undefined, sinceLastMs: number): boolean {
+    const last = this.#last
+    this.#last = found
+    // Fewer than before: it has answered in between.
+    if (!found || !last || found.attempts < last.attempts || found.bytes < last.bytes) {
+      this.#first = found
+      this.#silentMs = 0
+      return false
+    }
+    this.#silentMs += sinceLastMs
+    // A peer with no room left answers each probe, and the count of older attempts stands still.
+    const isTried = this.#first !== undefined && found.attempts > this.#first.attempts
+    return isTried && this.#silentMs >= this.#patienceMs
+  }
+}
+
+/** All streams of the process, whichever hub they are of. */
+export class DeadPeers {
+  readonly #watches = new Set<PeerWatch>()
+  readonly #suspects = new Set<PeerWatch>()
+  /** How many streams want a look so often, and in which table. */
+  readonly #beats = new Map<number, number>()
+  readonly #tables = new Map<TcpTable, number>()
+  readonly #closed = new Set<TcpTable>()
+  #timer: ReturnType<typeof setTimeout> | undefined
+  #looking = false
+  #lookedAt = 0
+
+  constructor(readonly read = readTable) {}
+
+  /** Nothing where there is nothing to look at: no TCP, or another system. */
+  watch(owner: Watched, ends: Ends | undefined, heartbeatMs: number): PeerWatch | undefined {
+    if (ends?.remoteAddress === undefined || ends.remotePort === undefined) return undefined
+    const watch = new PeerWatch(owner, ends, heartbeatMs)
+    if (this.#closed.has(watch.table)) return undefined
+    this.#watches.add(watch)
+    count(this.#tables, watch.table, 1)
+    if (!this.#beats.has(watch.beatMs)) this.#stop()
+    count(this.#beats, watch.beatMs, 1)
+    this.#schedule(0)
+    return watch
+  }
+
+  unwatch(watch: PeerWatch): void {
+    if (!this.#watches.delete(watch)) return
+    this.#suspects.delete(watch)
+    count(this.#tables, watch.table, -1)
+    count(this.#beats, watch.beatMs, -1)
+    if (this.#watches.size === 0) this.#stop()
+  }
+
+  get #lookMs(): number {
+    return Math.min(...this.#beats.keys()) / LOOKS_PER_BEAT
+  }
+
+  #schedule(tookMs: number): void {
+    if (this.#looking || this.#timer || this.#watches.size === 0) return
+    const waitMs = Math.max(this.#lookMs - tookMs, tookMs * (SHARE - 1))
+    this.#timer = setTimeout(() => void this.#look(), waitMs)
+    // Whoever has nothing else to do may end.
+    this.#timer.unref()
+  }
+
+  #stop(): void {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+  }
+
+  async #look(): Promise<void> {
+    this.#timer = undefined
+    this.#looking = true
+    const startedAt = performance.now()
+    const found = new Map<string, Unanswered>()
+    let isWhole = true
+    for (const table of [...this.#tables.keys()]) {
+      try {
+        await this.read(table, found, () => this.#watches.size > 0)
+      } catch (error) {
+        isWhole = false
+        this.#failed(table, error as NodeJS.ErrnoException)
+      }
+    }
+    const now = performance.now()
+    if (isWhole && this.#watches.size > 0) this.#judge(found, now)
+    this.#looking = false
+    this.#schedule(now - startedAt)
+  }
+
+  /** Missing or forbidden stays so; with too many open files it may be better the next time. */
+  #failed(table: TcpTable, { code }: NodeJS.ErrnoException): void {
+    if (code !== 'ENOENT' && code !== 'EACCES' && code !== 'EPERM') return
+    this.#closed.add(table)
+    for (const watch of this.#watches) if (watch.table === table) this.unwatch(watch)
+  }
+
+  #judge(found: ReadonlyMap<string, Unanswered>, now: number): void {
+    // A process that stood still must not blame its peers for that.
+    const sinceLastMs = Math.min(now - this.#lookedAt, this.#lookMs * 2)
+    this.#lookedAt = now
+    const ports = new Set([...found.keys()].map(remotePortOf))
+    // Nearly always nobody is suspected, and nothing has to be compared.
+    if (ports.size > 0) {
+      for (const watch of this.#watches) if (ports.has(watch.ends.remotePort as number)) this.#suspects.add(watch)
+    }
+    for (const watch of [...this.#suspects]) {
+      if (watch.judge(found.get(nameOf(watch.ends) ?? ''), sinceLastMs)) watch.owner.destroy()
+      else if (!watch.suspect) this.#suspects.delete(watch)
+    }
+  }
+}
+
+/** The one of this process. */
+export const deadPeers = new DeadPeers()
+
+function count<Key>(counts: Map<Key, number>, key: Key, by: 1 | -1): void {
+  const after = (counts.get(key) ?? 0) + by
+  if (after > 0) counts.set(key, after)
+  else counts.delete(key)
+}
