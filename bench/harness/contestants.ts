@@ -53,7 +53,8 @@ const ALL: readonly Contestant[] = [
   {
     id: 'pushpin',
     label: 'Pushpin',
-    asking: {},
+    // It loses requests when more come at once.
+    asking: { atOnce: 16 },
     start: startPushpin,
     ...(!pushpinInstalled() && { missing: 'Debian: pushpin' }),
   },

@@ -24,6 +24,8 @@ export interface Asking {
   headers?: Record<string, string>
   /** Sent once the headers are there. */
   after?: Buffer
+  /** How many may be on their way at once. Default 64. */
+  atOnce?: number
 }
 
 /** The load generator, `c/load.c`: opens streams, reads them, and fails at the first event that is missing, doubled or out of order. */
@@ -52,7 +54,7 @@ export class Load {
   }
 
   /** Opens streams. Resolves when the headers of all are there, with the milliseconds that took. */
-  async open(count: number, asking: Asking = {}, atOnce = 64): Promise<number> {
+  async open(count: number, asking: Asking = {}, atOnce = asking.atOnce ?? 64): Promise<number> {
     const headers = { host: 'localhost', accept: 'text/event-stream', ...asking.headers }
     const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
     const request = Buffer.from(`GET ${asking.path ?? '/stream'} HTTP/1.1\r\n${lines.join('')}\r\n`)

@@ -54,9 +54,12 @@ export async function startC(): Promise<RunningServer> {
 const NCHAN = '/usr/lib/nginx/modules/ngx_nchan_module.so'
 const NGINX = '/usr/sbin/nginx'
 const PUSHPIN = '/usr/bin/pushpin'
+const PUSHPIN_INTERNAL = '/usr/lib/pushpin/internal.conf'
+const ZURL = '/usr/bin/zurl'
+const ZURL_RUN = '/var/run/zurl'
 
 export const nchanInstalled = () => existsSync(NCHAN) && existsSync(NGINX)
-export const pushpinInstalled = () => existsSync(PUSHPIN)
+export const pushpinInstalled = () => existsSync(PUSHPIN) && existsSync(ZURL)
 
 /** nginx with nchan, one worker; `/stream` and `/publish`. */
 export async function startNchan(): Promise<RunningServer> {
@@ -171,7 +174,16 @@ export async function startPushpin(): Promise<RunningServer> {
       ? text.replace(new RegExp(`^#?${name}=.*$`, 'm'), `${name}=${value}`)
       : text
   let conf = standard
+  // Its proxy asks the origin through zurl, which Debian runs as a service; here it is one of ours.
+  writeFileSync(path.join(folder, 'internal.conf'), readFileSync(PUSHPIN_INTERNAL, 'utf8').replaceAll(ZURL_RUN, folder))
+  writeFileSync(
+    path.join(folder, 'zurl.conf'),
+    readFileSync('/etc/zurl.conf', 'utf8')
+      .replaceAll(ZURL_RUN, folder)
+      .replace(/^deny=.*$/m, 'deny='),
+  )
   for (const [name, value] of Object.entries({
+    include: path.join(folder, 'internal.conf'),
     rundir: folder,
     logdir: folder,
     http_port: `127.0.0.1:${port}`,
@@ -188,11 +200,13 @@ export async function startPushpin(): Promise<RunningServer> {
   }))
     conf = set(conf, name, value)
   writeFileSync(path.join(folder, 'pushpin.conf'), conf)
+  const zurl = adopt(spawn(ZURL, [`--config=${path.join(folder, 'zurl.conf')}`], { stdio: 'ignore' }))
   const child = adopt(
     spawn(PUSHPIN, [`--config=${path.join(folder, 'pushpin.conf')}`], { stdio: 'ignore', detached: true }),
     { group: true },
   )
   await answering(port)
+  await granting(port)
   const post = poster(control, '/publish/', (number) => {
     const event = benchEvent(number)
     return {
@@ -208,7 +222,8 @@ export async function startPushpin(): Promise<RunningServer> {
     usage: async () => usageOf(familyOf(child.pid as number)),
     async stop() {
       child.kill('SIGTERM')
-      await ended(child)
+      zurl.kill('SIGTERM')
+      await Promise.all([ended(child), ended(zurl)])
       backend.closeAllConnections()
       backend.close()
       rmSync(folder, { recursive: true, force: true })
@@ -254,6 +269,24 @@ function freePort(): Promise<number> {
       server.close(() => resolve(port))
     })
   })
+}
+
+/** Resolves when a stream is granted there: several processes have to find each other first. */
+async function granting(port: number): Promise<void> {
+  for (const end = Date.now() + 15_000; ; ) {
+    const status = await new Promise<number | undefined>((resolve) => {
+      const probe = request({ host: '127.0.0.1', port, path: '/stream', agent: false, timeout: 1_000 }, (answer) => {
+        resolve(answer.statusCode)
+        answer.destroy()
+      })
+      probe.on('timeout', () => probe.destroy())
+      probe.on('error', () => resolve(undefined))
+      probe.end()
+    })
+    if (status === 200) return
+    if (Date.now() > end) throw new Error(`no stream is granted on port ${port}`)
+    await new Promise((resolve) => setTimeout(resolve, 100))
+  }
 }
 
 /** Resolves when something listens there. */
