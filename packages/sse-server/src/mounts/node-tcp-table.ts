@@ -37,6 +37,7 @@ const BUFFER_BYTES = 16_384
 const COLON = 58
 const LINE_FEED = 10
 const ZERO = 48
+const FOUR = 52
 const IS_LITTLE = endianness() === 'LE'
 
 /**
@@ -82,12 +83,13 @@ export function scanLines(text: Buffer, { digits }: TcpTable, found: Map<string,
     const names = text.indexOf(COLON, start) + 2
     const sent = names + 2 * digits + 15
     if (names > 1 && sent + 38 < end && text[sent + 8] === COLON && !isZero(text, sent)) {
-      const columns = text
+      const [retransmissions = '', , probes = ''] = text
         .toString('latin1', sent + 30, end)
         .trim()
-        .split(/\s+/, 3)
-      // Retransmissions are hexadecimal, and window probes decimal, under `timeout`.
-      const attempts = Number.parseInt(columns[0] as string, 16) + Number(columns[2])
+        .split(/\s+/)
+      // Probes of a peer without room have a timer of their own, `04`; where it runs, the other count is what is left of older days.
+      const isProbing = text[sent + 19] === FOUR
+      const attempts = isProbing ? Number(probes) : Number.parseInt(retransmissions, 16)
       if (attempts > 0) {
         const bytes = Number.parseInt(text.toString('latin1', sent, sent + 8), 16)
         found.set(text.toString('latin1', names, sent - 4), { bytes, attempts })

@@ -1,0 +1,186 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { DeadPeers } from '../../src/mounts/node-dead-peers'
+import { nameOf, TCP6, type TcpTable, type Unanswered } from '../../src/mounts/node-tcp-table'
+
+const HEARTBEAT_MS = 10_000
+const LOOK_MS = HEARTBEAT_MS / 4
+
+describe('the watch over peers', () => {
+  beforeEach(() => void vi.useFakeTimers())
+  afterEach(() => void vi.useRealTimers())
+
+  /** What the kernel says of each peer at the time, by remote port. */
+  const table = new Map<number, Unanswered>()
+  const looks: TcpTable[] = []
+  let failure: Error | undefined
+  beforeEach(() => {
+    table.clear()
+    looks.length = 0
+    failure = undefined
+  })
+
+  const ends = (remotePort: number, remoteAddress = '192.0.2.1') => ({
+    localAddress: '192.0.2.9',
+    localPort: 80,
+    remoteAddress,
+    remotePort,
+  })
+  const peers = () =>
+    new DeadPeers(async (which, found) => {
+      looks.push(which)
+      if (failure) throw failure
+      for (const [port, unanswered] of table) found.set(nameOf(ends(port)) as string, unanswered)
+    })
+
+  function watch(dead: DeadPeers, port: number, heartbeatMs = HEARTBEAT_MS) {
+    const owner = { destroy: vi.fn() }
+    return { owner, watch: dead.watch(owner, ends(port), heartbeatMs) }
+  }
+
+  /** The kernel tries again and again, each time after twice as long; looks go on meanwhile. */
+  async function silence(port: number, forMs: number): Promise<void> {
+    for (let ms = 0; ms < forMs; ms += LOOK_MS) {
+      table.set(port, { bytes: 100 + Math.floor(ms / HEARTBEAT_MS) * 100, attempts: 1 + Math.floor(Math.log2(1 + ms)) })
+      await vi.advanceTimersByTimeAsync(LOOK_MS)
+    }
+  }
+
+  it('[D9] ends the stream of a peer that answers nothing, less than two heartbeats after the first try, and no other', async () => {
+    const dead = peers()
+    const gone = watch(dead, 1)
+    const here = watch(dead, 2)
+    await vi.advanceTimersByTimeAsync(HEARTBEAT_MS)
+    const startedAt = Date.now()
+    let endedAt: number | undefined
+    gone.owner.destroy.mockImplementation(() => {
+      endedAt ??= Date.now()
+    })
+    await silence(1, 2 * HEARTBEAT_MS)
+    expect((endedAt ?? Number.POSITIVE_INFINITY) - startedAt).toBeLessThan(1.6 * HEARTBEAT_MS)
+    expect(here.owner.destroy).not.toHaveBeenCalled()
+  })
+
+  it('[D9] suspects it from the first look on, and no more when it has answered', async () => {
+    const dead = peers()
+    const one = watch(dead, 1)
+    expect(one.watch?.suspect).toBe(false)
+    await silence(1, LOOK_MS)
+    expect(one.watch?.suspect).toBe(true)
+    table.clear()
+    await vi.advanceTimersByTimeAsync(LOOK_MS)
+    expect(one.watch?.suspect).toBe(false)
+  })
+
+  it('[D9] leaves a peer alone that was silent for a heartbeat, again and again', async () => {
+    const dead = peers()
+    const one = watch(dead, 1)
+    for (let n = 0; n < 10; n++) {
+      await silence(1, HEARTBEAT_MS)
+      table.delete(1)
+      await vi.advanceTimersByTimeAsync(LOOK_MS)
+    }
+    expect(one.owner.destroy).not.toHaveBeenCalled()
+  })
+
+  it.each([
+    ['attempts', [3, 4, 5, 4, 5, 6, 7, 6], (n: number) => ({ bytes: 100, attempts: n })],
+    ['bytes', [3, 4, 5, 4, 5, 6, 7, 6], (n: number) => ({ bytes: n, attempts: n + looks.length })],
+  ])('[D9] takes fewer %s than at the last look for an answer that came in between', async (_, numbers, of) => {
+    const dead = peers()
+    const one = watch(dead, 1)
+    for (const n of [...numbers, ...numbers, ...numbers]) {
+      table.set(1, of(n))
+      await vi.advanceTimersByTimeAsync(LOOK_MS)
+    }
+    expect(one.owner.destroy).not.toHaveBeenCalled()
+  })
+
+  it('[D9] leaves a peer alone that is only full: it answers, and what was counted before stands still', async () => {
+    const dead = peers()
+    const one = watch(dead, 1)
+    table.set(1, { bytes: 100_000, attempts: 3 })
+    await vi.advanceTimersByTimeAsync(20 * HEARTBEAT_MS)
+    expect(one.owner.destroy).not.toHaveBeenCalled()
+  })
+
+  it('[D9] does not blame anybody for a time in which the process stood still', async () => {
+    const dead = peers()
+    const one = watch(dead, 1)
+    table.set(1, { bytes: 1, attempts: 1 })
+    await vi.advanceTimersByTimeAsync(LOOK_MS)
+    // The machine sleeps: its clock goes on, and its timers do not.
+    const now = performance.now()
+    const clock = vi.spyOn(performance, 'now').mockImplementation(() => now + 100 * HEARTBEAT_MS)
+    table.set(1, { bytes: 1, attempts: 2 })
+    await vi.advanceTimersByTimeAsync(LOOK_MS)
+    clock.mockRestore()
+    expect(looks.length).toBeGreaterThan(1)
+    expect(one.owner.destroy).not.toHaveBeenCalled()
+  })
+
+  it('[D9] looks as often as the shortest heartbeat wants, for a stream that comes later too, and at nothing when all have left', async () => {
+    const dead = peers()
+    const slow = watch(dead, 1, 60_000)
+    await vi.advanceTimersByTimeAsync(60_000)
+    expect(looks).toHaveLength(4)
+    const fast = watch(dead, 2, 1_000)
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect(looks).toHaveLength(8)
+    if (fast.watch) dead.unwatch(fast.watch)
+    await vi.advanceTimersByTimeAsync(60_000)
+    expect(looks.length).toBeLessThanOrEqual(13)
+    if (slow.watch) dead.unwatch(slow.watch)
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
+  it('[D9] looks also where heartbeats are off: events have to be acknowledged too', async () => {
+    const dead = peers()
+    const one = watch(dead, 1, 0)
+    for (let n = 1; n <= 16; n++) {
+      table.set(1, { bytes: 100, attempts: n })
+      await vi.advanceTimersByTimeAsync(7_500)
+    }
+    expect(one.owner.destroy).toHaveBeenCalled()
+  })
+
+  it('[D9] looks only in the tables that its streams are in', async () => {
+    const dead = peers()
+    watch(dead, 1)
+    await vi.advanceTimersByTimeAsync(LOOK_MS)
+    expect(looks.map(({ path }) => path)).toEqual(['/proc/net/tcp'])
+    dead.watch({ destroy: vi.fn() }, ends(2, '::ffff:192.0.2.1'), HEARTBEAT_MS)
+    await vi.advanceTimersByTimeAsync(LOOK_MS)
+    expect(looks.slice(1).map(({ path }) => path)).toEqual(['/proc/net/tcp', '/proc/net/tcp6'])
+  })
+
+  it('[D9] watches nothing that has no addresses, such as a Unix socket', () => {
+    const dead = peers()
+    const owner = { destroy: vi.fn() }
+    expect(dead.watch(owner, undefined, HEARTBEAT_MS)).toBeUndefined()
+    expect(dead.watch(owner, {}, HEARTBEAT_MS)).toBeUndefined()
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
+  it.each(['ENOENT', 'EACCES'])('[D9] looks no more where there is no such table: %s', async (code) => {
+    const dead = peers()
+    failure = Object.assign(new Error(code), { code })
+    const one = watch(dead, 1)
+    await vi.advanceTimersByTimeAsync(10 * HEARTBEAT_MS)
+    expect(looks).toHaveLength(1)
+    expect(vi.getTimerCount()).toBe(0)
+    expect(dead.watch(one.owner, ends(2), HEARTBEAT_MS)).toBeUndefined()
+    expect(dead.watch(one.owner, ends(2, '2001:db8::1'), HEARTBEAT_MS)?.table).toBe(TCP6)
+  })
+
+  it('[D9] looks again where there were too many open files, and goes by what it saw before', async () => {
+    const dead = peers()
+    const one = watch(dead, 1)
+    await silence(1, LOOK_MS)
+    failure = Object.assign(new Error('EMFILE'), { code: 'EMFILE' })
+    await silence(1, HEARTBEAT_MS)
+    expect(one.owner.destroy).not.toHaveBeenCalled()
+    failure = undefined
+    await silence(1, 2 * HEARTBEAT_MS)
+    expect(one.owner.destroy).toHaveBeenCalled()
+  })
+})
