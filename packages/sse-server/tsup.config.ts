@@ -9,6 +9,7 @@ export default defineConfig({
     fetch: 'src/mounts/fetch.ts',
     nest: 'src/mounts/nest.ts',
     redis: 'src/adapters/redis.ts',
+    postgres: 'src/adapters/postgres.ts',
     cluster: 'src/adapters/cluster.ts',
     conformance: 'src/conformance/index.ts',
     testing: 'src/mounts/testing.ts',

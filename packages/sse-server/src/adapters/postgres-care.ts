@@ -1,0 +1,140 @@
+import { createHash } from 'node:crypto'
+import type { Retention } from '@entitycast/sse-server'
+import type { Link } from './postgres-link'
+import type { LiveLog } from './postgres-live'
+import type { PostgresSettings } from './postgres-options'
+import { channelOf, named } from './postgres-sql'
+
+/** Projects that are compared in one statement. */
+const COMPARED = 500
+/** Projects that are read at a time, where they differ. */
+const CHECKED = 50
+/** Records that one statement deletes, and statements in a row. */
+const TRIMMED = 500
+const TRIMS = 20
+/** Above this part of it the queue of notifications is left to others. */
+const FULL_QUEUE = 0.5
+
+export interface CareOptions {
+  readonly link: Link
+  readonly settings: PostgresSettings
+  readonly retention: Retention
+  /** The projects that this process follows. */
+  readonly logs: ReadonlyMap<string, LiveLog>
+  readonly randomName: () => string
+  /** Records were found that no notification had told of. */
+  readonly repaired: (count: number) => void
+  readonly queueIsFull: () => void
+}
+
+/** What has to be done now and then: asking for what no notification has told, and letting go of what is too old. */
+export class Care {
+  #poll: NodeJS.Timeout | undefined
+  #sweep: NodeJS.Timeout | undefined
+  #isClosed = false
+
+  constructor(readonly options: CareOptions) {
+    this.#plan()
+    this.#planSweep()
+  }
+
+  close(): void {
+    this.#isClosed = true
+    clearTimeout(this.#poll)
+    clearTimeout(this.#sweep)
+  }
+
+  /** Compares what this process has seen with the heads, and reads where they differ. */
+  async checkAll(): Promise<void> {
+    const { link, repaired } = this.options
+    const logs = [...this.options.logs]
+    for (let i = 0; i < logs.length && link.isUp; i += COMPARED) {
+      const differing = await this.#compare(logs.slice(i, i + COMPARED)).catch(() => [])
+      for (let k = 0; k < differing.length; k += CHECKED) {
+        const found = await Promise.allSettled(differing.slice(k, k + CHECKED).map((log) => log.check()))
+        for (const one of found) if (one.status === 'fulfilled') repaired(one.value)
+      }
+    }
+  }
+
+  async #compare(logs: readonly (readonly [projectId: string, log: LiveLog])[]): Promise<LiveLog[]> {
+    const { link, settings } = this.options
+    const [project, outbox] = [named(settings, 'project'), named(settings, 'outbox')]
+    const rows = await link.use((wire) =>
+      wire.ask({
+        name: 'entitycast_compare',
+        text: `SELECT t.project, t.epoch, t.head, t.tag, EXISTS (SELECT FROM ${outbox} o WHERE o.project = t.project)
+            OR t.history <> $2 || '/' || pg_relation_filenode(to_regclass('${project}')) AS differs,
+            t.used_at < now() - $3::bigint * interval '1 millisecond' AS idle
+          FROM ${project} t WHERE t.project = ANY ($1)`,
+        values: [logs.map(([projectId]) => projectId), wire.server, Math.floor(settings.idleProjectTtlMs / 4)],
+      }),
+    )
+    // Somebody listens: they are not to be forgotten.
+    const idle = rows.filter((row) => row.idle === 't').map((row) => row.project)
+    if (idle.length > 0) {
+      const text = `UPDATE ${project} t SET used_at = now() WHERE t.project IN (SELECT s.project FROM ${project} s WHERE s.project = ANY ($1) FOR UPDATE SKIP LOCKED)`
+      await link.use((wire) => wire.write({ text, values: [idle] }))
+    }
+    const heads = new Map(rows.map((row) => [row.project, row]))
+    return logs.flatMap(([projectId, log]) => {
+      const row = heads.get(projectId)
+      const isSame =
+        row?.differs === 'f' &&
+        log.isAt({ epoch: row.epoch as string, offset: Number(row.head), tag: row.tag as string })
+      return isSame ? [] : [log]
+    })
+  }
+
+  #plan(): void {
+    this.#poll = setTimeout(() => {
+      const { link } = this.options
+      const round = link.isUp
+        ? [this.checkAll(), this.#look(), link.use((wire) => wire.write({ text: 'SELECT 1' }))]
+        : []
+      void Promise.allSettled(round).then(() => this.#isClosed || this.#plan())
+    }, jittered(this.options.settings.pollIntervalMs)).unref()
+  }
+
+  async #look(): Promise<void> {
+    const { link, queueIsFull } = this.options
+    const [row] = await link.use((wire) => wire.ask({ text: 'SELECT pg_notification_queue_usage() AS usage' }))
+    if (Number(row?.usage) > FULL_QUEUE) queueIsFull()
+  }
+
+  #planSweep(): void {
+    const everyMs = Math.min(Math.max(this.options.retention.ageMs / 10, 1_000), 30_000)
+    this.#sweep = setTimeout(() => {
+      const done = this.options.link.isUp ? this.#trim() : Promise.resolve()
+      void done.catch(() => {}).then(() => this.#isClosed || this.#planSweep())
+    }, jittered(everyMs)).unref()
+  }
+
+  /** One instance at a time; whoever comes meanwhile leaves it to that one. */
+  async #trim(): Promise<void> {
+    const { link, settings, retention, randomName } = this.options
+    const { ageMs, events, bytes } = retention
+    // Transactions that nobody who listens was told of: their projects are followed nowhere.
+    const waiting = await link.use((wire) =>
+      wire.ask({ text: `SELECT DISTINCT o.project FROM ${named(settings, 'outbox')} o LIMIT 100` }),
+    )
+    for (const { project } of waiting) {
+      const text = `SELECT FROM ${named(settings, 'settle')}($1, $2, $3)`
+      await link.use((wire) => wire.ask({ text, values: [wire.server, randomName(), project] }))
+    }
+    const lock = createHash('sha256').update(channelOf(settings)).digest().readBigInt64BE().toString()
+    for (let n = 0; n < TRIMS && !this.#isClosed; n++) {
+      const [row] = await link.use((wire) =>
+        wire.ask({
+          text: `SELECT ${named(settings, 'trim')}($1, $2, $3, $4, $5, $6) AS count`,
+          values: [lock, ageMs, events, bytes, settings.idleProjectTtlMs, TRIMMED],
+        }),
+      )
+      if (Number(row?.count) < TRIMMED) return
+    }
+  }
+}
+
+function jittered(ms: number): number {
+  return ms * (0.75 + Math.random() / 2)
+}

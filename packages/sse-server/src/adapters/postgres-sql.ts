@@ -1,0 +1,269 @@
+/*
+ * A project's log in PostgreSQL: the tables, and the functions that touch them.
+ *
+ *   project   the heads: epoch · history · head (offset of the newest record) · first (no record is before it) · total (bytes of all that ever was)
+ *             · tag (name of the newest append)
+ *   log       the records at their places, with the total up to each, by which bytes are counted without adding them up
+ *   outbox    records of the caller's transactions, without a place: they get it after the commit, from whoever looks first
+ *
+ * Offsets are given out under the lock of the project's row, only ever by transactions of ours, which last one statement: so the order of
+ * the offsets is the order of the commits, a rollback leaves no hole, and no transaction of the application holds that lock. What is in the
+ * outbox is not behind or ahead of anything: it is there, or it has a place. So nothing can be skipped.
+ *
+ * A tag is the random name of one append. Whoever has seen offset 7 can tell by it whether the 7 that is there now is still the same one.
+ *
+ * The history names the past of this very table: the cluster, its timeline, and the file that the table is in. After a failover, a restore
+ * or a TRUNCATE it is another one, and each log begins anew under a new epoch.
+ */
+
+/** Where our tables are. */
+export interface PostgresNames {
+  /** The schema, which must exist. Lower-case letters, digits, underscores. Default `public`. */
+  schema?: string
+  /** What the names of tables, functions and the channel begin with. Default `entitycast_`. */
+  prefix?: string
+}
+
+/** The migrations that this release needs. */
+export const MIGRATIONS = [1]
+
+/** @returns the name of a table or function, as SQL has it */
+export function named({ schema, prefix }: Required<PostgresNames>, name: string): string {
+  return `"${schema}"."${prefix}${name}"`
+}
+
+/** The channel on which commits are told. */
+export function channelOf({ schema, prefix }: Required<PostgresNames>): string {
+  return `${schema}.${prefix}`
+}
+
+/** All migrations as one text. Running it again changes nothing. */
+export function migrationText(names: Required<PostgresNames>): string {
+  const [project, log, outbox, migration, settle, append, read, trim] = [
+    'project',
+    'log',
+    'outbox',
+    'migration',
+    'settle',
+    'append',
+    'read',
+    'trim',
+  ].map((name) => named(names, name))
+  const history = `p_server || '/' || pg_relation_filenode(to_regclass('${project}'))`
+  return `-- Entitycast, migration 1: the event log. Run again, it changes nothing.
+
+CREATE TABLE IF NOT EXISTS ${migration} (
+  id integer PRIMARY KEY,
+  applied_at timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE TABLE IF NOT EXISTS ${project} (
+  project text COLLATE "C" PRIMARY KEY,
+  epoch text NOT NULL,
+  history text NOT NULL,
+  head bigint NOT NULL DEFAULT 0,
+  first bigint NOT NULL DEFAULT 1,
+  total bigint NOT NULL DEFAULT 0,
+  tag text NOT NULL DEFAULT '-',
+  used_at timestamptz NOT NULL DEFAULT now()
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02);
+
+CREATE TABLE IF NOT EXISTS ${log} (
+  project text COLLATE "C" NOT NULL,
+  "offset" bigint NOT NULL,
+  record text NOT NULL,
+  tag text NOT NULL,
+  size integer NOT NULL,
+  total bigint NOT NULL,
+  at timestamptz NOT NULL,
+  PRIMARY KEY (project, "offset")
+) WITH (autovacuum_vacuum_scale_factor = 0.02);
+
+CREATE TABLE IF NOT EXISTS ${outbox} (
+  project text COLLATE "C" NOT NULL,
+  id bigint GENERATED ALWAYS AS IDENTITY,
+  record text NOT NULL,
+  size integer NOT NULL,
+  PRIMARY KEY (project, id)
+) WITH (autovacuum_vacuum_scale_factor = 0.02);
+
+-- Takes the lock of a project's row until the end of this transaction. Makes the row where there is none; begins the log anew where it has
+-- another past, or has forked; and gives a place to what transactions have committed meanwhile.
+CREATE OR REPLACE FUNCTION ${settle}(p_server text, p_name text, p_project text, p_forked text DEFAULT NULL)
+RETURNS ${project} LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+  v ${project};
+  v_after ${project};
+  v_history text := ${history};
+BEGIN
+  LOOP
+    SELECT * INTO v FROM ${project} t WHERE t.project = p_project FOR NO KEY UPDATE;
+    EXIT WHEN FOUND;
+    INSERT INTO ${project} (project, epoch, history) VALUES (p_project, p_name, v_history) ON CONFLICT DO NOTHING;
+  END LOOP;
+  IF v.history <> v_history OR v.epoch = p_forked THEN
+    DELETE FROM ${log} l WHERE l.project = p_project;
+    UPDATE ${project} t
+      SET epoch = p_name, history = v_history, head = 0, first = 1, total = 0, tag = '-', used_at = now()
+      WHERE t.project = p_project RETURNING t.* INTO v;
+  END IF;
+  IF EXISTS (SELECT FROM ${outbox} o WHERE o.project = p_project) THEN
+    WITH taken AS (
+      DELETE FROM ${outbox} o WHERE o.project = p_project RETURNING o.id, o.record, o.size
+    ), added AS (
+      INSERT INTO ${log} (project, "offset", record, tag, size, total, at)
+      SELECT p_project, v.head + row_number() OVER (ORDER BY k.id), k.record, p_name, k.size,
+        v.total + sum(k.size) OVER (ORDER BY k.id), clock_timestamp()
+      FROM taken k RETURNING size
+    )
+    UPDATE ${project} t SET head = t.head + a.count, total = t.total + a.size, tag = p_name, used_at = now()
+      FROM (SELECT count(*) AS count, sum(size) AS size FROM added) a
+      WHERE t.project = p_project AND a.count > 0 RETURNING t.* INTO v_after;
+    IF FOUND THEN v := v_after; END IF;
+  END IF;
+  RETURN v;
+END $$;
+
+-- Appends to several logs in one step. The projects come in the order of their bytes, so that two of these never wait for each other.
+-- Without keys nobody is told.
+CREATE OR REPLACE FUNCTION ${append}(
+  p_server text, p_names text[], p_projects text[], p_counts integer[], p_records text[], p_sizes integer[], p_keys text[]
+) RETURNS TABLE (epoch text, head bigint, before text) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+  v ${project};
+  v_from integer := 1;
+  v_to integer;
+BEGIN
+  FOR i IN 1 .. cardinality(p_projects) LOOP
+    v := ${settle}(p_server, p_names[i], p_projects[i]);
+    v_to := v_from + p_counts[i] - 1;
+    INSERT INTO ${log} (project, "offset", record, tag, size, total, at)
+      SELECT p_projects[i], v.head + r.n, r.record, p_names[i], r.size, v.total + sum(r.size) OVER (ORDER BY r.n), clock_timestamp()
+      FROM unnest(p_records[v_from:v_to], p_sizes[v_from:v_to]) WITH ORDINALITY r (record, size, n);
+    IF p_counts[i] > 0 THEN
+      UPDATE ${project} t SET head = t.head + p_counts[i], tag = p_names[i], used_at = now(),
+        total = t.total + (SELECT sum(s.size) FROM unnest(p_sizes[v_from:v_to]) s (size))
+        WHERE t.project = p_projects[i];
+      PERFORM pg_notify('${channelOf(names)}', p_keys[i] || ' ' || (v.head + p_counts[i])) WHERE p_keys IS NOT NULL;
+    END IF;
+    v_from := v_to + 1;
+    RETURN QUERY SELECT v.epoch, v.head + p_counts[i], v.tag;
+  END LOOP;
+END $$;
+
+-- What lies after a place. With a tag it is an instance that asks, which has seen that tag there: whatever is still in the table is told, and
+-- a log that does not hold what was seen begins anew. Without one, what is beyond the retention counts as gone.
+CREATE OR REPLACE FUNCTION ${read}(
+  p_server text, p_name text, p_project text, p_epoch text, p_after bigint, p_tag text, p_limit integer, p_bytes bigint,
+  p_age_ms bigint, p_events bigint, p_most bigint
+) RETURNS TABLE (what text, epoch text, head bigint, tag text, seen text, records text) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+  v record;
+  v_new ${project};
+BEGIN
+  IF EXISTS (SELECT FROM ${outbox} o WHERE o.project = p_project)
+    OR NOT EXISTS (SELECT FROM ${project} t WHERE t.project = p_project AND t.history = ${history}) THEN
+    PERFORM ${settle}(p_server, p_name, p_project);
+  END IF;
+  LOOP
+    -- One statement, so that head and records are of one moment.
+    SELECT t.*, page.*,
+      CASE WHEN p_after = t.head THEN t.tag WHEN p_after = 0 THEN '-'
+        ELSE (SELECT l.tag FROM ${log} l WHERE l.project = p_project AND l."offset" = p_after) END AS there
+    INTO v FROM ${project} t CROSS JOIN LATERAL (
+      SELECT count(*) AS page_count, min(f."offset") AS page_from, max(f."offset") AS page_to,
+        min(f.at) AS page_at, min(f.total - f.size) AS page_total,
+        (array_agg(f.tag ORDER BY f."offset" DESC))[1] AS page_tag, string_agg(f.record, ',' ORDER BY f."offset") AS page_records
+      FROM (
+        SELECT l.*, sum(l.size) OVER (ORDER BY l."offset") - l.size AS before FROM ${log} l
+        WHERE l.project = p_project AND t.epoch = p_epoch AND l."offset" > p_after AND l."offset" <= p_after + p_limit
+      ) f WHERE f.before < p_bytes
+    ) page WHERE t.project = p_project;
+    EXIT WHEN FOUND;
+    PERFORM ${settle}(p_server, p_name, p_project);
+  END LOOP;
+  epoch := v.epoch;
+  head := v.head;
+  tag := v.tag;
+  seen := p_tag;
+  records := '';
+  what := CASE
+    WHEN v.epoch <> p_epoch THEN 'epoch'
+    WHEN p_tag IS NULL AND p_after > v.head THEN 'ahead'
+    WHEN p_tag IS NOT NULL AND (p_after > v.head OR v.there <> p_tag) THEN 'forked'
+    WHEN p_tag IS NOT NULL AND v.there IS NULL THEN 'expired'
+    WHEN p_after = v.head THEN 'ok'
+    WHEN v.page_from IS DISTINCT FROM p_after + 1 OR v.page_count <> v.page_to - p_after THEN 'expired'
+    WHEN p_tag IS NULL AND (v.page_from <= v.head - p_events OR (v.page_from < v.head AND v.total - v.page_total > p_most)
+      OR v.page_at < clock_timestamp() - p_age_ms * interval '1 millisecond') THEN 'expired'
+    ELSE 'ok'
+  END;
+  IF what = 'ok' AND v.page_count > 0 THEN
+    seen := v.page_tag;
+    records := v.page_records;
+  ELSIF what = 'forked' THEN
+    v_new := ${settle}(p_server, p_name, p_project, p_epoch);
+    what := 'epoch';
+    epoch := v_new.epoch;
+    head := v_new.head;
+    tag := v_new.tag;
+  END IF;
+  RETURN NEXT;
+END $$;
+
+-- Deletes about p_limit records that are beyond the retention, and forgets projects that nobody has used for long. One at a time; no lock
+-- is waited for. Returns how many records there were, or -1 where another instance is at it.
+CREATE OR REPLACE FUNCTION ${trim}(
+  p_lock bigint, p_age_ms bigint, p_events bigint, p_most bigint, p_idle_ms bigint, p_limit integer
+) RETURNS integer LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+  v ${project};
+  v_cut bigint;
+  v_count integer;
+  v_deleted integer := 0;
+  v_projects text[] := '{}';
+  v_epochs text[] := '{}';
+  v_cuts bigint[] := '{}';
+BEGIN
+  IF NOT pg_try_advisory_xact_lock(p_lock) THEN RETURN -1; END IF;
+  FOR v IN SELECT * FROM ${project} t WHERE t.first <= t.head LOOP
+    -- The first that is to be kept, or what comes after those that were looked at, or after all.
+    SELECT coalesce(min(o."offset") FILTER (WHERE o."offset" > v.head - p_events
+        AND (o."offset" = v.head OR v.total - o.total + o.size <= p_most)
+        AND o.at >= clock_timestamp() - p_age_ms * interval '1 millisecond'), max(o."offset") + 1, v.head + 1)
+      INTO v_cut FROM (
+        SELECT * FROM ${log} l WHERE l.project = v.project AND l."offset" >= v.first ORDER BY l."offset" LIMIT CASE
+          WHEN EXISTS (SELECT FROM ${log} l WHERE l.project = v.project AND l."offset" = v.first AND l."offset" > v.head - p_events
+            AND v.total - l.total + l.size <= p_most AND l.at >= clock_timestamp() - p_age_ms * interval '1 millisecond')
+          THEN 1 ELSE p_limit END
+      ) o;
+    CONTINUE WHEN v_cut <= v.first;
+    DELETE FROM ${log} l WHERE l.project = v.project AND l."offset" < v_cut
+      AND EXISTS (SELECT FROM ${project} t WHERE t.project = v.project AND t.epoch = v.epoch);
+    GET DIAGNOSTICS v_count = ROW_COUNT;
+    v_deleted := v_deleted + v_count;
+    v_projects := v_projects || v.project;
+    v_epochs := v_epochs || v.epoch;
+    v_cuts := v_cuts || v_cut;
+    EXIT WHEN v_deleted >= p_limit;
+  END LOOP;
+  UPDATE ${project} t SET first = greatest(t.first, c.first)
+    FROM unnest(v_projects, v_epochs, v_cuts) c (project, epoch, first)
+    WHERE t.project = c.project AND t.epoch = c.epoch
+      AND t.project IN (SELECT s.project FROM ${project} s WHERE s.project = ANY (v_projects) FOR UPDATE SKIP LOCKED);
+  DELETE FROM ${project} t WHERE t.project IN (
+    SELECT s.project FROM ${project} s
+    WHERE s.first > s.head AND s.used_at < clock_timestamp() - p_idle_ms * interval '1 millisecond'
+      AND NOT EXISTS (SELECT FROM ${outbox} o WHERE o.project = s.project)
+    LIMIT p_limit FOR UPDATE SKIP LOCKED
+  );
+  RETURN v_deleted;
+END $$;
+
+INSERT INTO ${migration} (id) VALUES (1) ON CONFLICT DO NOTHING;
+`
+}
