@@ -77,12 +77,12 @@ export const CLIENT_BUGS = [
     name: 'an old stream speaks after the new one has begun',
     edits: [
       {
-        file: 'sse-client/src/subscriber/connection.ts',
-        from: 'if (current()) this.#reader.frame(frame)',
-        to: 'this.#reader.frame(frame)',
+        file: 'sse-client/src/subscriber/attempt.ts',
+        from: 'if (!this.#abandoned) this.to.frame(frame)',
+        to: 'this.to.frame(frame)',
       },
       {
-        file: 'sse-client/src/subscriber/connection.ts',
+        file: 'sse-client/src/subscriber/attempt.ts',
         from: 'reader.cancel().catch(ignore)\n        aborter.abort()',
         to: '',
       },
@@ -162,7 +162,7 @@ export const CLIENT_BUGS = [
       {
         file: 'sse-client/src/subscriber/connection.ts',
         from: "if (this.#phase !== 'streaming') return\n    // Away",
-        to: "if (this.#phase !== 'streaming') return\n    this.#abandon = undefined\n    // Away",
+        to: "if (this.#phase !== 'streaming') return\n    this.#present = undefined\n    // Away",
       },
     ],
   },
@@ -201,5 +201,44 @@ export const CLIENT_BUGS = [
         to: 'this.#commit(id)\n    if (this.#live)',
       },
     ],
+  },
+  {
+    name: 'the next stream goes on somewhere else than where the old one stands',
+    edits: [
+      { file: 'sse-client/src/subscriber/connection.ts', from: 'return this.#renewal?.hold', to: 'return undefined' },
+      {
+        file: 'sse-client/src/subscriber/delivery.ts',
+        from: 'if (id === undefined || id !== this.#cursor) return',
+        to: 'if (id === undefined) return',
+      },
+    ],
+  },
+  {
+    name: 'a stream is renewed, and the old one is kept',
+    edits: [
+      {
+        file: 'sse-client/src/subscriber/connection.ts',
+        from: 'this.#present?.abandon()\n      this.#present = next',
+        to: 'this.#present = next',
+      },
+    ],
+  },
+  {
+    name: 'half a page of the old stream is handed out with the next one',
+    edits: [
+      {
+        file: 'sse-client/src/subscriber/delivery.ts',
+        from: 'this.#drop()\n    this.#connected = connected\n    return connected',
+        to: 'this.#connected = connected\n    return connected',
+      },
+    ],
+  },
+  {
+    name: 'a renewal outlives its stream',
+    edits: [{ file: 'sse-client/src/subscriber/connection.ts', from: 'this.#renewal?.cancel()', to: '' }],
+  },
+  {
+    name: 'a stream that is not renewed is not read on',
+    edits: [{ file: 'sse-client/src/subscriber/renewal.ts', from: 'this.#release?.()', to: '' }],
   },
 ]

@@ -15,7 +15,7 @@ const HUNT_LIMIT_MS = 180_000
  * @typedef {object} Summary
  * @property {number} seeds
  * @property {{ seed: number, message: string }[]} failures
- * @property {{ steps: number, virtualMs: number, published: number, delivered: number, connects: number,
+ * @property {{ steps: number, virtualMs: number, published: number, delivered: number, connects: number, renewals: number,
  *   resyncs: Record<string, number>, faults: Record<string, number> }} figures
  * @property {number} cpuSeconds
  * @property {number} unhandled
@@ -118,6 +118,7 @@ export function total(summaries) {
       published: sum(({ figures }) => figures.published),
       delivered: sum(({ figures }) => figures.delivered),
       connects: sum(({ figures }) => figures.connects),
+      renewals: sum(({ figures }) => figures.renewals),
       resyncs: counts('resyncs'),
       faults: counts('faults'),
     },
@@ -140,12 +141,12 @@ export function freshSeed() {
 export function describe(first, { seeds, failures, figures, cpuSeconds }) {
   /** @param {Record<string, number>} counts */
   const all = (counts) => Object.values(counts).reduce((sum, count) => sum + count, 0)
-  const { connects, published, delivered, resyncs, faults, virtualMs } = figures
+  const { connects, renewals, published, delivered, resyncs, faults, virtualMs } = figures
   return [
     `seeds ${first} to ${first + seeds - 1}: ${failures.length} failed`,
     `${Math.round(seeds / cpuSeconds)} seeds a CPU second`,
     `${(virtualMs / 3_600_000).toFixed(1)} hours of virtual time`,
-    `${connects} connects, ${published} events published, ${delivered} delivered, ${all(resyncs)} resyncs, ${all(faults)} faults`,
+    `${connects} connects (${renewals} to renew), ${published} events published, ${delivered} delivered, ${all(resyncs)} resyncs, ${all(faults)} faults`,
   ].join('; ')
 }
 

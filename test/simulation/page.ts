@@ -38,6 +38,8 @@ export class Page {
   #cursorThen: string | undefined
   #token: string | undefined
   #refusedToken: string | undefined
+  /** The next request is for the stream that follows this one, before its grant ends. */
+  #renews = false
   /** The server has asked not to be asked again before then. */
   #notBefore = 0
   #jumps = 0
@@ -172,6 +174,7 @@ export class Page {
         since,
         headers: async ({ reason }) => {
           if (reason) this.#token = undefined
+          this.#renews = reason === 'expiring'
           this.#token ??= this.world.backend.login(this.userId)
           return { authorization: this.#token, 'x-project': this.projectId }
         },
@@ -207,7 +210,11 @@ export class Page {
   async #fetch(url: string, headers: Record<string, string>, signal: AbortSignal): Promise<ClientResponse> {
     const { world, process } = this
     const cursor = headers['last-event-id']
-    if (this.links.some((link) => link.clientOpen)) this.#fail('asks for a stream while it has another one')
+    const renews = this.#renews
+    this.#renews = false
+    const open = this.links.filter((link) => link.clientOpen).length
+    if (open > (renews ? 1 : 0)) this.#fail('asks for a stream while it has another one')
+    if (renews) world.figures.renewals++
     if (headers.authorization === this.#refusedToken) this.#fail('sends a token again that was refused')
     if (cursor !== undefined && cursor === this.#refusedCursor)
       this.#fail('sends a cursor that the server does not take')
@@ -221,7 +228,8 @@ export class Page {
     })
     if (signal.aborted) return response
     if (response.status === 401) this.#refusedToken = headers.authorization
-    if (response.status === 409 || response.status === 431) {
+    // A stream that is renewed goes on, and its cursor with it.
+    if (!renews && (response.status === 409 || response.status === 431)) {
       this.#refusedCursor = cursor
       this.#refusals++
     }

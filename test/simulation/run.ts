@@ -13,7 +13,16 @@ export async function runSeeds(first: number, count: number, maxFailures = 10): 
   const started = process.cpuUsage()
   // Connections fail all the time here, and a tenth of the time would go into where.
   Error.stackTraceLimit = 0
-  const total: Figures = { steps: 0, virtualMs: 0, published: 0, delivered: 0, resyncs: {}, connects: 0, faults: {} }
+  const total: Figures = {
+    steps: 0,
+    virtualMs: 0,
+    published: 0,
+    delivered: 0,
+    resyncs: {},
+    connects: 0,
+    renewals: 0,
+    faults: {},
+  }
   const failures: Summary['failures'] = []
   let seeds = 0
   for (let seed = first; seed < first + count && failures.length < maxFailures; seed++) {
@@ -51,6 +60,7 @@ function add(total: Figures, figures: Figures): void {
   total.virtualMs += figures.virtualMs
   total.published += figures.published
   total.delivered += figures.delivered
+  total.renewals += figures.renewals
   total.connects += figures.connects
   for (const [name, count] of Object.entries(figures.resyncs)) total.resyncs[name] = (total.resyncs[name] ?? 0) + count
   for (const [name, count] of Object.entries(figures.faults)) total.faults[name] = (total.faults[name] ?? 0) + count

@@ -31,6 +31,7 @@ export interface Figures {
   delivered: number
   resyncs: Record<string, number>
   connects: number
+  renewals: number
   faults: Record<string, number>
 }
 
@@ -68,6 +69,7 @@ export class World {
     delivered: 0,
     resyncs: {},
     connects: 0,
+    renewals: 0,
     faults: {},
   }
   /** Reasons for a resync that have been given so far. */

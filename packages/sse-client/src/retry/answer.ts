@@ -1,16 +1,19 @@
 import type { StreamResponse } from '../seams/ports'
 import type { SubscriberErrorCode } from '../subscriber/error'
 
-/** What a response means for the connection. */
-export type Answer =
-  /** Read it. */
-  | { readonly action: 'read' }
-  /** Come back later. */
-  | { readonly action: 'retry'; readonly code: SubscriberErrorCode; readonly minimumMs: number }
-  /** Come back at once, with fresh headers, or without the cursor; never twice in a row. */
-  | { readonly action: 'refresh' | 'forget'; readonly code: SubscriberErrorCode }
-  /** Do not come back. */
-  | { readonly action: 'stop'; readonly code: SubscriberErrorCode }
+/** What a response that is no stream means for the connection. */
+export interface Answer {
+  /**
+   * - `retry`: come back later
+   * - `refresh`, `forget`: come back at once, with fresh headers, or without the cursor; never twice in a row
+   * - `stop`: do not come back
+   */
+  readonly action: 'retry' | 'refresh' | 'forget' | 'stop'
+  readonly code: SubscriberErrorCode
+  readonly status?: number
+  /** The server does not want us back before. */
+  readonly minimumMs?: number
+}
 
 const STOP: Readonly<Record<number, SubscriberErrorCode>> = {
   204: 'NO_CONTENT',
@@ -21,8 +24,8 @@ const STOP: Readonly<Record<number, SubscriberErrorCode>> = {
 /** These 4xx say "later", not "no". */
 const LATER = [408, 425, 429]
 
-/** The status table. `resuming`: whether the request carried a cursor. */
-export function judge(response: StreamResponse, resuming: boolean, nowMs: number): Answer {
+/** The status table. Nothing: it is a stream. `resuming`: whether the request carried a cursor. */
+export function judge(response: StreamResponse, resuming: boolean, nowMs: number): Answer | undefined {
   const { status, headers } = response
   if (response.redirected || response.type === 'opaqueredirect' || (status >= 300 && status < 400)) {
     return { action: 'stop', code: 'REDIRECTED' }
@@ -33,12 +36,11 @@ export function judge(response: StreamResponse, resuming: boolean, nowMs: number
   // 409: the cursor cannot be used. 431: the headers are too large, and the cursor is the one header that can be done without.
   if (resuming && (status === 409 || status === 431)) return { action: 'forget', code: 'CURSOR_REFUSED' }
   if (status >= 400 && status < 500 && !LATER.includes(status)) return { action: 'stop', code: 'REFUSED' }
-  if (status === 200) {
-    const type = headers.get('content-type')?.split(';')[0]?.trim().toLowerCase()
-    if (type === 'text/event-stream') return { action: 'read' }
-    return { action: 'retry', code: 'NOT_A_STREAM', minimumMs: 0 }
+  if (status !== 200) {
+    return { action: 'retry', code: 'UNAVAILABLE', minimumMs: parseRetryAfter(headers.get('retry-after'), nowMs) }
   }
-  return { action: 'retry', code: 'UNAVAILABLE', minimumMs: parseRetryAfter(headers.get('retry-after'), nowMs) }
+  const type = headers.get('content-type')?.split(';')[0]?.trim().toLowerCase()
+  return type === 'text/event-stream' ? undefined : { action: 'retry', code: 'NOT_A_STREAM' }
 }
 
 /** Milliseconds that a `Retry-After` asks for: seconds, or a date. 0 where it is neither. */

@@ -1,18 +1,19 @@
+import type { ConnectedData } from '@entitycast/sse-protocol'
 import { Alarm } from '../retry/alarm'
-import { type Answer, judge } from '../retry/answer'
 import { Backoff, clampMinimum } from '../retry/backoff'
-import type { Fetch, Ports } from '../seams/ports'
+import type { Ports } from '../seams/ports'
+import { Attempt, type AttemptListener, type Outcome } from './attempt'
 import { SubscriberError, type SubscriberErrorCode } from './error'
 import { Journal } from './journal'
 import { followPage } from './page'
 import type { StreamFrame } from './parser'
 import { type ConnectionState, NEXT, type PauseReason, type Phase, type Signal } from './phase'
-import { currentIdentity, type HeadersReason, requestHeaders, requestInit, type Settings } from './request'
-import { readStream } from './stream'
+import { type RenewableReader, Renewal, type RenewalListener } from './renewal'
+import type { HeadersContext, HeadersReason, Settings } from './request'
 import { decide, type Failure, streamEnd } from './verdict'
 
 /** What a connection brings frames to. */
-export interface FrameReader {
+export interface FrameReader extends RenewableReader {
   /** A request leaves, for this user. The result is the cursor that goes with it. */
   begin(identity?: string): string | undefined
   /** One frame of the present stream. */
@@ -41,10 +42,10 @@ const MIN_SILENCE_MS = 1_000
 const HEARTBEATS = 3
 
 /**
- * One stream at a time, for as long as the application wants one. Each attempt has a number, and whatever comes from an older one is
- * dropped, so that two streams at once are impossible. There is never more than one timer.
+ * One stream at a time, for as long as the application wants one. Only the present attempt is heard; the one before is abandoned first, so
+ * that two streams at once are impossible. There is one timer, and one more where the grant has an end.
  */
-export class Connection {
+export class Connection implements AttemptListener, RenewalListener {
   readonly journal = new Journal()
   readonly #settings: Settings
   readonly #ports: Ports
@@ -52,7 +53,8 @@ export class Connection {
   readonly #to: ConnectionListener
   readonly #backoff: Backoff
   #phase: Phase = 'closed'
-  #generation = 0
+  #present: Attempt | undefined
+  #renewal: Renewal | undefined
   /** Since `connect()` something was lost or was live: what comes now is "again". */
   #again = false
   #attempt = 0
@@ -69,11 +71,11 @@ export class Connection {
   /** Streams that ended by themselves since the last that was stable. */
   #ended = 0
   #alarm: Alarm | undefined
-  #abandon: (() => void) | undefined
   /** Why there is no stream. It may be open only while there is none. */
   readonly #pauses = new Set<PauseReason>(['closed'])
-  /** The server does not want us back before. */
+  /** The server does not want us back before; and so long it was when it said so, because clocks are set. */
   #notBefore = 0
+  #notBeforeMs = 0
   #unlisten: (() => void) | undefined
 
   constructor(settings: Settings, ports: Ports, reader: FrameReader, to: ConnectionListener) {
@@ -112,7 +114,6 @@ export class Connection {
   connect(): void {
     if (!this.#pauses.has('closed') || this.#settings.signal?.aborted) return
     this.#again = false
-    this.#notBefore = 0
     this.#afresh()
     this.#unlisten = followPage(this.#ports, this.#settings, this)
     this.resume('closed')
@@ -128,7 +129,7 @@ export class Connection {
   pause(reason: PauseReason): void {
     if (this.#pauses.has(reason)) return
     const { passedMs = 0 } = this.#alarm ?? {}
-    if (this.#phase === 'waiting') this.#notBefore = this.#ports.clock.now() + this.#minimumMs - passedMs
+    if (this.#phase === 'waiting') this.#embargo(this.#minimumMs - passedMs)
     this.#rememberStable()
     this.#pauses.add(reason)
     if (reason === 'closed') this.#release()
@@ -138,8 +139,8 @@ export class Connection {
   /** There is one reason less. After the last one it goes on at once, unless the server has asked for more time. */
   resume(reason: PauseReason): void {
     if (!this.#pauses.delete(reason) || this.#pauses.size > 0) return
-    const remainingMs = clampMinimum(this.#notBefore - this.#ports.clock.now())
-    this.#notBefore = 0
+    const remainingMs = this.#embargoMs()
+    this.#embargo(0)
     if (remainingMs > 0) this.#go('hold', () => this.#waitToRetry(remainingMs, remainingMs))
     else this.#go('connect', () => this.#try())
   }
@@ -160,6 +161,17 @@ export class Connection {
     this.#refreshed = false
     this.#attempt = this.#ended = 0
     this.#reason = undefined
+    this.#embargo(0)
+  }
+
+  #embargo(ms: number): void {
+    this.#notBeforeMs = ms
+    this.#notBefore = this.#ports.clock.now() + ms
+  }
+
+  /** How much longer the server does not want us back. */
+  #embargoMs(): number {
+    return Math.max(0, Math.min(this.#notBefore - this.#ports.clock.now(), this.#notBeforeMs))
   }
 
   #release(): void {
@@ -170,18 +182,38 @@ export class Connection {
     this.#pauses.delete('frozen')
   }
 
-  /** The stream has begun; the server promised a heartbeat this often, 0 for none. */
-  live(heartbeatMs: number): void {
+  /** The stream has begun. */
+  live(connected: ConnectedData): void {
     this.#again = true
     this.#refreshed = false
     this.#error = undefined
     this.#liveAt = this.#ports.clock.now()
+    this.#go('live', () => this.#watch(connected))
+  }
+
+  renewed(next: Attempt, connected: ConnectedData): void {
+    this.#go('renew', () => {
+      this.#present?.abandon()
+      this.#present = next
+      next.to = this
+      this.#watch(connected)
+    })
+  }
+
+  /** The stream goes on. What the server has said counts for the attempt that will follow it. */
+  notRenewed({ action, minimumMs = 0 }: Outcome): void {
+    if (action === 'refresh') this.#reason = 'unauthorized'
+    this.#embargo(clampMinimum(minimumMs))
+  }
+
+  /** The server has promised a heartbeat this often, 0 for none, and says when the grant ends. */
+  #watch({ heartbeatMs, expiresInMs }: ConnectedData): void {
     const silenceMs = Math.max(HEARTBEATS * heartbeatMs, MIN_SILENCE_MS)
-    this.#go('live', () => {
-      if (heartbeatMs === 0) return
+    if (heartbeatMs > 0) {
       const error = new SubscriberError('SILENT', `not a byte for ${silenceMs} ms`, { retrying: true })
       this.#wait(silenceMs, () => this.#retry(error))
-    })
+    }
+    if (expiresInMs) this.#renewal = new Renewal(expiresInMs, this.#settings, this.#ports, this.#reader, this)
   }
 
   /** The server ends the stream. A reason that is not known is one more to come back. */
@@ -204,13 +236,14 @@ export class Connection {
   #go(signal: Signal, effect?: () => void): void {
     const next = NEXT[this.#phase][signal]
     if (!next) return
+    this.#renewal?.cancel()
+    this.#renewal = undefined
     this.#alarm?.cancel()
     this.#alarm = undefined
     this.#nextRetryAt = undefined
     if (next !== 'streaming') {
-      this.#generation++
-      this.#abandon?.()
-      this.#abandon = undefined
+      this.#present?.abandon()
+      this.#present = undefined
       if (next === 'closed') this.#reader.close()
       else this.#reader.end()
     }
@@ -234,18 +267,23 @@ export class Connection {
   }
 
   #minimum(minimumMs: number): number {
-    this.#minimumMs = clampMinimum(minimumMs)
+    this.#minimumMs = Math.max(clampMinimum(minimumMs), this.#embargoMs())
     return this.#minimumMs
   }
 
   #try(): void {
     this.#attempt++
     this.#retryMs = 0
-    void this.#run(this.#generation)
+    this.#present = new Attempt(this)
+    void this.#present.run(this.#settings, this.#ports.clock)
   }
 
   /** Another attempt now: the wait is over or has become pointless, or the peer is dead and has not said so. */
   #retry(error?: SubscriberError): void {
+    if (this.#phase === 'streaming' && this.#embargoMs() > 0) {
+      this.#lose(() => this.#minimum(0) + this.#backoff.soon(), error)
+      return
+    }
     this.#rememberStable()
     this.#again = true
     this.#go('retry', () => {
@@ -304,94 +342,50 @@ export class Connection {
     if (restored || (this.#alarm && this.#alarm.passedMs * 2 >= this.#alarm.delayMs)) this.#retry()
   }
 
-  /** One attempt, from the headers to the end of the stream. Never rejects. */
-  async #run(mine: number): Promise<void> {
-    const current = () => mine === this.#generation
-    // Whoever connects, closes and connects in one turn (React's StrictMode does) makes one request.
-    await undefined
-    if (!current()) return
-    const [headers, identity] = (await this.#headers(current)) ?? []
-    if (!headers || !current()) return
-    const cursor = this.#reader.begin(identity)
-    const aborter = new AbortController()
-    this.#abandon = () => aborter.abort()
+  asks(): HeadersContext {
+    const reason = this.#reason
+    this.#reason = undefined
+    this.#wait(HEADERS_MS, () => this.#fail('HEADERS_FAILED', `headers() did not answer within ${HEADERS_MS} ms`))
+    return { attempt: this.#attempt, ...(reason && { reason }) }
+  }
+
+  leaves(identity: string | undefined): string | undefined {
     this.#wait(CONNECT_MS, () =>
       this.#fail(
         'CONNECT_TIMEOUT',
         `no "connected" within ${CONNECT_MS} ms; does a proxy buffer the stream, or is it another kind of stream?`,
       ),
     )
-    try {
-      const { address, maxEventBytes, fetch = globalThis.fetch as Fetch } = this.#settings
-      const response = await fetch(address, requestInit(this.#settings, headers, cursor, aborter.signal))
-      const answer = current() && judge(response, cursor !== undefined, this.#ports.clock.now())
-      const reader = answer && answer.action === 'read' ? response.body?.getReader() : undefined
-      if (!reader) {
-        response.body?.cancel().catch(ignore)
-        if (answer) this.#answer(answer, response.status)
-        return
-      }
-      this.#abandon = () => {
-        reader.cancel().catch(ignore)
-        aborter.abort()
-      }
-      const end = await readStream(reader, maxEventBytes, {
-        bytes: () => this.#phase === 'streaming' && current() && this.#alarm?.restart(),
-        frame: (frame) => {
-          if (current()) this.#reader.frame(frame)
-          // A `retry:` counts in the frame that ends the stream, and where no frame follows. Others are for native EventSources.
-          if (current()) this.#retryMs = 0
-        },
-        retry: (delayMs) => {
-          if (current()) this.#retryMs = delayMs
-        },
-      })
-      if (!current()) return
-      if (end === 'too-large')
-        this.#fail('TOO_LARGE', `an event is over ${maxEventBytes} bytes; raise maxEventBytes, or publish less at once`)
-      else {
-        this.#rememberStable()
-        this.#fail(...streamEnd(++this.#ended))
-      }
-    } catch (cause) {
-      if (current()) this.#fail('NETWORK', 'the request failed or the stream broke', { cause })
-    }
+    return this.#reader.begin(identity)
   }
 
-  /** The headers for this attempt, and who asks; nothing where there are none in time. */
-  async #headers(current: () => boolean): Promise<readonly [Record<string, string>, string | undefined] | undefined> {
-    const reason = this.#reason
-    this.#reason = undefined
-    this.#wait(HEADERS_MS, () => this.#fail('HEADERS_FAILED', `headers() did not answer within ${HEADERS_MS} ms`))
-    try {
-      const fields = await requestHeaders(this.#settings, { attempt: this.#attempt, ...(reason && { reason }) })
-      return [fields, currentIdentity(this.#settings)]
-    } catch (cause) {
-      if (current())
-        this.#fail(
-          'HEADERS_FAILED',
-          'there are no headers to send: headers() or identity() threw, or one is not allowed',
-          { cause },
-        )
-      return undefined
-    }
+  bytes(): Promise<unknown> | undefined {
+    if (this.#phase === 'streaming') this.#alarm?.restart()
+    return this.#renewal?.hold
   }
 
-  /** Does what the status table says. */
-  #answer(answer: Answer, status: number): void {
-    const message = `the server answered ${status}`
-    if (answer.action === 'read') this.#fail('STREAM_ENDED', 'the response has no body')
-    else if (answer.action === 'retry') this.#fail(answer.code, message, { status }, answer.minimumMs)
-    else if (answer.action === 'forget') {
+  frame(frame: StreamFrame): void {
+    this.#reader.frame(frame)
+    // A `retry:` counts in the frame that ends the stream, and where no frame follows. Others are for native EventSources.
+    this.#retryMs = 0
+  }
+
+  retry(delayMs: number): void {
+    this.#retryMs = delayMs
+  }
+
+  over({ action, code, message, minimumMs, ...details }: Outcome): void {
+    if (action === 'end') {
+      this.#rememberStable()
+      this.#fail(...streamEnd(++this.#ended))
+    } else if (action === 'forget') {
       this.#reader.forget()
-      const error = new SubscriberError(answer.code, message, { retrying: true, status })
+      const error = new SubscriberError(code, message, { ...details, retrying: true })
       this.#lose(() => this.#backoff.soon(), error)
-    } else if (answer.action === 'refresh' && !this.#refreshed) {
+    } else if (action === 'refresh' && !this.#refreshed) {
       this.#refreshed = true
       this.#reason = 'unauthorized'
       this.#lose(() => this.#backoff.soon())
-    } else this.#fail(answer.code, message, { status, retrying: false })
+    } else this.#fail(code, message, { ...details, retrying: action === 'retry' }, minimumMs)
   }
 }
-
-function ignore(): void {}

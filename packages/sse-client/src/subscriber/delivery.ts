@@ -8,7 +8,7 @@ import { Versions } from './versions'
 /** Where delivery goes. */
 export interface DeliveryListener {
   /** The stream has begun, and whatever it could not prove has been told. */
-  live(heartbeatMs: number): void
+  live(connected: ConnectedData): void
   /** The data must be loaded again. Events wait until the result, where there is one, settles; it never rejects. */
   resync(reason: ResyncCause): Promise<unknown> | undefined
   /** `resyncing` may have changed. */
@@ -121,6 +121,22 @@ export class Delivery {
     this.#identity = identity
     this.#sent = this.#cursor
     return this.#cursor
+  }
+
+  /** The cursor that another stream could go on at, for this user: none while a resync is told, because the cursor is not where the stream is. */
+  renewable(identity: string | undefined): string | undefined {
+    return identity === this.#identity && !this.#gate.shut ? this.#cursor : undefined
+  }
+
+  /** The first frame of that stream. Where it goes on at the cursor, it takes the place of the present one, and an unfinished page is dropped. */
+  renew({ event, id, data = '' }: StreamFrame): ConnectedData | undefined {
+    const connected = event === 'connected' ? readConnected(data) : undefined
+    if (!connected || connected.projectId !== this.#projectId || connected.resume === 'resync') return undefined
+    if (id === undefined || id !== this.#cursor) return undefined
+    this.#stream++
+    this.#drop()
+    this.#connected = connected
+    return connected
   }
 
   /** The stream is over: what is held is dropped, and a loop over it stops. */
@@ -244,13 +260,13 @@ export class Delivery {
   #settle(): void {
     if (this.#live || !this.#connected) return
     const stream = this.#stream
-    const { heartbeatMs } = this.#connected
+    const connected = this.#connected
     const reason = this.#owed
     this.#owed = undefined
     this.#live = true
     this.#begun = true
     if (reason) this.#gate.ask(reason)
-    if (stream === this.#stream) this.#to.live(heartbeatMs)
+    if (stream === this.#stream) this.#to.live(connected)
   }
 
   #resync(id: string | undefined, data: string): void {
@@ -347,10 +363,11 @@ function readReason(data: string): unknown {
 }
 
 function readConnected(data: string): ConnectedData | undefined {
-  const { connectionId, projectId, resume, heartbeatMs } = parse(data)
+  const { connectionId, projectId, resume, heartbeatMs, expiresInMs } = parse(data)
   if (typeof connectionId !== 'string' || typeof projectId !== 'string' || projectId === '') return
   if (resume !== 'live' && resume !== 'replayed' && resume !== 'resync') return
   // `>= 0` is false for NaN.
   if (!(typeof heartbeatMs === 'number' && heartbeatMs >= 0)) return
-  return { connectionId, projectId, resume, heartbeatMs }
+  const ends = typeof expiresInMs === 'number' && { expiresInMs }
+  return { connectionId, projectId, resume, heartbeatMs, ...ends }
 }

@@ -27,49 +27,17 @@ export type Phase = 'closed' | 'requesting' | 'streaming' | 'waiting'
  * What can happen to it.
  * - `connect`: there is no reason left to be closed; `hold`: nor is there, but the server's minimum is not over
  * - `close`: there is one
- * - `live`: the stream has begun
+ * - `live`: the stream has begun; `renew`: another has taken its place, which goes on right there
  * - `lost`: the attempt failed or the stream ended, and it is worth another
  * - `retry`: the wait is over, or has become pointless; or the stream is dead and has not said so; or the application says so
  * - `stop`: the server's word, after which there is no other attempt
  */
-export type Signal = 'connect' | 'hold' | 'close' | 'live' | 'lost' | 'retry' | 'stop'
+export type Signal = 'connect' | 'hold' | 'close' | 'live' | 'renew' | 'lost' | 'retry' | 'stop'
 
-/** What follows. Nothing: there the signal means nothing, and does nothing. */
-export const NEXT: Readonly<Record<Phase, Readonly<Record<Signal, Phase | undefined>>>> = {
-  closed: {
-    connect: 'requesting',
-    hold: 'waiting',
-    close: undefined,
-    live: undefined,
-    lost: undefined,
-    retry: undefined,
-    stop: undefined,
-  },
-  requesting: {
-    connect: undefined,
-    hold: undefined,
-    close: 'closed',
-    live: 'streaming',
-    lost: 'waiting',
-    retry: 'requesting',
-    stop: 'closed',
-  },
-  streaming: {
-    connect: undefined,
-    hold: undefined,
-    close: 'closed',
-    live: undefined,
-    lost: 'waiting',
-    retry: 'requesting',
-    stop: 'closed',
-  },
-  waiting: {
-    connect: undefined,
-    hold: undefined,
-    close: 'closed',
-    live: undefined,
-    lost: undefined,
-    retry: 'requesting',
-    stop: undefined,
-  },
+/** What follows. Whatever is not here means nothing, and does nothing. */
+export const NEXT: Readonly<Record<Phase, Readonly<Partial<Record<Signal, Phase>>>>> = {
+  closed: { connect: 'requesting', hold: 'waiting' },
+  requesting: { live: 'streaming', lost: 'waiting', retry: 'requesting', stop: 'closed', close: 'closed' },
+  streaming: { renew: 'streaming', lost: 'waiting', retry: 'requesting', stop: 'closed', close: 'closed' },
+  waiting: { retry: 'requesting', close: 'closed' },
 }

@@ -3,8 +3,11 @@ import type { Fetch, StreamRequestInit } from '../seams/ports'
 import { isCursor } from './delivery'
 import { SubscriberError } from './error'
 
-/** Why headers are asked for out of turn: 401, or the server has closed a stream whose grant had expired. */
-export type HeadersReason = 'unauthorized' | 'expired'
+/**
+ * Why headers are asked for out of turn: 401; the server has closed a stream whose grant had expired; or the grant of the stream that is open
+ * is about to end, and the next stream is opened before.
+ */
+export type HeadersReason = 'unauthorized' | 'expired' | 'expiring'
 
 /** What the `headers` function is told. */
 export interface HeadersContext {

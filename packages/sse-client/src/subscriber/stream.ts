@@ -3,8 +3,8 @@ import { type StreamFrame, StreamParser } from './parser'
 
 /** What is told while a stream is read. */
 export interface StreamListener {
-  /** Bytes have arrived, whatever they say. */
-  bytes(): unknown
+  /** Bytes have arrived, whatever they say. They are read when the result, where there is one, settles. */
+  bytes(): Promise<unknown> | undefined
   /** A block with data or an id, as the standard parses it. */
   frame(frame: StreamFrame): unknown
   /** A `retry:` line, in milliseconds. */
@@ -28,7 +28,8 @@ export async function readStream(
     const { done, value } = await reader.read()
     if (done) return 'ended'
     if (!value?.length) continue
-    listener.bytes()
+    const hold = listener.bytes()
+    if (hold) await hold
     if (!parser.feed(decode(value))) return 'too-large'
   }
 }

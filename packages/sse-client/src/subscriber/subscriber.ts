@@ -58,7 +58,7 @@ export class EventSubscriber<Definitions extends EventDefinitions = EventDefinit
     const { clock = systemClock, random = Math.random, wakes = pageWakes, page = browserPage } = ports
     const report = (error: SubscriberError) => this.#report(error)
     const delivery = new Delivery(this.#settings, clock, {
-      live: (heartbeatMs) => connection.live(heartbeatMs),
+      live: (connected) => connection.live(connected),
       closing: (reason) => connection.closing(reason),
       broken: (error) => connection.broken(error),
       event: (event) => {

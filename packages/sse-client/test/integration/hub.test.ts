@@ -178,7 +178,7 @@ test('[D8] revoked: nothing after it, and no return', async () => {
   const { hub, url } = await run()
   const page = follow(url)
   await until(() => expect(page.subscriber.state).toBe('connected'))
-  hub.revoke({ userId: 'u1' })
+  void hub.revoke({ userId: 'u1' })
   await hub.project(PROJECT).updated('document', 'a', {})
   await until(() => expect(page.subscriber.state).toBe('disconnected'))
   expect([page.codes, page.events]).toEqual([['REVOKED'], []])
@@ -217,4 +217,33 @@ test('[S7] a server that shuts down is left without an error, and what replaces 
   await until(() => expect(page.states).toEqual(['connecting', 'connected', 'reconnecting', 'connected']))
   // The port was closed for a moment.
   expect(page.codes.filter((code) => code !== 'NETWORK')).toEqual([])
+})
+
+test('[L6, W22] streams whose grants end are renewed before: no state changes, and each event comes once, in order', async () => {
+  let logins = 0
+  const authorize: Authorize = (authorization) => ({ ...all, expiresAt: Number(authorization) })
+  const { hub, url } = await run({}, authorize)
+  const reasons: unknown[] = []
+  const page = follow(url, {
+    headers: ({ reason }) => {
+      logins++
+      reasons.push(reason)
+      return { authorization: String(Date.now() + 1_200) }
+    },
+  })
+  const got: unknown[] = []
+  page.subscriber.on('count:up', ({ data }) => got.push(data))
+  await until(() => expect(page.subscriber.state).toBe('connected'))
+  const project = hub.project(PROJECT)
+  let sent = 0
+  while (logins < 3) {
+    await project.emit('count:up', sent++)
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  await until(() => expect(got).toHaveLength(sent))
+  expect(got).toEqual(Array.from({ length: sent }, (_, i) => i))
+  expect(page.resyncs).toEqual([])
+  await until(() => expect(hub.stats().connections).toBe(1))
+  // On a machine that is busy a renewal may come too late: then the server says so.
+  if (reasons.every((reason) => reason !== 'expired')) expect(page.states).toEqual(['connecting', 'connected'])
 })

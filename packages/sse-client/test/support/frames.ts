@@ -17,6 +17,7 @@ interface Hello {
   id?: string | undefined
   resume?: string
   heartbeatMs?: number
+  expiresInMs?: number
   projectId?: string
   retry?: number
 }
@@ -25,10 +26,11 @@ export function connected({
   id,
   resume = 'live',
   heartbeatMs = 15_000,
+  expiresInMs,
   projectId = PROJECT,
   retry,
 }: Hello = {}): string {
-  const data = JSON.stringify({ connectionId: 'conn_1', projectId, resume, heartbeatMs })
+  const data = JSON.stringify({ connectionId: 'conn_1', projectId, resume, heartbeatMs, expiresInMs })
   return encodeFrame({
     event: 'connected',
     ...(id !== undefined && { id }),

@@ -26,7 +26,7 @@ export interface Reading {
 export async function readChunks(chunks: Iterable<Uint8Array>, maxEventBytes = 1_048_576): Promise<Reading> {
   const reading: Reading = { end: 'ended', frames: [], retries: [], chunks: 0 }
   reading.end = await readStream(readerOf(chunks), maxEventBytes, {
-    bytes: () => reading.chunks++,
+    bytes: () => void reading.chunks++ as undefined,
     frame: ({ event, id, data }) => reading.frames.push({ event, id, data }),
     retry: (delayMs) => reading.retries.push(delayMs),
   })

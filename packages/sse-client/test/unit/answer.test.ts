@@ -13,7 +13,7 @@ test.each([
   'Text/Event-Stream;charset=UTF-8',
   ' text/event-stream ',
 ])('[A1] 200 with %j is read', (type) => {
-  expect(judge(answer(200, { 'content-type': type }), false, NOW)).toEqual({ action: 'read' })
+  expect(judge(answer(200, { 'content-type': type }), false, NOW)).toBeUndefined()
 })
 
 test.each(['text/html', 'text/event-streams', 'application/json', undefined])(
