@@ -169,7 +169,7 @@ export class Backend {
       .filter((page) => page.userId === userId)
       .flatMap((page) => page.links.filter((link) => !link.gone))
     for (const link of sealed) link.seal('the revocation')
-    this.hub.revoke({ userId })
+    void this.hub.revoke({ userId })
     for (const link of sealed) link.expectNothingQueued()
     if (this.hub.connections({ userId }).length > 0) world.fail(`revoke left ${mine} connections`)
     world.scheduler.after(world.random.int(1_000, 20_000), () => this.grant(userId))

@@ -41,18 +41,24 @@ export const SERVER_BUGS = [
         from: "if (mustCut && reason !== 'shutdown') this.sink.destroy()",
         to: "if (mustCut && reason === 'slow') this.sink.destroy()",
       },
-      { file: 'sse-server/src/hub/hub.ts', from: 'if (connection.matches(filter)) connection.destroy()', to: '' },
+      { file: 'sse-server/src/hub/streams.ts', from: 'if (connection.matches(filter)) connection.destroy()', to: '' },
     ],
   },
   {
     name: 'a revocation misses the stream that is still being flushed',
     edits: [
-      { file: 'sse-server/src/hub/hub.ts', from: 'if (connection.matches(filter)) connection.destroy()', to: '' },
+      { file: 'sse-server/src/hub/streams.ts', from: 'if (connection.matches(filter)) connection.destroy()', to: '' },
     ],
   },
   {
     name: 'a revocation misses the stream that is being opened',
-    edits: [{ file: 'sse-server/src/hub/hub.ts', from: 'this.#revocations.undo(grant, request.askedAt)', to: 'false' }],
+    edits: [
+      {
+        file: 'sse-server/src/hub/hub.ts',
+        from: 'this.#streams.revocations.undo(grant, request.askedAt)',
+        to: 'false',
+      },
+    ],
   },
   {
     name: 'the grant is looked at when the stream opens, and never again',
@@ -198,8 +204,8 @@ export const SERVER_BUGS = [
     name: 'close() leaves the last stream of each wave',
     edits: [
       {
-        file: 'sse-server/src/hub/hub.ts',
-        from: 'for (const connection of [...this.#registry, ...this.#leaving]) connection.destroy()',
+        file: 'sse-server/src/hub/streams.ts',
+        from: 'for (const connection of [...this.registry, ...this.leaving]) connection.destroy()',
         to: '',
       },
       { file: 'sse-server/src/hub/drain.ts', from: 'due)) {', to: 'due - 1)) {' },

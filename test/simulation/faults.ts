@@ -103,11 +103,11 @@ export class Faults {
         unless: down,
         run: () => {
           const userId = this.#victim()
-          backend.hub.disconnect({ userId })
+          void backend.hub.disconnect({ userId })
           backend.revoke(userId)
         },
       },
-      disconnect: { unless: down, run: () => backend.hub.disconnect({ userId: random.pick(USERS) }) },
+      disconnect: { unless: down, run: () => void backend.hub.disconnect({ userId: random.pick(USERS) }) },
       flood: { unless: down, run: () => this.#flood() },
       'a proxy answers': { weight: 2, run: () => world.proxyAnswers(random.int(1, 3)) },
       'connect again': { run: () => page?.again() },

@@ -16,7 +16,7 @@ export { HubError, type HubErrorCode } from './hub/error'
 export type { Grant } from './hub/grant'
 export type { Hub } from './hub/hub'
 export type { ListenFilter, ListenOptions } from './hub/listen'
-export type { ConnectionLimits, EventHubOptions } from './hub/options'
+export type { ConnectionLimits, EventHubOptions, PresenceOptions } from './hub/options'
 export type {
   BatchEventOptions,
   EntityEventOptions,
@@ -27,6 +27,8 @@ export type {
 export type { PublishOptions } from './hub/publisher'
 export { type EventStreamOptions, serveStream } from './hub/serve'
 export type { HubStats } from './hub/tally'
+export type { ClusterStats, ClusterTotals, InstanceStats } from './peers/cluster-stats'
+export type { PresentUser } from './presence/presence'
 export type { ConnectionInfo } from './registry/registry'
 export type {
   Adapter,

@@ -84,6 +84,11 @@ export class Feed implements LogListener {
     return this.#window.last
   }
 
+  /** The head's place in the log. */
+  get position(): Cursor {
+    return { epoch: this.#epoch, offset: this.head }
+  }
+
   get cursor(): string {
     const { head } = this
     if (this.#cursorAt !== head) {

@@ -24,8 +24,9 @@ export class Caretaker {
     readonly heartbeatMs: number,
     readonly stallTimeoutMs: number,
     readonly charges: Charges,
+    longestRoundMs = 1_000,
   ) {
-    this.#roundMs = Math.max(20, Math.min(1_000, (heartbeatMs || 1_000) / 4, stallTimeoutMs / 4))
+    this.#roundMs = Math.max(20, Math.min(longestRoundMs, (heartbeatMs || 1_000) / 4, stallTimeoutMs / 4))
     this.#lastRound = clock.monotonic()
   }
 

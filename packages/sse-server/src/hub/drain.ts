@@ -1,5 +1,7 @@
+import { quote } from '@entitycast/sse-protocol'
 import type { Connection } from '../feed/connection'
 import type { Ports } from '../seams/ports'
+import { HubError } from './error'
 
 /** How often connections are ended while draining, in milliseconds. */
 const WAVE_MS = 50
@@ -27,6 +29,12 @@ export async function endInWaves(
     ended = Math.max(ended, due)
     if (ended < waiting.length && (await atMost(clock, WAVE_MS, everyoneLeft))) return
   }
+}
+
+/** @throws HubError `INVALID_OPTION` */
+export function assertDrainMs(drainMs: number): void {
+  if (Number.isFinite(drainMs) && drainMs >= 0 && drainMs <= 3_600_000) return
+  throw new HubError('INVALID_OPTION', `drainMs is ${quote(drainMs)}; it must be 0 to 3,600,000 milliseconds`)
 }
 
 /** Waits for the promise, but not for ever: whatever does not answer must not keep a process from ending. Whether it has answered. */

@@ -85,3 +85,8 @@ export class HubError extends Error {
     this.retryAfterMs = options.retryAfterMs
   }
 }
+
+/** An error for a log: what kind and why, never the value it was about. */
+export function describe(error: unknown): string {
+  return error instanceof Error ? `${error.name}: ${error.message}` : typeof error
+}

@@ -1,6 +1,5 @@
 import {
   assertProjectId,
-  type ClosingReason,
   type EventDefinitions,
   type EventForPattern,
   type EventForType,
@@ -9,21 +8,22 @@ import {
   formatCursor,
   type PatternOf,
   type ProjectEvent,
-  quote,
 } from '@entitycast/sse-protocol'
-import { Connection, type ConnectionFilter, type ConnectionObserver } from '../feed/connection'
+import { Connection, type ConnectionFilter } from '../feed/connection'
 import type { Feed } from '../feed/feed'
 import { Rounds } from '../feed/rounds'
-import { type ConnectionInfo, connectionInfo, Registry } from '../registry/registry'
+import type { ClusterStats } from '../peers/cluster-stats'
+import type { PresentUser } from '../presence/presence'
+import { type ConnectionInfo, connectionInfo } from '../registry/registry'
 import type { Adapter, AdapterStatus } from '../seams/adapter'
 import type { Ports } from '../seams/ports'
 import { systemClock, systemRandom, systemRandomId } from '../seams/system'
 import { Admission, type ConnectRequest } from './admission'
 import { Caretaker } from './caretaker'
-import { atMost, endInWaves } from './drain'
-import { HubError } from './error'
+import { Cluster } from './cluster'
+import { assertDrainMs, atMost, endInWaves } from './drain'
+import { describe, HubError } from './error'
 import { Feeds } from './feeds'
-import { assertFilter } from './filter'
 import { grantedChannels, readGrant } from './grant'
 import { Heartbeats } from './heartbeat'
 import { type ListenFilter, type ListenOptions, listen } from './listen'
@@ -31,8 +31,8 @@ import { type EventHubOptions, type HubSettings, readOptions } from './options'
 import { Pace } from './pace'
 import { type ProjectPublisher, projectPublisher } from './project'
 import { Publisher, type PublishOptions } from './publisher'
-import { Revocations } from './revocations'
-import { count, type HubStats, Tally } from './tally'
+import { Streams } from './streams'
+import { count, type HubStats, readStats, Tally } from './tally'
 
 /** What is left at the end of the drain gets this long to take its last bytes, in milliseconds. */
 const CUT_AFTER_MS = 1_000
@@ -49,17 +49,14 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
   readonly #pace: Pace
   readonly #caretaker: Caretaker
   readonly #admission: Admission
-  readonly #registry = new Registry()
+  readonly #streams: Streams
   readonly #feeds: Feeds
   readonly #heartbeats: Heartbeats
-  /** Connections that have ended, and whose sockets have not. */
-  readonly #leaving = new Set<Connection>()
+  readonly #cluster: Cluster
   readonly #tally = new Tally()
-  readonly #revocations = new Revocations()
   readonly #madeAt: number
   #closing: Promise<void> | undefined
   #closed = false
-  #allLeft: (() => void) | undefined
 
   /** @throws HubError `INVALID_OPTION` */
   protected constructor(adapter: Adapter, options: EventHubOptions<Definitions>) {
@@ -67,19 +64,34 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
     this.#adapter = adapter
     this.#ports = { clock: systemClock, random: systemRandom, randomId: systemRandomId, ...options.ports }
     const { clock } = this.#ports
+    const { heartbeatIntervalMs, instanceTtlMs, logger, retryMs, stallTimeoutMs } = this.#settings
     this.#madeAt = clock.monotonic()
     adapter.start(this.#settings.retention)
+    this.#streams = new Streams(this.#ports, retryMs, this.#tally, logger, (connection) =>
+      this.#cluster.left(connection.feed.projectId, connection.userId),
+    )
     this.#publisher = new Publisher(adapter, this.#settings, options.events, clock)
     const rounds = new Rounds(clock)
     this.#pace = new Pace(rounds)
     this.#feeds = new Feeds(adapter, this.#settings.retention, clock, rounds, () => this.#caretaker.wake())
     this.#heartbeats = new Heartbeats(this.#settings.heartbeat, () => clock.now())
-    this.#admission = new Admission(this.#settings.limits, this.#registry, this.#ports)
-    this.#caretaker = new Caretaker(clock, this.#settings.heartbeatIntervalMs, this.#settings.stallTimeoutMs, {
-      connections: () => [this.#registry, this.#leaving],
-      beat: (connection) => connection.beat(this.#heartbeats),
-      tidy: (now) => this.#tidy(now),
+    this.#admission = new Admission(this.#settings.limits, this.#streams.registry, this.#ports)
+    const charges = {
+      connections: () => [this.#streams.registry, this.#streams.leaving],
+      beat: (connection: Connection) => connection.beat(this.#heartbeats),
+      tidy: (now: number) => this.#tidy(now),
+    }
+    const longestRoundMs = Math.min(1_000, instanceTtlMs / 6)
+    this.#caretaker = new Caretaker(clock, heartbeatIntervalMs, stallTimeoutMs, charges, longestRoundMs)
+    this.#cluster = new Cluster(adapter, this.#ports, this.#settings, this.#streams, {
+      stats: () => this.stats(),
+      head: async (projectId) => (await this.#feed(projectId)).position,
+      published: (count) => {
+        this.#tally.published += count
+      },
+      wake: () => this.#caretaker.wake(),
     })
+    this.#cluster.begin()
   }
 
   /**
@@ -97,7 +109,7 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
       const record = this.#publisher.encode(event as EventInput, options)
       const { epoch, offset } = await this.#publisher.append(event.projectId, record, options.client)
       this.#tally.published++
-      if (this.#registry.size > 0) await this.#pace.take(record.data.length)
+      if (this.#streams.registry.size > 0) await this.#pace.take(record.data.length)
       return formatCursor(epoch, offset)
     } catch (error) {
       this.#tally.publishFailures++
@@ -162,44 +174,55 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
     return (await this.#feed(projectId)).cursor
   }
 
-  /** The open streams, or those that fit the filter. */
+  /** The open streams of this instance, or those that fit the filter. */
   connections(filter: ConnectionFilter = {}): ConnectionInfo[] {
     const now = this.#ports.clock.monotonic()
-    return [...this.#registry.matching(filter)].map((connection) => connectionInfo(connection, now))
+    return [...this.#streams.registry.matching(filter)].map((connection) => connectionInfo(connection, now))
   }
 
-  /** The users with at least one open stream in the project. */
+  /** The users with at least one open stream of this instance in the project. `presence` is the answer of all instances. */
   activeUsers(projectId: string): string[] {
     assertProjectId(projectId)
     const users = new Set<string>()
-    for (const { userId } of this.#registry.matching({ projectId })) if (userId !== undefined) users.add(userId)
+    for (const { userId } of this.#streams.registry.matching({ projectId })) if (userId !== undefined) users.add(userId)
     return [...users]
   }
 
   /**
-   * Ends streams; their clients come back by themselves, through `authorize`, and resume where they were.
+   * The users who are present in a project, whatever instance they are connected to; first who is there for longest. Whoever has
+   * closed the last tab is present until the grace time is over. Needs the option `presence`.
    *
-   * @returns how many
-   * @throws HubError `INVALID_FILTER` where nothing is named: it never means everyone
+   * @throws ProtocolError `INVALID_PROJECT_ID`
+   * @throws HubError `INVALID_OPTION` without the option, `UNAVAILABLE` where the log cannot be reached
+   * @example
+   * const users = await hub.presence('proj_123') // [{ userId: 'u1', since: '2026-01-31T09:30:00.000Z' }]
    */
-  disconnect(filter: ConnectionFilter): number {
-    return this.#end(filter, 'rotated')
+  async presence(projectId: string): Promise<PresentUser[]> {
+    assertProjectId(projectId)
+    return this.#cluster.users(projectId)
   }
 
   /**
-   * Ends streams for good: nothing more is written to them, also not what was queued, and our client does not come back by itself.
-   * Take the user's rights away first: `authorize` is what keeps a new stream from being opened.
+   * Ends streams on all instances; their clients come back by themselves, through `authorize`, and resume where they were. Those of this
+   * instance have ended when the call returns. Resolves when every other instance will see it, and rejects where that cannot be said.
    *
-   * @returns how many
-   * @throws HubError `INVALID_FILTER`
+   * @returns how many of this instance
+   * @throws HubError `INVALID_FILTER` where nothing is named: it never means everyone; `UNAVAILABLE`
    */
-  revoke(filter: ConnectionFilter): number {
-    const leaving = [...this.#leaving]
-    const ended = this.#end(filter, 'revoked')
-    // A stream whose end had begun for another reason may still hold bytes that its socket has not taken.
-    for (const connection of leaving) if (connection.matches(filter)) connection.destroy()
-    this.#revocations.add(filter, this.#ports.clock.monotonic())
-    return ended
+  async disconnect(filter: ConnectionFilter): Promise<number> {
+    return this.#cluster.end(filter, 'rotated', this.#streams.disconnect(filter))
+  }
+
+  /**
+   * Ends streams on all instances for good: nothing more is written to them, also not what was queued, and our client does not come back
+   * by itself. Those of this instance have ended when the call returns. Resolves when every other instance will see it; where it rejects,
+   * call it again. Take the user's rights away first: `authorize` is what keeps a new stream from being opened.
+   *
+   * @returns how many of this instance
+   * @throws HubError `INVALID_FILTER`, `UNAVAILABLE`
+   */
+  async revoke(filter: ConnectionFilter): Promise<number> {
+    return this.#cluster.end(filter, 'revoked', this.#streams.revoke(filter))
   }
 
   /**
@@ -212,25 +235,24 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
     return this.draining ? 'draining' : (this.#adapter.status?.() ?? 'ok')
   }
 
-  /** What the hub has done and holds. */
+  /** What this instance has done and holds. */
   stats(): HubStats {
-    let lagging = 0
-    for (const connection of this.#registry) if (connection.full) lagging++
-    const { closed, resyncs, refused, ...counts } = this.#tally
-    return {
+    return readStats(this.#tally, this.#streams.registry, this.#feeds, {
       adapter: this.#adapter.manifest.name,
       degraded: this.#adapter.status?.() === 'degraded',
       accepting: !this.#closing,
       uptimeMs: Math.round(this.#ports.clock.monotonic() - this.#madeAt),
-      connections: this.#registry.size,
-      lagging,
-      projects: this.#feeds.size,
-      retainedBytes: this.#feeds.bytes,
-      ...counts,
-      closed: { ...closed },
-      resyncs: { ...resyncs },
-      refused: { ...refused },
-    }
+    })
+  }
+
+  /**
+   * Asks all instances for their `stats()`. Resolves as soon as those that are known have answered, at the latest after `timeoutMs`.
+   *
+   * @param options.timeoutMs default 1,000
+   * @throws HubError `UNAVAILABLE` where the log cannot be reached
+   */
+  clusterStats(options: { timeoutMs?: number } = {}): Promise<ClusterStats> {
+    return this.#cluster.stats(options.timeoutMs ?? 1_000)
   }
 
   /**
@@ -242,10 +264,10 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
    */
   close(options: { drainMs?: number } = {}): Promise<void> {
     const { drainMs = 0 } = options
-    if (!Number.isFinite(drainMs) || drainMs < 0 || drainMs > 3_600_000) {
-      return Promise.reject(
-        new HubError('INVALID_OPTION', `drainMs is ${quote(drainMs)}; it must be 0 to 3,600,000 milliseconds`),
-      )
+    try {
+      assertDrainMs(drainMs)
+    } catch (error) {
+      return Promise.reject(error)
     }
     return (this.#closing ??= this.#drain(drainMs))
   }
@@ -264,13 +286,15 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
     if (lifetimeMs <= 0) throw new HubError('UNAUTHORIZED', 'The grant has expired')
     const ends = clock.monotonic() + lifetimeMs
     this.#admission.check({ projectId, userId, ip: request.ip })
+    // Whoever is not told what others revoke must not open a stream.
+    await this.#cluster.ready()
     const feed = await this.#feed(projectId)
     const start = await feed.locate(request.lastEventId)
     // Nothing is awaited from here on: what is checked still holds when the connection is in the registry.
     if (clock.monotonic() >= ends) throw new HubError('UNAUTHORIZED', 'The grant has expired')
     if (this.#closing) throw this.#admission.draining()
     if (request.gone()) return
-    if (this.#revocations.undo(grant, request.askedAt)) {
+    if (this.#streams.revocations.undo(grant, request.askedAt)) {
       // The grant may be older than the revocation: let the client ask again.
       throw new HubError('UNAVAILABLE', 'Access has changed meanwhile', { retryAfterMs: 1_000 })
     }
@@ -289,14 +313,24 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
         rotateAt: now + maxAgeMs * (0.8 + 0.4 * random()),
         reauthorize: request.reauthorize,
       },
-      this.#observer,
+      this.#streams,
       start(),
     )
     connection.beatAt = now + heartbeatIntervalMs
-    this.#registry.add(connection)
+    this.#streams.registry.add(connection)
     this.#tally.opened++
+    this.#cluster.entered(projectId, userId)
     this.#caretaker.wake()
     connection.open(heartbeatIntervalMs, retryMs)
+  }
+
+  /**
+   * Before the application is asked for a grant; the result is called when it has answered. For mounts.
+   *
+   * @throws HubError `UNAVAILABLE`
+   */
+  asking(): () => void {
+    return this.#admission.ask()
   }
 
   /** Counts a refusal. For mounts. */
@@ -329,56 +363,32 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
     return this.#ports.random
   }
 
-  readonly #observer: ConnectionObserver = {
-    ended: (connection, reason) => {
-      this.#registry.remove(connection)
-      this.#leaving.add(connection)
-      count(this.#tally.closed, reason)
-    },
-    left: (connection) => {
-      this.#leaving.delete(connection)
-      if (this.#registry.size === 0 && this.#leaving.size === 0) this.#allLeft?.()
-    },
-    resynced: (reason) => count(this.#tally.resyncs, reason),
-    wrote: (bytes) => {
-      this.#tally.writes++
-      this.#tally.bytesWritten += bytes
-    },
-    failed: (connection, error) =>
-      this.#settings.logger.error('a connection met an error', { connectionId: connection.id, error: describe(error) }),
-  }
-
   async #feed(projectId: string): Promise<Feed> {
     if (this.#closed) throw new HubError('CLOSED', 'The hub is closed')
     return this.#feeds.get(projectId)
   }
 
-  #end(filter: ConnectionFilter, reason: ClosingReason): number {
-    assertFilter(filter)
-    const connections = [...this.#registry.matching(filter)]
-    for (const connection of connections) connection.close(reason)
-    return connections.length
-  }
-
   #tidy(now: number): boolean {
     this.#heartbeats.clear()
     this.#feeds.tidy(now)
-    return this.#registry.size + this.#leaving.size + this.#feeds.size > 0
+    return this.#cluster.tick(now) || this.#streams.size + this.#feeds.size > 0
   }
 
   async #drain(drainMs: number): Promise<void> {
     const { clock } = this.#ports
     await atMost(clock, CUT_AFTER_MS, this.#publisher.flush())
-    const everyoneLeft = new Promise<void>((resolve) => {
-      this.#allLeft = resolve
-      if (this.#registry.size === 0 && this.#leaving.size === 0) resolve()
+    const everyoneLeft = this.#streams.everyoneLeft()
+    await endInWaves([...this.#streams.registry], this.#ports, {
+      drainMs,
+      retryMs: this.#settings.retryMs,
+      everyoneLeft,
     })
-    await endInWaves([...this.#registry], this.#ports, { drainMs, retryMs: this.#settings.retryMs, everyoneLeft })
     await atMost(clock, CUT_AFTER_MS, everyoneLeft)
     await atMost(clock, CUT_AFTER_MS, this.#publisher.flush())
     this.#closed = true
-    for (const connection of [...this.#registry, ...this.#leaving]) connection.destroy()
+    this.#streams.destroy()
     this.#caretaker.stop()
+    await atMost(clock, CUT_AFTER_MS, this.#cluster.close())
     this.#feeds.close()
     try {
       await atMost(clock, CUT_AFTER_MS, this.#adapter.close())
@@ -386,9 +396,4 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
       this.#settings.logger.error('the adapter could not be closed', { error: describe(error) })
     }
   }
-}
-
-/** An error for a log: what kind and why, never the value it was about. */
-function describe(error: unknown): string {
-  return error instanceof Error ? `${error.name}: ${error.message}` : typeof error
 }

@@ -1,4 +1,4 @@
-import { type EventDefinitions, quote } from '@entitycast/sse-protocol'
+import { assertChannel, type EventDefinitions, quote } from '@entitycast/sse-protocol'
 import type { Adapter, Retention } from '../seams/adapter'
 import type { Logger, Ports } from '../seams/ports'
 import { HubError } from './error'
@@ -15,6 +15,14 @@ export interface ConnectionLimits {
   perProcess: number | false
   /** New streams a second in this process; as many again may come at once. Default 2,000. */
   connectsPerSecond: number | false
+}
+
+/** How users come and go. */
+export interface PresenceOptions {
+  /** A user who is back within so long, in milliseconds, 0 to 300,000, has not left. Default 10,000: a reload, a change of networks, a deploy. */
+  graceMs?: number
+  /** The channel of `user:joined` and `user:left`: only streams that are granted it see them. Default `presence`. */
+  channel?: string
 }
 
 export interface EventHubOptions<Definitions extends EventDefinitions = EventDefinitions> {
@@ -40,6 +48,16 @@ export interface EventHubOptions<Definitions extends EventDefinitions = EventDef
   stallTimeoutMs?: number
   /** The `retry:` of each stream: how long a browser waits before it reconnects, in milliseconds. Default 1,000. */
   retryMs?: number
+  /**
+   * Publishes `user:joined` and `user:left`, and answers `hub.presence()`: see {@link PresenceOptions}. `true` for its defaults. Default `false`.
+   * The same for all instances of one application.
+   */
+  presence?: boolean | PresenceOptions
+  /**
+   * An instance that the others have not heard for so long, in milliseconds, 500 to 300,000, counts as crashed, and its users as gone. Each says a word
+   * three times in that time. Default 15,000. The same for all instances of one application.
+   */
+  instanceTtlMs?: number
   /** Where warnings go. Default: `console`. `false` for silence. */
   logger?: Logger | false
   /** Clock and randomness, for simulations. Default: the system's. */
@@ -57,6 +75,8 @@ export interface HubSettings {
   readonly maxAgeMs: number
   readonly stallTimeoutMs: number
   readonly retryMs: number
+  readonly presence: Required<PresenceOptions> | undefined
+  readonly instanceTtlMs: number
   readonly logger: Logger
 }
 
@@ -72,6 +92,8 @@ const KNOWN = new Set<string>([
   'maxAgeMs',
   'stallTimeoutMs',
   'retryMs',
+  'presence',
+  'instanceTtlMs',
   'logger',
   'ports',
 ] satisfies (keyof EventHubOptions)[])
@@ -142,6 +164,8 @@ export function readOptions(options: EventHubOptions): HubSettings {
     ),
     stallTimeoutMs: whole('stallTimeoutMs', options.stallTimeoutMs ?? 30_000, 100, 600_000),
     retryMs: whole('retryMs', options.retryMs ?? 1_000, 0, 300_000),
+    presence: readPresence(options.presence ?? false),
+    instanceTtlMs: whole('instanceTtlMs', options.instanceTtlMs ?? 15_000, 500, 300_000),
     logger: readLogger(options.logger),
   }
 }
@@ -160,6 +184,20 @@ function readLimits(limits: EventHubOptions['limits']): HubSettings['limits'] {
     )
   }
   return read
+}
+
+function readPresence(presence: boolean | PresenceOptions): HubSettings['presence'] {
+  if (presence === false) return undefined
+  if (presence !== true && (typeof presence !== 'object' || presence === null))
+    throw invalid(`presence is ${quote(presence)}; it must be true, false or { graceMs, channel }`)
+  const { graceMs = 10_000, channel = 'presence', ...rest } = presence === true ? {} : presence
+  for (const name of Object.keys(rest)) throw invalid(`presence.${name} is not an option; there are graceMs, channel`)
+  try {
+    assertChannel(channel)
+  } catch (error) {
+    throw invalid(`presence: ${(error as Error).message}`)
+  }
+  return { graceMs: whole('presence.graceMs', graceMs, 0, 300_000), channel }
 }
 
 function readLogger(logger: Logger | false | undefined): Logger {

@@ -43,6 +43,28 @@ export class Tally {
   readonly refused: Partial<Record<HubErrorCode, number>> = {}
 }
 
+/** What `stats()` says of a hub that counts here and has these streams and feeds. */
+export function readStats(
+  { closed, resyncs, refused, ...counts }: Tally,
+  registry: Iterable<{ readonly full: boolean }> & { readonly size: number },
+  feeds: { readonly size: number; readonly bytes: number },
+  rest: Pick<HubStats, 'adapter' | 'degraded' | 'accepting' | 'uptimeMs'>,
+): HubStats {
+  let lagging = 0
+  for (const { full } of registry) if (full) lagging++
+  return {
+    ...rest,
+    connections: registry.size,
+    lagging,
+    projects: feeds.size,
+    retainedBytes: feeds.bytes,
+    ...counts,
+    closed: { ...closed },
+    resyncs: { ...resyncs },
+    refused: { ...refused },
+  }
+}
+
 export function count<Name extends string>(counts: Partial<Record<Name, number>>, name: Name): void {
   counts[name] = (counts[name] ?? 0) + 1
 }

@@ -1,7 +1,16 @@
 import { Redis } from 'ioredis'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { type ClientName, clients, HAS_REDIS, RedisServer, withHeldMessages } from '../support/redis'
-import { degraded, eventually, type RedisHub, RedisHubs, ready, stream, told } from '../support/redis-hub'
+import {
+  degraded,
+  eventually,
+  type RedisHub,
+  RedisHubs,
+  ReturningClient,
+  ready,
+  stream,
+  told,
+} from '../support/redis-hub'
 
 /*
  * What clients see of a Redis that is harmed: real hubs, real Redis, real time.
@@ -77,7 +86,11 @@ describe.runIf(HAS_REDIS).each(Object.keys(clients) as ClientName[])(
 
     it('[B1 B4] killed with -9 and empty afterwards: each client is told to resync once, and goes on', async () => {
       const [one, two] = [hubs.add(name, server), hubs.add(name, server)]
-      const streams = [await stream(one, 'p'), await stream(one, 'p'), await stream(two, 'p')]
+      const streams = [
+        await ReturningClient.open(one, 'p'),
+        await ReturningClient.open(one, 'p'),
+        await ReturningClient.open(two, 'p'),
+      ]
       await one.hub.project('p').emit('a:b', 'before')
       for (const each of streams) await eventually(() => expect(told(each)).toEqual(['before']))
       const { lastEventId } = streams[0]!
@@ -88,14 +101,18 @@ describe.runIf(HAS_REDIS).each(Object.keys(clients) as ClientName[])(
       for (const each of streams) await eventually(() => expect(each.resyncs).toEqual(['epoch']))
       await one.hub.project('p').emit('a:b', 'after')
       for (const each of streams) await eventually(() => expect(told(each)).toEqual(['before', 'after']))
-      for (const each of streams) expect([each.closed, each.resyncs]).toEqual([false, ['epoch']])
+      for (const each of streams) expect([each.returns, each.resyncs]).toEqual([1, ['epoch']])
       const late = await stream(two, 'p', lastEventId)
       expect(late.resyncs).toEqual(['epoch'])
     })
 
     it('[B4] FLUSHALL: one resync for each client, in quiet projects too', async () => {
       const [one, two] = [hubs.add(name, server), hubs.add(name, server)]
-      const streams = [await stream(one, 'p'), await stream(two, 'p'), await stream(two, 'quiet')]
+      const streams = [
+        await ReturningClient.open(one, 'p'),
+        await ReturningClient.open(two, 'p'),
+        await ReturningClient.open(two, 'quiet'),
+      ]
       await one.hub.project('p').emit('a:b', 1)
       await one.hub.project('quiet').emit('a:b', 1)
       for (const each of streams) await eventually(() => expect(told(each)).toEqual([1]))
@@ -257,7 +274,7 @@ describe.runIf(HAS_REDIS)('what survives a Redis that is killed with -9, with it
 
   it('[B4] not said to be durable: what is on disk may lack its end, so the epoch is new', async () => {
     const one = hubs.add('node-redis', server)
-    const client = await stream(one, 'q')
+    const client = await ReturningClient.open(one, 'q')
     const cursor = await one.hub.project('q').emit('a:b', 1)
     await eventually(() => expect(told(client)).toEqual([1]))
     await server.kill()

@@ -246,7 +246,7 @@ describe('[C8] on the compatibility API of HTTP/2', () => {
     }
     stopped.stream.on('error', () => {})
     const closed = once(stopped.stream, 'close')
-    hub.revoke({ projectId: 'p1' })
+    void hub.revoke({ projectId: 'p1' })
     stopped.read()
     await closed
     expect(hub.stats()).toMatchObject({ connections: 0, closed: { revoked: 1 } })

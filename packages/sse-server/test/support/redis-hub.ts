@@ -46,5 +46,54 @@ export function stream({ hub }: RedisHub, projectId: string, lastEventId?: strin
   return open(hub, { projectId }, { lastEventId })
 }
 
+/**
+ * A client that comes back where it was when its stream is rotated, as ours does: a hub whose Redis has lost what others revoked begins
+ * all streams anew. It looks after itself whenever somebody looks at it.
+ */
+export class ReturningClient {
+  readonly #streams: TestStream[] = []
+  #opening = false
+
+  private constructor(
+    readonly hub: RedisHub,
+    readonly projectId: string,
+  ) {}
+
+  static async open(hub: RedisHub, projectId: string): Promise<ReturningClient> {
+    const client = new ReturningClient(hub, projectId)
+    await client.#open()
+    return client
+  }
+
+  get events() {
+    return this.#all((each) => each.events)
+  }
+
+  get resyncs(): string[] {
+    return this.#all((each) => each.resyncs)
+  }
+
+  /** How often it had to come back. */
+  get returns(): number {
+    return this.#streams.length - 1
+  }
+
+  get lastEventId(): string | undefined {
+    return this.#streams.findLast(({ lastEventId }) => lastEventId !== undefined)?.lastEventId
+  }
+
+  #all<Item>(of: (each: TestStream) => Item[]): Item[] {
+    const last = this.#streams.at(-1)
+    if ((last?.closing === 'rotated' || last?.status === 503) && !this.#opening) void this.#open()
+    return this.#streams.flatMap(of)
+  }
+
+  async #open(): Promise<void> {
+    this.#opening = true
+    this.#streams.push(await stream(this.hub, this.projectId, this.lastEventId))
+    this.#opening = false
+  }
+}
+
 /** What a stream was told in named events, in order. */
-export const told = ({ events }: TestStream): unknown[] => events.map(({ data }) => data.data)
+export const told = ({ events }: Pick<TestStream, 'events'>): unknown[] => events.map(({ data }) => data.data)

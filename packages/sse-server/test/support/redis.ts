@@ -146,10 +146,10 @@ export type ClientName = keyof typeof clients
  * A client whose duplicates publish somewhere else while messages are held: what scripts publish on a channel comes out on
  * `held:<channel>`, for whoever lets it through.
  */
-export function withHeldMessages<Client extends object>(client: Client, areHeld: () => boolean): Client {
+export function withHeldMessages<Client extends object>(client: Client, areHeld: (channel: string) => boolean): Client {
   const redirect = (args: readonly string[]): string[] => {
-    const at = areHeld() ? args.indexOf('PUBLISH') : -1
-    return at < 0 ? [...args] : args.with(at + 1, `held:${args[at + 1]}`)
+    const at = args.indexOf('PUBLISH')
+    return at < 0 || !areHeld(args[at + 1] as string) ? [...args] : args.with(at + 1, `held:${args[at + 1]}`)
   }
   return new Proxy(client, {
     get(target, name) {

@@ -72,7 +72,7 @@ describe('what applications and sockets do wrong', () => {
     await clock.advance(31_000)
     expect(other.collector.of('heartbeat')).toHaveLength(2)
     ;(sinks[1] as BrokenSink).broken = true
-    hub.disconnect({ userId: 'u1' })
+    void hub.disconnect({ userId: 'u1' })
     await hub.close()
     expect(hub.stats().connections).toBe(0)
   })

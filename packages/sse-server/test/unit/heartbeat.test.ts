@@ -242,7 +242,7 @@ describe('rotation', () => {
     const sink = new RecordingSink()
     const stream = await open(hub, grant, { sink })
     sink.stall(10_000)
-    hub.disconnect({ userId: 'u1' })
+    void hub.disconnect({ userId: 'u1' })
     const { writes } = sink
     await hub.project('p1').updated('document', 'after')
     await clock.advance(4_000)

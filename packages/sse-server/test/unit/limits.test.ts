@@ -28,7 +28,7 @@ describe('limits', () => {
     expect((await open(hub, { projectId: 'p1', userId: 'u1' })).status).toBe(429)
     // On its way out, and its socket is still there: the client that comes back is not refused.
     sink.stall(10_000)
-    hub.disconnect({ userId: 'u1' })
+    void hub.disconnect({ userId: 'u1' })
     expect(first.closed).toBe(false)
     const second = await open(hub, { projectId: 'p1', userId: 'u1' })
     expect(second.status).toBe(200)
