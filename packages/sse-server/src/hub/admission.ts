@@ -1,4 +1,4 @@
-import type { LimitName, Registry } from '../registry/registry'
+import type { LimitName, Newcomer, Registry } from '../registry/registry'
 import type { Ports } from '../seams/ports'
 import type { Sink } from '../seams/sink'
 import { HubError } from './error'
@@ -22,12 +22,6 @@ export interface ConnectRequest {
   open(): Sink
 }
 
-interface Newcomer {
-  projectId: string
-  userId: string | undefined
-  ip: string | undefined
-}
-
 const WHY: Record<LimitName, string> = {
   perUser: 'You have too many open streams',
   perIp: 'Your address has too many open streams',
@@ -39,6 +33,7 @@ const WHY: Record<LimitName, string> = {
 export class Admission {
   #tokens: number
   #filledAt: number
+  #asking = 0
 
   constructor(
     readonly limits: HubSettings['limits'],
@@ -49,9 +44,31 @@ export class Admission {
     this.#filledAt = ports.clock.monotonic()
   }
 
-  /** @throws HubError `TOO_MANY_CONNECTIONS`, `UNAVAILABLE` */
+  /**
+   * Before the application is asked for a grant; the result is called when it has answered. A flood that would be refused anyway
+   * does not reach the application, and one that waits for it is bounded. Only streams that are granted use up the rate: whoever has no
+   * rights cannot lock out those who have.
+   *
+   * @throws HubError `UNAVAILABLE`
+   */
+  ask(): () => void {
+    this.#fill()
+    if (this.#tokens < 1 || this.#asking >= this.limits.connectsPerSecond) throw this.#tooFast()
+    this.#asking++
+    return () => this.#asking--
+  }
+
+  /**
+   * A user's own stream whose peer seems to be gone makes room: it is cut, not told, so that it comes back if it is there after all.
+   *
+   * @throws HubError `TOO_MANY_CONNECTIONS`, `UNAVAILABLE`
+   */
   check(newcomer: Newcomer): void {
-    const limit = this.registry.exceeded(this.limits, newcomer)
+    let limit = this.registry.exceeded(this.limits, newcomer)
+    if (limit === 'perUser') {
+      this.registry.suspect(newcomer)?.destroy()
+      limit = this.registry.exceeded(this.limits, newcomer)
+    }
     if (!limit) return
     const code = limit === 'perProcess' ? 'UNAVAILABLE' : 'TOO_MANY_CONNECTIONS'
     throw new HubError(code, WHY[limit], { retryAfterMs: this.#jitter(5_000) })
@@ -60,21 +77,27 @@ export class Admission {
   /** The same, and counts the newcomer against the connect rate. */
   take(newcomer: Newcomer): void {
     this.check(newcomer)
-    const { connectsPerSecond } = this.limits
-    if (connectsPerSecond === Number.POSITIVE_INFINITY) return
-    const now = this.ports.clock.monotonic()
-    this.#tokens = Math.min(connectsPerSecond, this.#tokens + ((now - this.#filledAt) / 1_000) * connectsPerSecond)
-    this.#filledAt = now
-    if (this.#tokens < 1) {
-      throw new HubError('UNAVAILABLE', 'Too many streams are being opened at once', {
-        retryAfterMs: this.#jitter(2_000),
-      })
-    }
+    this.#fill()
+    if (this.#tokens < 1) throw this.#tooFast()
     this.#tokens--
   }
 
   draining(): HubError {
     return new HubError('UNAVAILABLE', 'The server is shutting down', { retryAfterMs: this.#jitter(2_000) })
+  }
+
+  #fill(): void {
+    const { connectsPerSecond } = this.limits
+    if (connectsPerSecond === Number.POSITIVE_INFINITY) return
+    const now = this.ports.clock.monotonic()
+    this.#tokens = Math.min(connectsPerSecond, this.#tokens + ((now - this.#filledAt) / 1_000) * connectsPerSecond)
+    this.#filledAt = now
+  }
+
+  #tooFast(): HubError {
+    return new HubError('UNAVAILABLE', 'Too many streams are being opened at once', {
+      retryAfterMs: this.#jitter(2_000),
+    })
   }
 
   /** Half to one and a half of it: whoever is refused together must not come back together. */

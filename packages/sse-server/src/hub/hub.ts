@@ -333,6 +333,11 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
     return this.#admission.ask()
   }
 
+  /** Before the application is asked for a grant; throws `UNAVAILABLE`. The result is called when it has answered. For mounts. */
+  asking(): () => void {
+    return this.#admission.ask()
+  }
+
   /** Counts a refusal. For mounts. */
   refused(error: HubError): void {
     count(this.#tally.refused, error.code)

@@ -5,7 +5,7 @@ import { HubError } from './error'
 
 /** How many streams may be open, and how fast they may come. Over it: 429 or 503 with `Retry-After`. */
 export interface ConnectionLimits {
-  /** Open streams of one user in one project. Default 10. */
+  /** Open streams of one user in one project; one whose peer seems to be gone makes room. Default 10. */
   perUser: number | false
   /** Open streams from one address. Default 100. */
   perIp: number | false
@@ -13,7 +13,10 @@ export interface ConnectionLimits {
   perProject: number | false
   /** Open streams in this process. Default 50,000. */
   perProcess: number | false
-  /** New streams a second in this process; as many again may come at once. Default 2,000. */
+  /**
+   * New streams a second in this process; as many again may come at once, and as many may wait for `authorize`. Above it the application
+   * is not asked. Default 2,000.
+   */
   connectsPerSecond: number | false
 }
 

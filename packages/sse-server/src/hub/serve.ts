@@ -157,8 +157,18 @@ function authorize<Source>(
   options: EventStreamOptions<Source>,
   source: Source,
 ): ReturnType<EventStreamOptions<Source>['authorize']> {
-  const answer = options.authorize(source)
-  if (typeof (answer as Partial<Promise<unknown>> | null | undefined)?.then !== 'function') return answer
+  const answered = hub.asking()
+  let isPending = false
+  try {
+    const answer = options.authorize(source)
+    isPending = typeof (answer as Partial<Promise<unknown>> | null | undefined)?.then === 'function'
+    return isPending ? inTime(hub, answer).finally(answered) : answer
+  } finally {
+    if (!isPending) answered()
+  }
+}
+
+function inTime<Answer>(hub: Hub, answer: Answer | Promise<Answer>): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const cancel = hub.clock.after(AUTHORIZE_TIMEOUT_MS, () =>
       reject(new HubError('UNAVAILABLE', 'Authorization took too long', { retryAfterMs: 5_000 })),

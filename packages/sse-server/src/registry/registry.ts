@@ -16,27 +16,43 @@ export interface ConnectionInfo {
 /** Which of the limits a further connection would break. */
 export type LimitName = 'perUser' | 'perIp' | 'perProject' | 'perProcess'
 
-/** Every open connection of the process, by id, and how many each project, user and address has. */
+/** Who asks for one more connection. */
+export interface Newcomer {
+  readonly projectId: string
+  readonly userId: string | undefined
+  readonly ip: string | undefined
+}
+
+/** Every open connection of the process, by id, project and user, and how many each address has. */
 export class Registry {
   readonly #byId = new Map<string, Connection>()
-  readonly #perProject = new Map<string, number>()
+  readonly #byProject = new Map<string, Set<Connection>>()
+  /** In all projects. */
+  readonly #byUser = new Map<string, Set<Connection>>()
   readonly #perIp = new Map<string, number>()
-  /** By project, then by user. */
-  readonly #perUser = new Map<string, Map<string, number>>()
 
   get size(): number {
     return this.#byId.size
   }
 
   add(connection: Connection): void {
+    const { feed, userId, grant } = connection
     this.#byId.set(connection.id, connection)
-    this.#count(connection, 1)
+    put(this.#byProject, feed.projectId, connection)
+    if (userId !== undefined) put(this.#byUser, userId, connection)
+    if (grant.ip !== undefined) this.#perIp.set(grant.ip, (this.#perIp.get(grant.ip) ?? 0) + 1)
   }
 
   /** Called once for each connection that was added, when its end begins: one that is on its way out no longer counts. */
   remove(connection: Connection): void {
     if (!this.#byId.delete(connection.id)) return
-    this.#count(connection, -1)
+    const { feed, userId, grant } = connection
+    drop(this.#byProject, feed.projectId, connection)
+    if (userId !== undefined) drop(this.#byUser, userId, connection)
+    if (grant.ip === undefined) return
+    const left = (this.#perIp.get(grant.ip) ?? 1) - 1
+    if (left > 0) this.#perIp.set(grant.ip, left)
+    else this.#perIp.delete(grant.ip)
   }
 
   get(connectionId: string): Connection | undefined {
@@ -47,43 +63,57 @@ export class Registry {
     return this.#byId.values()
   }
 
+  /** At the cost of those that belong to the connection, the user or the project that is named, in this order. */
   *matching(filter: ConnectionFilter): Generator<Connection, void, undefined> {
-    const { connectionId } = filter
-    const candidates = connectionId === undefined ? this.#byId.values() : [this.#byId.get(connectionId)]
-    for (const connection of candidates) if (connection?.matches(filter)) yield connection
+    for (const connection of this.#candidates(filter)) if (connection.matches(filter)) yield connection
   }
 
   /** The first limit that one more connection of this kind would break. */
-  exceeded(
-    limits: Readonly<Record<LimitName, number>>,
-    newcomer: { projectId: string; userId: string | undefined; ip: string | undefined },
-  ): LimitName | undefined {
+  exceeded(limits: Readonly<Record<LimitName, number>>, newcomer: Newcomer): LimitName | undefined {
     const { projectId, userId, ip } = newcomer
     if (this.#byId.size >= limits.perProcess) return 'perProcess'
-    if ((this.#perProject.get(projectId) ?? 0) >= limits.perProject) return 'perProject'
-    if (userId !== undefined && (this.#perUser.get(projectId)?.get(userId) ?? 0) >= limits.perUser) return 'perUser'
+    if ((this.#byProject.get(projectId)?.size ?? 0) >= limits.perProject) return 'perProject'
+    if (userId !== undefined && this.#isUserFull(projectId, userId, limits.perUser)) return 'perUser'
     if (ip !== undefined && (this.#perIp.get(ip) ?? 0) >= limits.perIp) return 'perIp'
     return undefined
   }
 
-  #count({ feed: { projectId }, userId, grant: { ip } }: Connection, by: 1 | -1): void {
-    count(this.#perProject, projectId, by)
-    if (ip !== undefined) count(this.#perIp, ip, by)
-    if (userId === undefined) return
-    let users = this.#perUser.get(projectId)
-    if (!users) {
-      users = new Map()
-      this.#perUser.set(projectId, users)
+  /** The user's oldest connection in the project whose peer owes an answer. */
+  suspect({ projectId, userId }: Newcomer): Connection | undefined {
+    if (userId === undefined) return undefined
+    for (const connection of this.matching({ projectId, userId })) if (connection.sink.suspect) return connection
+    return undefined
+  }
+
+  #candidates({ connectionId, userId, projectId }: ConnectionFilter): Iterable<Connection> {
+    if (connectionId !== undefined) {
+      const connection = this.#byId.get(connectionId)
+      return connection ? [connection] : []
     }
-    count(users, userId, by)
-    if (users.size === 0) this.#perUser.delete(projectId)
+    if (userId !== undefined) return this.#byUser.get(userId) ?? []
+    if (projectId !== undefined) return this.#byProject.get(projectId) ?? []
+    return this
+  }
+
+  /** A user with streams in many projects is counted only as far as one of them could be full. */
+  #isUserFull(projectId: string, userId: string, limit: number): boolean {
+    const connections = this.#byUser.get(userId)
+    if (!connections || connections.size < limit) return false
+    let open = 0
+    for (const { feed } of connections) if (feed.projectId === projectId) open++
+    return open >= limit
   }
 }
 
-function count(counts: Map<string, number>, key: string, by: 1 | -1): void {
-  const after = (counts.get(key) ?? 0) + by
-  if (after > 0) counts.set(key, after)
-  else counts.delete(key)
+function put(index: Map<string, Set<Connection>>, key: string, connection: Connection): void {
+  const connections = index.get(key)
+  if (connections) connections.add(connection)
+  else index.set(key, new Set([connection]))
+}
+
+function drop(index: Map<string, Set<Connection>>, key: string, connection: Connection): void {
+  const connections = index.get(key)
+  if (connections?.delete(connection) && connections.size === 0) index.delete(key)
 }
 
 /** What may be told of a connection; `now` is the monotonic clock's. */

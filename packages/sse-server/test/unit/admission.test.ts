@@ -1,0 +1,140 @@
+import { describe, expect, it, vi } from 'vitest'
+import type { Connection } from '../../src/feed/connection'
+import { Registry } from '../../src/registry/registry'
+import { end, testHub } from '../support/hub'
+import { RecordingSink } from '../support/recording-sink'
+import { ask, open } from '../support/stream'
+
+describe('before the application is asked', () => {
+  const grant = { projectId: 'p1' }
+
+  it('[C4] a flood above the connect rate is refused without asking it, and what comes later is asked about again', async () => {
+    const { hub, clock } = testHub({ limits: { connectsPerSecond: 10 } })
+    const authorize = vi.fn(() => grant)
+    for (let n = 0; n < 100; n++) {
+      const stream = await open(hub, null, { authorize })
+      expect(stream.status).toBe(n < 10 ? 200 : 503)
+      if (n >= 10) expect(Number(stream.headers['retry-after'])).toBeGreaterThan(0)
+    }
+    expect(authorize).toHaveBeenCalledTimes(10)
+    await clock.advance(1_000)
+    expect((await open(hub, null, { authorize })).status).toBe(200)
+    await hub.close()
+  })
+
+  it('[C4] only so many questions are open at once, and an answer of any kind makes room for another', async () => {
+    const { hub, clock } = testHub({ limits: { connectsPerSecond: 3 } })
+    const answers: { yes: () => void; no: () => void; fail: () => void }[] = []
+    const authorize = () =>
+      new Promise<typeof grant | null>((resolve, reject) => {
+        answers.push({
+          yes: () => resolve(grant),
+          no: () => resolve(null),
+          fail: () => reject(new Error('no database')),
+        })
+      })
+    const asked = Array.from({ length: 20 }, () => ask(hub, null, { authorize }))
+    await clock.settle()
+    expect(answers).toHaveLength(3)
+    expect(asked.map(({ stream }) => stream.status)).toEqual([0, 0, 0, ...Array(17).fill(503)])
+    answers[0]?.yes()
+    answers[1]?.no()
+    answers[2]?.fail()
+    await Promise.all(asked.map(({ done }) => done))
+    expect(asked.slice(0, 3).map(({ stream }) => stream.status)).toEqual([200, 401, 503])
+    // Who never answers holds a place only as long as the question is waited for.
+    const never = Array.from({ length: 2 }, () => ask(hub, null, { authorize: () => new Promise(() => {}) }))
+    await clock.advance(10_000)
+    await Promise.all(never.map(({ done }) => done))
+    expect((await open(hub, null, { authorize: () => Promise.resolve(grant) })).status).toBe(200)
+    await hub.close()
+  })
+
+  it('[C4] those who are turned away do not use up the rate of those who are let in', async () => {
+    const { hub } = testHub({ limits: { connectsPerSecond: 5 } })
+    for (let n = 0; n < 100; n++) expect((await open(hub, null)).status).toBe(401)
+    const thrown = vi.fn(() => {
+      throw new Error('no database')
+    })
+    for (let n = 0; n < 100; n++) expect((await open(hub, null, { authorize: thrown })).status).toBe(503)
+    expect(thrown).toHaveBeenCalledTimes(100)
+    expect((await open(hub, grant)).status).toBe(200)
+    await hub.close()
+  })
+})
+
+describe('a user whose streams are as many as may be', () => {
+  const grant = { projectId: 'p1', userId: 'u1' }
+
+  class SuspectSink extends RecordingSink {
+    readonly suspect = true
+  }
+
+  it('[C4 D9] gets one more in the place of the oldest whose peer owes an answer, which is cut and not told', async () => {
+    const { hub, clock } = testHub({ limits: { perUser: 4 } })
+    const here = await open(hub, grant)
+    const gone = await open(hub, grant, { sink: new SuspectSink() })
+    const later = await open(hub, grant, { sink: new SuspectSink() })
+    const elsewhere = await open(hub, { ...grant, projectId: 'p2' }, { sink: new SuspectSink() })
+    const foreign = await open(hub, { ...grant, userId: 'u2' }, { sink: new SuspectSink() })
+    expect((await open(hub, grant)).status).toBe(200)
+    expect(gone.closed).toBe(false)
+    expect((await open(hub, grant)).status).toBe(200)
+    expect(gone.closed).toBe(true)
+    // A client that is there after all comes back by itself, as after any cut; `replaced` would be final.
+    expect(gone.closing).toBeUndefined()
+    expect((await open(hub, grant)).status).toBe(200)
+    expect(later.closed).toBe(true)
+    expect((await open(hub, grant)).status).toBe(429)
+    expect([here, elsewhere, foreign].map(({ closed }) => closed)).toEqual([false, false, false])
+    expect(hub.stats()).toMatchObject({ connections: 6, closed: { peer: 2 } })
+    await end(hub, clock)
+  })
+
+  it('[C4] gets none where it is another limit that is reached', async () => {
+    const { hub, clock } = testHub({ limits: { perUser: 4, perIp: 1 } })
+    const stream = await open(hub, grant, { sink: new SuspectSink(), ip: '192.0.2.1' })
+    expect((await open(hub, grant, { ip: '192.0.2.1' })).status).toBe(429)
+    expect(stream.closed).toBe(false)
+    await end(hub, clock)
+  })
+})
+
+describe('the registry', () => {
+  it('[C4] looks only at the connections of the user, or of the project, that is named', () => {
+    const registry = new Registry()
+    let looks = 0
+    const connection = (id: string, projectId: string, userId: string | undefined) =>
+      ({
+        id,
+        feed: { projectId },
+        userId,
+        grant: { ip: undefined },
+        matches: (filter: { projectId?: string; userId?: string }) => {
+          looks++
+          return [undefined, projectId].includes(filter.projectId) && [undefined, userId].includes(filter.userId)
+        },
+      }) as unknown as Connection
+    const all = Array.from({ length: 1_000 }, (_, n) =>
+      connection(`c${n}`, `p${n % 10}`, n % 3 ? `u${n % 100}` : undefined),
+    )
+    for (const one of all) registry.add(one)
+    const ids = (filter: Parameters<Registry['matching']>[0]) => {
+      looks = 0
+      return { ids: [...registry.matching(filter)].map(({ id }) => id), looks }
+    }
+    const users = ids({ userId: 'u7' })
+    expect(users.looks).toBe(users.ids.length)
+    expect(users.ids).toEqual(all.filter(({ userId }) => userId === 'u7').map(({ id }) => id))
+    expect(ids({ projectId: 'p3' })).toEqual({ ids: expect.arrayContaining(['c3', 'c993']), looks: 100 })
+    expect(ids({ userId: 'u7', projectId: 'p7' }).ids).toEqual(users.ids)
+    expect(ids({ userId: 'u7', projectId: 'p8' }).ids).toEqual([])
+    expect(ids({ connectionId: 'c5', projectId: 'p5' })).toEqual({ ids: ['c5'], looks: 1 })
+    expect(ids({ connectionId: 'c5', projectId: 'p6' })).toEqual({ ids: [], looks: 1 })
+    expect(ids({ userId: 'nobody' })).toEqual({ ids: [], looks: 0 })
+    for (const one of all) registry.remove(one)
+    expect(ids({ userId: 'u7' })).toEqual({ ids: [], looks: 0 })
+    expect(ids({ projectId: 'p3' })).toEqual({ ids: [], looks: 0 })
+    expect(registry.size).toBe(0)
+  })
+})
