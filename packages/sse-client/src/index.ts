@@ -21,10 +21,12 @@ export type {
   StreamResponse,
   Wakes,
 } from './seams/ports'
+export { type CursorStore, sessionCursor } from './subscriber/cursor-keeper'
 export { SubscriberError, type SubscriberErrorCode } from './subscriber/error'
 export { type EventsOfOptions, eventsOf } from './subscriber/events-of'
+/* @internal For `@entitycast/sse-client/event-source`. */
+export { type ForeignListener, type ForeignOptions, ForeignStream } from './subscriber/foreign-stream'
 export type { Transition } from './subscriber/journal'
-export { type CursorStore, keepCursor, keptCursor, sessionCursor } from './subscriber/keep-cursor'
 export type { ConnectionState, PauseReason } from './subscriber/phase'
 export { ready } from './subscriber/ready'
 export type { HeaderFields, HeadersContext, HeadersReason, RetryContext, SubscriberOptions } from './subscriber/request'

@@ -17,6 +17,8 @@ export interface AttemptListener {
   asks(): HeadersContext
   /** They are there, for this user. The result is the cursor that goes with the request. */
   leaves(identity: string | undefined): string | undefined | Promise<string | undefined>
+  /** The response is a stream. */
+  opened?(): void
   /** Bytes have arrived, whatever they say. They are read when the result, where there is one, settles. */
   bytes(): Promise<unknown> | undefined
   frame(frame: StreamFrame): void
@@ -87,6 +89,7 @@ export class Attempt {
         reader.cancel().catch(ignore)
         aborter.abort()
       }
+      this.to.opened?.()
       const end = await readStream(reader, maxEventBytes, {
         bytes: () => (this.#abandoned ? undefined : this.to.bytes()),
         frame: (frame) => {

@@ -14,8 +14,10 @@ import { decide, type Failure, streamEnd } from './verdict'
 
 /** What a connection brings frames to. */
 export interface FrameReader extends RenewableReader {
+  /** The response to the request is a stream. Given only where that alone makes it live: then a `retry:` counts until the next one. */
+  opened?(): void
   /** A request leaves, for this user. The result is the cursor that goes with it. */
-  begin(identity?: string): string | undefined
+  begin(identity?: string): string | undefined | Promise<string | undefined>
   /** One frame of the present stream. */
   frame(frame: StreamFrame): void
   /** The request or the stream is over. */
@@ -273,7 +275,7 @@ export class Connection implements AttemptListener, RenewalListener {
 
   #try(): void {
     this.#attempt++
-    this.#retryMs = 0
+    if (!this.#reader.opened) this.#retryMs = 0
     this.#present = new Attempt(this)
     void this.#present.run(this.#settings, this.#ports.clock)
   }
@@ -322,10 +324,11 @@ export class Connection implements AttemptListener, RenewalListener {
   }
 
   /** The attempt or the stream is over. */
-  #fail(code: SubscriberErrorCode, message: string, details: Partial<Failure> = {}, minimumMs = this.#retryMs): void {
+  #fail(code: SubscriberErrorCode, message: string, details: Partial<Failure> = {}, askedMs = 0): void {
     const error = decide({ ...details, code, message }, this.#attempt, this.#settings, (thrown) =>
       this.#to.failed(thrown),
     )
+    const minimumMs = Math.max(askedMs, this.#retryMs)
     if (error.retrying) this.#lose(() => this.#backoff.next(this.#minimum(minimumMs)), error)
     else this.#go('stop', () => this.#failed(error))
   }
@@ -349,7 +352,7 @@ export class Connection implements AttemptListener, RenewalListener {
     return { attempt: this.#attempt, ...(reason && { reason }) }
   }
 
-  leaves(identity: string | undefined): string | undefined {
+  leaves(identity: string | undefined): string | undefined | Promise<string | undefined> {
     this.#wait(CONNECT_MS, () =>
       this.#fail(
         'CONNECT_TIMEOUT',
@@ -357,6 +360,10 @@ export class Connection implements AttemptListener, RenewalListener {
       ),
     )
     return this.#reader.begin(identity)
+  }
+
+  opened(): void {
+    this.#reader.opened?.()
   }
 
   bytes(): Promise<unknown> | undefined {
@@ -367,7 +374,7 @@ export class Connection implements AttemptListener, RenewalListener {
   frame(frame: StreamFrame): void {
     this.#reader.frame(frame)
     // A `retry:` counts in the frame that ends the stream, and where no frame follows. Others are for native EventSources.
-    this.#retryMs = 0
+    if (!this.#reader.opened) this.#retryMs = 0
   }
 
   retry(delayMs: number): void {

@@ -1,7 +1,9 @@
 import { type ConnectedData, decodeEvent, type ProjectEvent, RESYNC_REASONS } from '@entitycast/sse-protocol'
 import type { Clock } from '../seams/ports'
+import { CursorKeeper } from './cursor-keeper'
 import { SubscriberError } from './error'
 import type { StreamFrame } from './parser'
+import type { Settings } from './request'
 import { type ResyncCause, ResyncGate } from './resync-gate'
 import { Versions } from './versions'
 
@@ -43,6 +45,10 @@ export class Delivery {
   #versions = new Versions()
   readonly #fixedProjectId: string | undefined
   #projectId: string | undefined
+  readonly #address: string
+  readonly #keeper: CursorKeeper | undefined
+  /** The store has been asked for the cursor of the page before. */
+  #restored = false
   #asked = false
   #identity: string | undefined
   #cursor: string | undefined
@@ -70,17 +76,12 @@ export class Delivery {
   readonly #gate: ResyncGate
 
   constructor(
-    options: {
-      projectId?: string | undefined
-      since?: string | undefined
-      maxEventBytes: number
-      resyncTimeoutMs: number
-    },
+    { address, projectId, since, cursorStore, maxEventBytes, resyncTimeoutMs }: Settings,
     clock: Clock,
     to: DeliveryListener,
   ) {
     this.#to = to
-    this.#gate = new ResyncGate(clock, options.resyncTimeoutMs, {
+    this.#gate = new ResyncGate(clock, resyncTimeoutMs, {
       tell: (reason) => {
         // Whoever loads the data now gets what was dropped.
         if (this.#resyncTo === null) this.#cursor = undefined
@@ -93,9 +94,11 @@ export class Delivery {
       looping: () =>
         this.#report('RESYNC_LOOP', 'one resync follows the other; is the retention of the server too short?'),
     })
-    this.#projectId = this.#fixedProjectId = options.projectId
-    this.#cursor = options.since
-    this.#maxHeldBytes = options.maxEventBytes
+    this.#projectId = this.#fixedProjectId = projectId
+    this.#cursor = since
+    this.#maxHeldBytes = maxEventBytes
+    this.#address = address
+    this.#keeper = cursorStore && new CursorKeeper(cursorStore, clock)
   }
 
   get cursor(): string | undefined {
@@ -108,8 +111,9 @@ export class Delivery {
   }
 
   /** A request leaves, for this user. The result is the cursor that goes with it. */
-  begin(identity?: string): string | undefined {
+  begin(identity?: string): string | undefined | Promise<string | undefined> {
     this.end()
+    this.#keeper?.turnTo(JSON.stringify([this.#address, this.#fixedProjectId, identity]))
     if (this.#asked && identity !== this.#identity) {
       // Another user's place means nothing, and what is shown was another user's to see. Another user may have another project.
       this.#cursor = undefined
@@ -120,6 +124,16 @@ export class Delivery {
     this.#asked = true
     this.#identity = identity
     this.#sent = this.#cursor
+    return this.#cursor || this.#restored || this.#begun ? this.#cursor : this.#restore()
+  }
+
+  /** The place where the page before was. */
+  async #restore(): Promise<string | undefined> {
+    const stream = this.#stream
+    const kept = await this.#keeper?.read()
+    if (stream !== this.#stream) return undefined
+    this.#restored = true
+    if (isCursor(kept)) this.#cursor = this.#sent = kept
     return this.#cursor
   }
 
@@ -148,6 +162,7 @@ export class Delivery {
     this.#drop()
     this.#dropWaiting()
     this.#resyncTo = undefined
+    this.#keeper?.flush()
     const recalled = this.#gate.recall()
     this.#owed ??= recalled
   }
@@ -162,6 +177,7 @@ export class Delivery {
   /** The server does not take the cursor. */
   forget(): void {
     this.#cursor = undefined
+    this.#keeper?.keep(undefined)
     this.#owed = 'bad-cursor'
   }
 
@@ -335,6 +351,7 @@ export class Delivery {
   #commit(id: string | undefined): void {
     if (id === undefined) return
     this.#cursor = isCursor(id) ? id : undefined
+    this.#keeper?.keep(this.#cursor)
     if (this.#cursor !== undefined || this.#invalidCursorTold) return
     this.#invalidCursorTold = true
     this.#report('INVALID_CURSOR', 'an id is not 1 to 128 of A-Z a-z 0-9 . _ -; the stream cannot be resumed there')

@@ -1,5 +1,6 @@
 import { assertChannel, assertProjectId, quote } from '@entitycast/sse-protocol'
 import type { Fetch, StreamRequestInit } from '../seams/ports'
+import type { CursorStore } from './cursor-keeper'
 import { isCursor } from './delivery'
 import { SubscriberError } from './error'
 
@@ -42,6 +43,12 @@ export interface SubscriberOptions {
   credentials?: 'omit' | 'same-origin' | 'include' | undefined
   /** The cursor that the page's data was loaded at, from `hub.cursor(projectId)`: the stream begins right after it. */
   since?: string | undefined
+  /**
+   * Where the cursor is kept over a reload: {@link sessionCursor}, or a storage of your own. Only of use where what the page shows is kept too:
+   * the stream goes on right after it, and whoever loads the data anew has a newer one, for `since`, which goes before it. Written at most
+   * once a second, and when the stream ends. It needs `identity`, so that users who share a tab share no cursor.
+   */
+  cursorStore?: CursorStore | undefined
   /** Largest event, in bytes (counted as characters of its text); a larger one ends the stream. Default 1 MiB. */
   maxEventBytes?: number | undefined
   /**
@@ -87,7 +94,7 @@ const PRINTABLE = /^[!-~](?:[ -~]*[!-~])?$/
 
 /** @throws SubscriberError `INVALID_OPTION`; ProtocolError `INVALID_PROJECT_ID`, `INVALID_CHANNEL` */
 export function checkOptions(url: string | URL, options: SubscriberOptions): Settings {
-  const { projectId, channels, headers, since, fetch } = options
+  const { projectId, channels, headers, since, cursorStore, fetch } = options
   const { maxEventBytes = DEFAULT_MAX_EVENT_BYTES, resyncTimeoutMs = DEFAULT_RESYNC_TIMEOUT_MS } = options
   const address = typeof url === 'string' ? url : String(url ?? '')
   if (address === '') refuse('url', url, "the address of the stream, such as '/api/events/stream'")
@@ -108,6 +115,9 @@ export function checkOptions(url: string | URL, options: SubscriberOptions): Set
     const value: unknown = options[name]
     if (value !== undefined && typeof value !== 'function' && !(name === 'identity' && typeof value === 'string'))
       refuse(name, value, 'a function; see SubscriberOptions')
+  }
+  if (cursorStore !== undefined && (typeof cursorStore?.get !== 'function' || options.identity === undefined)) {
+    refuse('cursorStore', cursorStore, 'a CursorStore such as sessionCursor(), together with identity')
   }
   if (!(resyncTimeoutMs > 0)) refuse('resyncTimeoutMs', resyncTimeoutMs, 'a number of milliseconds over 0')
   if (!isHiddenChoice(options.hidden)) {

@@ -1,5 +1,5 @@
 import { afterEach, expect, test, vi } from 'vitest'
-import { EventSubscriber, type SubscriberOptions } from '../../src/index'
+import { EventSubscriber, type SubscriberOptions, sessionCursor } from '../../src/index'
 import { Network } from '../support/network'
 import { openPage } from '../support/page'
 
@@ -27,6 +27,8 @@ test.each<[string, Record<string, unknown>, string, RegExp]>([
   ['hidden is null', { hidden: null }, 'INVALID_OPTION', /closeAfterMs/],
   ['hidden has a negative time', { hidden: { closeAfterMs: -1 } }, 'INVALID_OPTION', /closeAfterMs/],
   ['resyncTimeoutMs is 0', { resyncTimeoutMs: 0 }, 'INVALID_OPTION', /milliseconds/],
+  ['cursorStore is no store', { cursorStore: 'session', identity: 'ada' }, 'INVALID_OPTION', /sessionCursor/],
+  ['cursorStore without identity', { cursorStore: sessionCursor() }, 'INVALID_OPTION', /identity/],
   ['fetch is no function', { fetch: {} }, 'INVALID_OPTION', /fetch/],
 ])('[N11] %s: refused at construction, with the fix', (_, options, code, message) => {
   const make = () => new EventSubscriber(URL_, options as SubscriberOptions)
