@@ -324,15 +324,6 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
     connection.open(heartbeatIntervalMs, retryMs)
   }
 
-  /**
-   * Before the application is asked for a grant; the result is called when it has answered. For mounts.
-   *
-   * @throws HubError `UNAVAILABLE`
-   */
-  asking(): () => void {
-    return this.#admission.ask()
-  }
-
   /** Before the application is asked for a grant; throws `UNAVAILABLE`. The result is called when it has answered. For mounts. */
   asking(): () => void {
     return this.#admission.ask()
