@@ -179,8 +179,11 @@ export class Connection implements Reader, SinkListener {
     this.observer.left(this)
   }
 
-  /** Writes a heartbeat, unless something else is on its way or the socket is full. Whether it may be open is asked in any case. */
-  beat(frames: BeatFrames): void {
+  /**
+   * Writes a heartbeat, unless something else is on its way, the socket is full, or there are none. Whether it may be open is asked in
+   * any case.
+   */
+  beat(frames: BeatFrames | undefined): void {
     if (this.#ended || this.#askedAt !== undefined) return
     const { reauthorize } = this.grant
     if (!reauthorize) {
@@ -310,8 +313,8 @@ export class Connection implements Reader, SinkListener {
     )
   }
 
-  #writeBeat(frames: BeatFrames): void {
-    if (this.#ended || this.#full || this.#expired) return
+  #writeBeat(frames: BeatFrames | undefined): void {
+    if (!frames || this.#ended || this.#full || this.#expired) return
     const atHead = this.offset === this.feed.head && !this.#resync
     this.#write(frames.frame(atHead ? this.feed.cursor : undefined))
   }

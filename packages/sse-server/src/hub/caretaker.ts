@@ -5,11 +5,14 @@ import type { Clock } from '../seams/ports'
 export interface Charges {
   /** Those that are open, and those on their way out. */
   connections(): Iterable<Connection>[]
-  /** A heartbeat is due. */
+  /** A heartbeat is due; without heartbeats, whatever else is done at their pace. */
   beat(connection: Connection): void
   /** Once a round, after the connections. Whether anything is left that needs another round. */
   tidy(now: number): boolean
 }
+
+/** How often `reauthorize` is asked where heartbeats are off, in milliseconds: as often as by default. */
+const WITHOUT_HEARTBEATS_MS = 15_000
 
 /**
  * The one timer of a hub: heartbeats, expiry, stalled sockets, rotation and idle feeds, however many connections there are.
@@ -18,6 +21,7 @@ export class Caretaker {
   #cancel: (() => void) | undefined
   #lastRound: number
   readonly #roundMs: number
+  readonly #beatMs: number
 
   constructor(
     readonly clock: Clock,
@@ -27,7 +31,13 @@ export class Caretaker {
     longestRoundMs = 1_000,
   ) {
     this.#roundMs = Math.max(20, Math.min(longestRoundMs, (heartbeatMs || 1_000) / 4, stallTimeoutMs / 4))
+    this.#beatMs = heartbeatMs || WITHOUT_HEARTBEATS_MS
     this.#lastRound = clock.monotonic()
+  }
+
+  /** When the next heartbeat of a connection is due. */
+  beatAfter(now: number): number {
+    return now + this.#beatMs
   }
 
   /** Starts the timer, which a hub with nothing open does not need. */
@@ -62,8 +72,9 @@ export class Caretaker {
 
   #look(connection: Connection, now: number, sleptMs: number): void {
     connection.check(now, this.stallTimeoutMs, sleptMs)
-    if (this.heartbeatMs === 0 || now < connection.beatAt || connection.ended) return
-    connection.beatAt = now + this.heartbeatMs
+    if (now < connection.beatAt || connection.ended) return
+    // Those that came in one moment beat in one moment, and share the frame.
+    connection.beatAt = this.beatAfter(now)
     this.charges.beat(connection)
   }
 }

@@ -78,7 +78,7 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
     this.#admission = new Admission(this.#settings.limits, this.#streams.registry, this.#ports)
     const charges = {
       connections: () => [this.#streams.registry, this.#streams.leaving],
-      beat: (connection: Connection) => connection.beat(this.#heartbeats),
+      beat: (connection: Connection) => connection.beat(heartbeatIntervalMs === 0 ? undefined : this.#heartbeats),
       tidy: (now: number) => this.#tidy(now),
     }
     const longestRoundMs = Math.min(1_000, instanceTtlMs / 6)
@@ -316,7 +316,7 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
       this.#streams,
       start(),
     )
-    connection.beatAt = now + heartbeatIntervalMs
+    connection.beatAt = this.#caretaker.beatAfter(now)
     this.#streams.registry.add(connection)
     this.#tally.opened++
     this.#cluster.entered(projectId, userId)

@@ -15,7 +15,10 @@ export interface EventStreamOptions<Source> {
    * Who may see what. `null` is 401; throw a `HubError` for 403, 429 …; anything else that is thrown, or 10 s without an answer, is 503.
    */
   authorize(source: Source): Grant | null | undefined | Promise<Grant | null | undefined>
-  /** Asked again before each heartbeat: `false` revokes the stream; a throw ends it so that the client asks `authorize` again. Default: not asked. */
+  /**
+   * Asked again before each heartbeat, and each 15 s where heartbeats are off: `false` revokes the stream; a throw ends it so that the
+   * client asks `authorize` again. Default: not asked.
+   */
   reauthorize?(source: Source, grant: Grant): boolean | Promise<boolean>
   /** Default: no page of another origin may read the stream. */
   cors?: CorsOptions | undefined

@@ -197,6 +197,21 @@ describe('reauthorize', () => {
     await end(hub, clock)
   })
 
+  it('[S5] is asked each 15 s where heartbeats are off, and nothing is written', async () => {
+    const { hub, clock } = testHub({ heartbeatIntervalMs: false })
+    let asked = 0
+    const stream = await open(hub, grant, { reauthorize: () => ++asked < 4 })
+    await clock.advance(14_000)
+    expect(asked).toBe(0)
+    await clock.advance(32_000)
+    expect(asked).toBe(3)
+    expect(stream.types).toEqual(['connected'])
+    await clock.advance(16_000)
+    expect(stream.types).toEqual(['connected', 'closing'])
+    expect(stream.closing).toBe('revoked')
+    await hub.close()
+  })
+
   it('[S5] an answer that comes after the stream has ended changes nothing', async () => {
     const { hub, clock } = testHub()
     let answer: (allowed: boolean) => void = () => {}
