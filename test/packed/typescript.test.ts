@@ -74,6 +74,8 @@ bindQueryClient(updates, new QueryClient(), {
 bindQueryClient(updates, new QueryClient(), { patterns: { 'chunk:*': {} } })
 void [createFakeServer, connect]
 
+export const disposable: Disposable = updates
+
 const rows: { id: string; chunks: number }[] = applyEntityEvent([{ id: 'd', chunks: 1 }], {} as EntityEvent)
 const authorize = () => ({ projectId: 'p' })
 export const all = [
@@ -118,6 +120,35 @@ describe.each(Object.keys(COMPILERS))('[packed] a consumer with %s', (compiler) 
 })
 
 describe('[packed] our declarations are sound by themselves', () => {
+  it.each(Object.keys(COMPILERS))(
+    '[packed] %s: the client needs no library beyond ES2022 and DOM',
+    async (compiler) => {
+      const folder = await consumer('bare')
+      folder.write(
+        'client.ts',
+        "import { EventSubscriber } from '@entitycast/sse-client'\nnew EventSubscriber('/stream').close()\n",
+      )
+      const compilers = await consumer('typescript', DEPENDENCIES)
+      const compilerOptions = {
+        target: 'es2022',
+        module: 'node16',
+        lib: ['es2022', 'dom', 'dom.iterable'],
+        types: [],
+        strict: true,
+        exactOptionalPropertyTypes: true,
+        noEmit: true,
+      }
+      const config = `tsconfig.${compiler}.json`
+      folder.write(config, JSON.stringify({ compilerOptions, files: ['client.ts'] }))
+      const tsc = `${compilers.folder}/node_modules/${compiler}/bin/tsc`
+      expect(await folder.node([tsc, '-p', config], { timeoutMs: 120_000 })).toEqual({
+        code: 0,
+        stdout: '',
+        stderr: '',
+      })
+    },
+  )
+
   it('[packed] with skipLibCheck off, where no peer is installed', async () => {
     const folder = await consumer('bare')
     const entries = ['sse-protocol', 'sse-server', 'sse-server/fetch', 'sse-client']

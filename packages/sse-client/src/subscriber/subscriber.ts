@@ -20,11 +20,17 @@ import { type ConnectionSnapshot, Snapshots } from './snapshot'
 /** Takes a handler out. Doing it twice does nothing. */
 export type Unsubscribe = () => void
 
+/** `[Symbol.dispose]`, for whoever compiles with a library that has it: with another one there is no such name, and no error. */
+type ClosedByUsing = { [Name in SymbolConstructor['dispose' & keyof SymbolConstructor] & symbol]: () => void }
+
+// biome-ignore lint/correctness/noUnusedVariables: the parameters of a class and of what it is merged with must be alike
+export interface EventSubscriber<Definitions extends EventDefinitions = EventDefinitions> extends ClosedByUsing {}
+
 /**
  * Follows one project's events, and never lies about being up to date: it reconnects by itself and goes on where it was; where
  * that cannot be proven, `onResync` handlers are told before any later event.
  *
- * Nothing runs before `connect()`, and nothing after `close()`. In between it keeps a Node process alive.
+ * Nothing runs before `connect()`, and nothing after `close()`, which `using` calls too. In between it keeps a Node process alive.
  *
  * @example
  * const updates = new EventSubscriber('/api/events/stream', { projectId, headers: async () => ({ authorization: `Bearer ${await token()}` }) })
@@ -32,6 +38,7 @@ export type Unsubscribe = () => void
  * updates.onResync(() => reload())
  * updates.connect()
  */
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the constructor defines what that adds, where the platform has the symbol
 export class EventSubscriber<Definitions extends EventDefinitions = EventDefinitions> {
   readonly #settings: Settings
   readonly #connection: Connection
@@ -76,6 +83,9 @@ export class EventSubscriber<Definitions extends EventDefinitions = EventDefinit
     this.#delivery = delivery
     this.#connection = connection
     this.#toldSnapshot = this.getSnapshot()
+    // Not a method: a class whose names depend on the platform cannot be left out of a bundle.
+    const { dispose } = Symbol as { dispose?: symbol }
+    if (dispose) Object.defineProperty(this, dispose, { value: () => this.close() })
   }
 
   /** Where the connection is. `connected` only once the server has said so, and a resync, if one is due, was told. */

@@ -99,3 +99,7 @@ test('[D5] rows keep their type', () => {
   const good = () => applyEntityEvent(rows, event, { key: 'id', entity: 'document' })
   expectTypeOf([bad, good]).toBeArray()
 })
+
+test('a subscriber is closed by `using`, where the library has the symbol', () => {
+  expectTypeOf<EventSubscriber>().toExtend<Disposable>()
+})

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { at, connected, named, resync, updated } from '../support/frames'
 import { openPage } from '../support/page'
 
@@ -196,4 +196,19 @@ test('a listener that closes spares the others a state that is no longer so', as
   page.subscriber.onState((state) => states.push(state))
   await page.open(connected({ id: at(0) }))
   expect(states).toEqual(['connecting', 'disconnected'])
+})
+
+test('[K7] disposing of it closes it; a platform without Symbol.dispose is no error', async () => {
+  const page = openPage()
+  await page.open(connected({ id: at(0) }))
+  page.subscriber[Symbol.dispose]()
+  expect([page.network.open, page.subscriber.state, page.clock.pending]).toEqual([0, 'disconnected', 0])
+  const { dispose: _, ...symbols } = Object.getOwnPropertyDescriptors(Symbol)
+  vi.stubGlobal(
+    'Symbol',
+    Object.defineProperties(() => undefined, symbols),
+  )
+  const without = openPage().subscriber
+  vi.unstubAllGlobals()
+  expect(Object.getOwnPropertySymbols(without)).toEqual([])
 })
