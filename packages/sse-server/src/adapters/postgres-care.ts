@@ -96,10 +96,18 @@ export class Care {
     }, jittered(this.options.settings.pollIntervalMs)).unref()
   }
 
+  /** Whether the queue of notifications fills, and what was committed into projects that nobody follows, whom no notification wakes. */
   async #look(): Promise<void> {
-    const { link, queueIsFull } = this.options
-    const [row] = await link.use((wire) => wire.ask({ text: 'SELECT pg_notification_queue_usage() AS usage' }))
-    if (Number(row?.usage) > FULL_QUEUE) queueIsFull()
+    const { link, settings, randomName, queueIsFull } = this.options
+    const text = `SELECT pg_notification_queue_usage() AS usage, o.project
+      FROM (VALUES (1)) one LEFT JOIN (SELECT DISTINCT project FROM ${named(settings, 'outbox')} LIMIT 100) o ON true`
+    const rows = await link.use((wire) => wire.ask({ name: 'entitycast_look', text }))
+    if (Number(rows[0]?.usage) > FULL_QUEUE) queueIsFull()
+    for (const { project } of rows) {
+      if (project === null || this.options.logs.has(project as string)) continue
+      const settle = `SELECT FROM ${named(settings, 'settle')}($1, $2, $3)`
+      await link.use((wire) => wire.ask({ text: settle, values: [wire.server, randomName(), project] }))
+    }
   }
 
   #planSweep(): void {
@@ -112,16 +120,8 @@ export class Care {
 
   /** One instance at a time; whoever comes meanwhile leaves it to that one. */
   async #trim(): Promise<void> {
-    const { link, settings, retention, randomName } = this.options
+    const { link, settings, retention } = this.options
     const { ageMs, events, bytes } = retention
-    // Transactions that nobody who listens was told of: their projects are followed nowhere.
-    const waiting = await link.use((wire) =>
-      wire.ask({ text: `SELECT DISTINCT o.project FROM ${named(settings, 'outbox')} o LIMIT 100` }),
-    )
-    for (const { project } of waiting) {
-      const text = `SELECT FROM ${named(settings, 'settle')}($1, $2, $3)`
-      await link.use((wire) => wire.ask({ text, values: [wire.server, randomName(), project] }))
-    }
     const lock = createHash('sha256').update(channelOf(settings)).digest().readBigInt64BE().toString()
     for (let n = 0; n < TRIMS && !this.#isClosed; n++) {
       const [row] = await link.use((wire) =>

@@ -1,0 +1,92 @@
+import { EventHub, type EventHubOptions } from '@entitycast/sse-server'
+import { PostgresAdapter, type PostgresAdapterOptions } from '@entitycast/sse-server/postgres'
+import type pg from 'pg'
+import { expect, vi } from 'vitest'
+import type { PostgresServer } from './postgres'
+import { open, type TestStream } from './stream'
+
+/** A hub on a PostgreSQL, quick to notice what happens to it. */
+export interface PostgresHub {
+  readonly hub: EventHub
+  readonly adapter: PostgresAdapter
+}
+
+let prefixes = 0
+
+/** Hubs as the processes of one application would have them, over tables of their own; `end` closes all that is left. */
+export class PostgresHubs {
+  prefix = 'entitycast_'
+  readonly #hubs: EventHub[] = []
+  readonly #pools: pg.Pool[] = []
+
+  /** Tables that nobody has written to. */
+  async migrate(server: PostgresServer): Promise<string> {
+    this.prefix = `t${++prefixes}_`
+    await server.ask(PostgresAdapter.sql({ prefix: this.prefix }))
+    return this.prefix
+  }
+
+  add(
+    server: PostgresServer,
+    { pool, ...options }: Partial<PostgresAdapterOptions> = {},
+    hubOptions: EventHubOptions = {},
+  ): PostgresHub {
+    const adapter = new PostgresAdapter({
+      pool: pool ?? this.pool(server),
+      prefix: this.prefix,
+      timeoutMs: 2_000,
+      pollIntervalMs: 250,
+      ...options,
+    })
+    const hub = new EventHub({ logger: false, heartbeatIntervalMs: 5_000, ...hubOptions, adapter })
+    this.#hubs.push(hub)
+    return { hub, adapter }
+  }
+
+  /** The application's own pool. */
+  pool(server: Pick<PostgresServer, 'pool'>, config: pg.PoolConfig = {}): pg.Pool {
+    const pool = server.pool(config)
+    this.#pools.push(pool)
+    return pool
+  }
+
+  async end(): Promise<void> {
+    await Promise.all(this.#hubs.splice(0).map((hub) => hub.close()))
+    await Promise.all(this.#pools.splice(0).map((pool) => pool.ended || pool.end()))
+  }
+}
+
+/** Waits for a state of the real world. */
+export const eventually = <Result>(check: () => Result | Promise<Result>): Promise<Result> =>
+  vi.waitFor(check, { timeout: 20_000, interval: 10 })
+
+/** Resolves when the hub can reach its log. */
+export const ready = ({ hub }: PostgresHub) => eventually(() => expect(hub.status()).toBe('ok'))
+
+export const degraded = ({ hub }: PostgresHub) => eventually(() => expect(hub.stats().degraded).toBe(true))
+
+/** A stream of a project, as a client has it. */
+export function stream({ hub }: PostgresHub, projectId: string, lastEventId?: string): Promise<TestStream> {
+  return open(hub, { projectId }, { lastEventId })
+}
+
+/** What a stream was told in named events, in order. */
+export const told = ({ events }: TestStream): unknown[] => events.map(({ data }) => data.data)
+
+/** Runs `work` on a client with a transaction open, and ends that as it says. */
+export async function transaction<Result>(
+  pool: pg.Pool,
+  end: 'COMMIT' | 'ROLLBACK',
+  work: (client: pg.PoolClient) => Promise<Result>,
+  begin = 'BEGIN',
+): Promise<Result> {
+  const client = await pool.connect()
+  try {
+    await client.query(begin)
+    const result = await work(client)
+    await client.query(end)
+    return result
+  } finally {
+    client.release()
+  }
+}
