@@ -314,9 +314,9 @@ export class Connection implements Reader, SinkListener {
   }
 
   #writeBeat(frames: BeatFrames | undefined): void {
-    if (!frames || this.#ended || this.#full || this.#expired) return
+    if (this.#ended || this.#full || this.#expired) return
     const atHead = this.offset === this.feed.head && !this.#resync
-    this.#write(frames.frame(atHead ? this.feed.cursor : undefined))
+    if (frames) this.#write(frames.frame(atHead ? this.feed.cursor : undefined))
   }
 
   #write(chunk: Chunk): void {
