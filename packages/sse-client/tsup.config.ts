@@ -10,6 +10,7 @@ export default defineConfig({
     vue: 'src/bindings/vue.ts',
     svelte: 'src/bindings/svelte.ts',
     solid: 'src/bindings/solid.ts',
+    'event-source': 'src/bindings/event-source.ts',
     tabs: 'src/bindings/tabs.ts',
     testing: 'src/bindings/testing.ts',
   },
