@@ -38,7 +38,6 @@ const SHARE = 10
 export class PeerWatch {
   readonly beatMs: number
   readonly table: TcpTable
-  readonly #patienceMs: number
   #first: Unanswered | undefined
   #last: Unanswered | undefined
   #silentMs = 0
@@ -49,7 +48,6 @@ export class PeerWatch {
     heartbeatMs: number,
   ) {
     this.beatMs = Math.max(SHORTEST_BEAT_MS, heartbeatMs || WITHOUT_HEARTBEATS_MS)
-    this.#patienceMs = this.beatMs * BEATS_OF_SILENCE - FIRST_TRIES_MS
     this.table = ends.remoteAddress?.includes(':') ? TCP6 : TCP4
   }
 
@@ -71,7 +69,7 @@ export class PeerWatch {
     this.#silentMs += sinceLastMs
     // A peer with no room left answers each probe, and the count of older attempts stands still.
     const isTried = this.#first !== undefined && found.attempts > this.#first.attempts
-    return isTried && this.#silentMs >= this.#patienceMs
+    return isTried && this.#silentMs >= this.beatMs * BEATS_OF_SILENCE - FIRST_TRIES_MS
   }
 }
 
