@@ -1,4 +1,3 @@
-import cluster from 'node:cluster'
 import { randomBytes } from 'node:crypto'
 import { ProtocolError, quote } from '@entitycast/sse-protocol'
 import {
@@ -227,14 +226,19 @@ function readOptions(options: ClusterAdapterOptions): Required<ClusterAdapterOpt
       throw invalid(`${name} is ${quote(value)}; it must be a whole number from ${least} to ${most}`)
     }
   }
-  if (typeof settings.channel?.send === 'function') return settings
-  if (settings.channel !== process) {
-    throw invalid(`channel is ${quote(settings.channel)}; it must be an IPC channel, such as a ChildProcess of fork`)
+  const { channel } = settings
+  if (channel !== process) {
+    if (typeof channel?.send === 'function' && typeof channel.on === 'function') return settings
+    throw invalid(`channel is ${quote(channel)}; it must be an IPC channel, such as a ChildProcess of fork`)
   }
+  if (holdsLog()) {
+    throw invalid(
+      'ClusterAdapter was made in the primary process. That holds the log and serves no page: make the hub in the workers, where cluster.isWorker is true',
+    )
+  }
+  if (typeof channel.send === 'function') return settings
   throw invalid(
-    holdsLog() || (cluster.isPrimary && Object.keys(cluster.workers ?? {}).length > 0)
-      ? 'ClusterAdapter was made in the primary process. It holds the log and serves no page: make the hub in the workers, where cluster.isWorker is true'
-      : 'ClusterAdapter was made in a process that was not forked. Use it in workers of node:cluster or child_process.fork; a process that runs alone needs no adapter',
+    'ClusterAdapter was made in a process that was not forked. Use it in workers of node:cluster or child_process.fork; a process that runs alone needs no adapter',
   )
 }
 

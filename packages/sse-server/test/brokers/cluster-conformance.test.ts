@@ -1,8 +1,8 @@
 import type { AdapterManifest } from '@entitycast/sse-server'
 import { ClusterAdapter } from '@entitycast/sse-server/cluster'
-import { type AdapterUnderTest, describeAdapter } from '@entitycast/sse-server/conformance'
-import { afterAll, beforeAll, describe, it } from 'vitest'
-import { HeldChannel, LogProcess, Programs } from '../support/cluster'
+import { type AdapterUnderTest, adapterChecks, describeAdapter } from '@entitycast/sse-server/conformance'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { ForgetfulChannel, HeldChannel, LogProcess, Programs } from '../support/cluster'
 
 const MANIFEST: AdapterManifest = {
   name: 'cluster',
@@ -33,9 +33,26 @@ for (const serialization of ['json', 'advanced'] as const) {
   })
 }
 
+describe('an adapter that does not notice what it has missed', () => {
+  let broker: LogProcess
+  beforeAll(() => {
+    broker = LogProcess.start(programs, 'json')
+  })
+  afterAll(() => broker?.end())
+
+  it('[B2] is found', async () => {
+    const found: string[] = []
+    for (const { name, run } of adapterChecks(subject(() => broker, ForgetfulChannel, 1_000))) {
+      if (name.startsWith('[B2]') && name.endsWith('2 instances')) await run().catch(() => found.push(name))
+    }
+    expect(found).toContainEqual(expect.stringContaining('a message that is lost with none after it'))
+  }, 60_000)
+})
+
 /** The log is in a child here, and in the parent in life: the channel between them is the same. */
-function subject(process: () => LogProcess): AdapterUnderTest {
+function subject(process: () => LogProcess, Channel = HeldChannel, patienceMs = 10_000): AdapterUnderTest {
   return {
+    patienceMs,
     manifest: MANIFEST,
     // A primary that was killed takes the channel with it: nobody comes back to that one.
     harms: ['stop', 'restart', 'wipe'],
@@ -43,7 +60,7 @@ function subject(process: () => LogProcess): AdapterUnderTest {
     async begin() {
       const broker = process()
       await broker.fresh()
-      const channel = new HeldChannel(broker.child)
+      const channel = new Channel(broker.child)
       return {
         create: () => new ClusterAdapter({ channel, timeoutMs: 1_000, checkIntervalMs: 100 }),
         broker: {

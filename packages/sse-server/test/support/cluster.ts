@@ -157,16 +157,32 @@ export class HeldChannel implements IpcChannel {
     if (fields) this.#links.add(String(fields[LINK]))
     const pages = fields?.[PAGES] as unknown[] | undefined
     if (!fields || !pages?.length || !this.#hold) {
-      this.#deliver(message)
+      this.deliver(message)
       return
     }
-    void this.#hold(() => this.#deliver({ [TAG]: fields.with(ANSWERS, []) }))
+    void this.#hold(() => this.deliver({ [TAG]: fields.with(ANSWERS, []) }))
     const answers = fields[ANSWERS] as unknown[]
     // They do not count what is held.
-    if (answers.length > 0) this.#deliver({ [TAG]: fields.with(PAGES, []).with(LIVE, 0) })
+    if (answers.length > 0) this.deliver({ [TAG]: fields.with(PAGES, []).with(LIVE, 0) })
   }
 
-  #deliver(message: unknown): void {
+  protected deliver(message: unknown): void {
     for (const listener of [...this.#listeners]) listener(message)
+  }
+}
+
+/** What arrives is counted anew on the way: what was lost is not noticed. */
+export class ForgetfulChannel extends HeldChannel {
+  readonly #told = new Map<unknown, number>()
+
+  protected override deliver(message: unknown): void {
+    const fields = (message as Record<string, unknown[]>)?.[TAG]
+    if (!fields) {
+      super.deliver(message)
+      return
+    }
+    const told = (this.#told.get(fields[LINK]) ?? 0) + ((fields[PAGES] as unknown[]).length > 0 ? 1 : 0)
+    this.#told.set(fields[LINK], told)
+    super.deliver({ [TAG]: fields.with(LIVE, told) })
   }
 }
