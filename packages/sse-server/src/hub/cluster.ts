@@ -42,7 +42,8 @@ export class Cluster {
     })
     if (!presence) return
     const failed = (error: unknown) => logger.warn('presence has met an error', { error: describe(error) })
-    this.#presence = new Presence(adapter, ports, presence, this.#peers, { ...host, failed })
+    const options = { ...presence, retentionMs: settings.retention.ageMs }
+    this.#presence = new Presence(adapter, ports, options, this.#peers, { ...host, failed })
   }
 
   /** Begins to listen to the others, where there can be any. */

@@ -3,6 +3,8 @@ import type { Adapter, LogEntry, LogListener, OpenLog } from '../seams/adapter'
 
 /** What one of the hub's own logs tells. */
 export interface Followed {
+  /** It begins after `head`. */
+  began?(head: Cursor): void
   /** Each entry once, in the log's order. */
   entry(entry: LogEntry): void
   /** The entries that came together have been told. */
@@ -28,16 +30,16 @@ export class Follower implements LogListener {
   ) {}
 
   /** Begins at the head. Rejects where the log cannot be opened; may then be called again. */
-  async open(): Promise<Cursor> {
+  async open(): Promise<void> {
     this.#early = []
     const log = await this.adapter.open(this.logId, this)
     if (this.#closed) log.close()
     this.#log = log
     this.#restart(log.head)
+    this.followed.began?.(log.head)
     const early = this.#early
     this.#early = undefined
     for (const told of early) told()
-    return log.head
   }
 
   close(): void {

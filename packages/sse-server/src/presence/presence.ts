@@ -1,37 +1,111 @@
 import type { Cursor } from '@entitycast/sse-protocol'
+import { HubError } from '../hub/error'
 import type { Peers } from '../peers/peers'
 import type { Adapter } from '../seams/adapter'
 import type { Ports } from '../seams/ports'
+import { Room } from './room'
+
+/** Who is there is known within this, in milliseconds, or not at all. */
+const TIMEOUT_MS = 10_000
 
 /** A user who is there. */
 export interface PresentUser {
   readonly userId: string
-  /** When the user came: an ISO 8601 date-time. */
+  /** When the user came: an ISO 8601 date-time, by the clock of the instance that the user came to. */
   readonly since: string
 }
 
 /** What presence needs of its hub. */
 export interface PresenceHost {
+  /** Where a project's log ends. */
   head(projectId: string): Promise<Cursor>
+  /** Events were published. */
   published(count: number): void
   failed(error: unknown): void
+  /** There is something to look after. */
   wake(): void
+  unavailable(): HubError
 }
 
+/** Who is present in which project, as all instances know it. A project in which nobody is costs nothing. */
 export class Presence {
-  readonly size = 0
+  readonly #rooms = new Map<string, Room>()
+  #failing = false
+  #closed = false
+
   constructor(
     readonly adapter: Adapter,
     readonly ports: Ports,
-    readonly options: { graceMs: number; channel: string },
+    readonly options: { readonly graceMs: number; readonly channel: string; readonly retentionMs: number },
     readonly peers: Peers,
-    readonly host: PresenceHost,
+    readonly host: Omit<PresenceHost, 'unavailable'>,
   ) {}
-  tick(_now: number): void {}
-  entered(_projectId: string, _userId: string): void {}
-  left(_projectId: string, _userId: string): void {}
-  async users(_projectId: string): Promise<PresentUser[]> {
-    return []
+
+  /** Rooms that need to be looked after. */
+  get size(): number {
+    return this.#rooms.size
   }
-  async close(): Promise<void> {}
+
+  tick(now: number): void {
+    this.#failing = false
+    for (const [projectId, room] of this.#rooms) {
+      if (!room.tick(now)) continue
+      this.#rooms.delete(projectId)
+      room.close().catch((error) => this.#failed(error))
+    }
+  }
+
+  /** A stream of a user was opened. */
+  entered(projectId: string, userId: string): void {
+    const room = this.#room(projectId)
+    room.users.entered(userId)
+    room.work()
+  }
+
+  /** A stream of a user has ended. */
+  left(projectId: string, userId: string): void {
+    this.#rooms.get(projectId)?.users.left(userId, this.ports.clock.monotonic() + this.options.graceMs)
+  }
+
+  /** @throws HubError `UNAVAILABLE`, `CLOSED` */
+  users(projectId: string): Promise<PresentUser[]> {
+    if (this.#closed) return Promise.reject(new HubError('CLOSED', 'The hub is closed'))
+    return this.#room(projectId).present(TIMEOUT_MS)
+  }
+
+  /** Whoever is here moves on to another instance, or leaves when the grace time is over. */
+  async close(): Promise<void> {
+    this.#closed = true
+    const rooms = [...this.#rooms.values()]
+    this.#rooms.clear()
+    await Promise.allSettled(rooms.map((room) => room.close()))
+  }
+
+  #room(projectId: string): Room {
+    let room = this.#rooms.get(projectId)
+    if (!room) {
+      const { adapter, ports, peers, options } = this
+      const host: PresenceHost = {
+        head: (id) => this.host.head(id),
+        published: (count) => this.host.published(count),
+        wake: () => this.host.wake(),
+        failed: (error) => this.#failed(error),
+        unavailable: () =>
+          new HubError('UNAVAILABLE', 'Who is present is not known: the log cannot be reached', {
+            retryAfterMs: 1_000,
+          }),
+      }
+      room = new Room(projectId, { adapter, ports, peers, host, ...options })
+      this.#rooms.set(projectId, room)
+      this.host.wake()
+    }
+    return room
+  }
+
+  /** Reported once a round, however many rooms there are. */
+  #failed(error: unknown): void {
+    if (this.#failing || this.adapter.status?.() === 'degraded') return
+    this.#failing = true
+    this.host.failed(error)
+  }
 }

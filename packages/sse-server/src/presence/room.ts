@@ -1,0 +1,356 @@
+import type { Peers } from '../peers/peers'
+import type { Adapter } from '../seams/adapter'
+import { presenceLog } from '../seams/log-name'
+import type { Ports } from '../seams/ports'
+import { Journal } from './journal'
+import { LocalUsers } from './local-users'
+import { divide, encodePresence, type PresenceMessage, type StatePart, type Telling } from './message'
+import type { PresenceHost, PresentUser } from './presence'
+import { Teller } from './teller'
+
+/** Whoever asks for the state and is not answered for so long, in milliseconds, begins anew: nobody is there who knows it. */
+const PATIENCE_MS = 3_000
+/** Where the leader does not answer for so long, in milliseconds, another one who knows does. */
+const SECOND_MS = 1_000
+/** A room that nobody is in and nobody asks about is left after this, in milliseconds. */
+const IDLE_MS = 60_000
+/** A state is written again after so many records, so that one who comes finds one. */
+const RECORDS_A_STATE = 100
+/** Events that are published together at most. */
+const MAX_TELLING = 200
+const MAX_PART_BYTES = 98_304
+
+/** What all rooms of a hub have in common. */
+export interface RoomSurroundings {
+  readonly adapter: Adapter
+  readonly ports: Ports
+  readonly peers: Peers
+  readonly host: PresenceHost
+  readonly graceMs: number
+  readonly channel: string
+  /** The age at which records expire, in milliseconds. */
+  readonly retentionMs: number
+}
+
+/**
+ * Presence in one project, as one instance has a part in it. All instances say in the project's presence log which users they hold, and one
+ * of them, the leader, publishes what comes of it: first it says in that log what it is about to tell, then it does, then it says that it
+ * has. Who leads is decided by the log's order, so that there is one; where it is gone, the next one finishes what it has begun.
+ */
+export class Room {
+  readonly users = new LocalUsers()
+  readonly #journal: Journal
+  readonly #teller: Teller
+  #isOpen = false
+  #isWorking = false
+  /** Something has happened while it was working. */
+  #workAgain = false
+  #isClosed = false
+  /** What this instance holds must be said as a whole. */
+  #mustList = false
+  /** The end of what this instance has said last: nothing more is decided before that has been heard. */
+  #saidTo = 0
+  #helloAt: number | undefined
+  #helloOffset = 0
+  /** Who asks for the state, since when, and from where on. */
+  readonly #asking = new Map<string, { readonly offset: number; readonly at: number }>()
+  /** What this instance has said it is about to tell, when that was heard. */
+  #own: { readonly telling: Telling; readonly heardAt: number } | undefined
+  #recordsSinceState = 0
+  #stateAt: number
+  #usedAt: number
+  #waiting: (() => void)[] = []
+  #retryAt = 0
+
+  constructor(
+    readonly projectId: string,
+    readonly around: RoomSurroundings,
+  ) {
+    const { adapter, ports } = around
+    this.#usedAt = this.#stateAt = ports.clock.monotonic()
+    this.#teller = new Teller(adapter, projectId, around.channel)
+    this.#journal = new Journal(adapter, presenceLog(projectId), ports.clock, {
+      heard: (message, offset) => this.#heard(message, offset),
+      synced: () => {
+        this.#mustList = true
+      },
+      settled: () => this.work(),
+      doubted: () => {
+        this.#saidTo = 0
+        this.#helloAt = undefined
+        this.#own = undefined
+        this.work()
+      },
+    })
+  }
+
+  /** Who is there. Rejects where that is not known within the time. */
+  async present(timeoutMs: number): Promise<PresentUser[]> {
+    const { clock } = this.around.ports
+    this.#usedAt = clock.monotonic()
+    const deadline = this.#usedAt + timeoutMs
+    this.work()
+    while (!this.#isCurrent) {
+      const leftMs = deadline - clock.monotonic()
+      if (leftMs <= 0 || this.#isClosed) throw this.around.host.unavailable()
+      await new Promise<void>((resolve) => {
+        const cancel = clock.after(leftMs, resolve)
+        this.#waiting.push(() => {
+          cancel()
+          resolve()
+        })
+      })
+    }
+    return [...this.#journal.roster.users]
+      .map(([userId, { since }]) => ({ userId, since }))
+      .sort((a, b) => (a.since < b.since ? -1 : a.since > b.since ? 1 : 0))
+  }
+
+  /** Once a round of the hub's one timer. Whether the room may be left. */
+  tick(now: number): boolean {
+    this.users.tick(now)
+    if (this.users.size > 0) this.#usedAt = now
+    this.work()
+    return now - this.#usedAt > IDLE_MS && !this.#isWorking && !this.users.changed && this.#mayLeave
+  }
+
+  /** Does what there is to do, one thing after the other, each only when the one before is in the log. */
+  work(): void {
+    if (this.#isClosed) return
+    if (this.#isWorking) {
+      this.#workAgain = true
+      return
+    }
+    this.#isWorking = true
+    this.#workAgain = false
+    // What else happens in this turn goes with it.
+    this.around.ports.clock.defer(() => void this.#work())
+  }
+
+  /** Says that nobody is here any more, and what it knows where it is the one who knows. */
+  async close(): Promise<void> {
+    this.#isClosed = true
+    this.#wake()
+    const journal = this.#journal
+    try {
+      if (!this.#isOpen) return
+      const leads = journal.isSynced && journal.roster.leader === this.#me
+      const messages = this.#listed([])
+      if (leads) messages.push({ kind: 'resign', from: this.#me }, ...this.#state({ asOf: journal.last }))
+      if (leads || this.users.size > 0 || journal.roster.held.has(this.#me)) await this.#append(messages)
+    } finally {
+      journal.close()
+    }
+  }
+
+  get #me(): string {
+    return this.around.peers.instanceId
+  }
+
+  /** Whether the roster is known, and holds all that this instance has to say. */
+  get #isCurrent(): boolean {
+    return this.#isOpen && this.#journal.isSynced && this.#hasHeardItself && !this.#mustList && !this.users.changed
+  }
+
+  get #hasHeardItself(): boolean {
+    return this.#journal.last >= this.#saidTo
+  }
+
+  /** Whether nobody needs this instance here: it does not lead, or all is told, or another one can. */
+  get #mayLeave(): boolean {
+    const { roster, isSynced } = this.#journal
+    if (!isSynced || roster.leader !== this.#me || roster.users.size === 0) return true
+    return [...roster.held.keys()].some((holder) => holder !== this.#me && !this.around.peers.isGone(holder))
+  }
+
+  async #work(): Promise<void> {
+    const { clock } = this.around.ports
+    try {
+      if (clock.monotonic() >= this.#retryAt) while (!this.#isClosed && (await this.#step()));
+    } catch (error) {
+      this.#retryAt = clock.monotonic() + 500
+      this.around.host.failed(error)
+    } finally {
+      this.#isWorking = false
+      this.#wake()
+      if (this.#workAgain && clock.monotonic() >= this.#retryAt) this.work()
+    }
+  }
+
+  /** One step. Whether there may be another one. */
+  async #step(): Promise<boolean> {
+    const { users } = this
+    if (!this.#isOpen) {
+      await this.#journal.open()
+      this.#isOpen = true
+      await this.#journal.lookBack()
+      return true
+    }
+    if (this.#mustList) {
+      this.#mustList = false
+      users.take()
+      if (users.size > 0 || this.#journal.roster.held.has(this.#me)) await this.#say(this.#listed(users.ids()))
+      return true
+    }
+    if (users.changed) {
+      await this.#say(this.#changes())
+      return true
+    }
+    if (!this.#hasHeardItself) return false
+    return this.#journal.isSynced ? this.#duties() : this.#sync()
+  }
+
+  /** Asks for the state, or begins anew where nobody has it. */
+  async #sync(): Promise<boolean> {
+    const { ports, peers } = this.around
+    const now = ports.clock.monotonic()
+    if (this.#helloAt === undefined) {
+      this.#helloAt = now
+      await this.#journal.lookBack()
+      if (this.#journal.isSynced) return true
+      await this.#append([{ kind: 'hello', from: this.#me }])
+      this.#helloOffset = this.#saidTo
+      return true
+    }
+    const isPatient = now - this.#helloAt < PATIENCE_MS
+    if (isPatient && !peers.alone) return false
+    if (this.#journal.leadHeardAt > this.#helloOffset && isPatient) return false
+    this.#helloAt = this.#journal.leadHeardAt > this.#helloOffset ? undefined : now
+    if (this.#helloAt !== undefined) await this.#append(this.#state({ takeover: this.#journal.last }))
+    return true
+  }
+
+  /** What one who knows the roster has to do. */
+  async #duties(): Promise<boolean> {
+    const { peers, host, retentionMs, ports } = this.around
+    const { roster, last } = this.#journal
+    const now = ports.clock.monotonic()
+    const { leader, telling } = roster
+    if (leader === undefined || peers.isGone(leader)) {
+      if (roster.users.size === 0 && !telling) return this.#answer(now, 0)
+      await this.#append([{ kind: 'lead', from: this.#me, after: roster.leadAt }])
+      return true
+    }
+    if (leader !== this.#me) return this.#answer(now, SECOND_MS)
+    if (await this.#answer(now, 0)) return true
+    if (telling) {
+      const isFresh = this.#own?.telling === telling && now - this.#own.heardAt < peers.ttlMs / 2
+      host.published(await this.#teller.publish(telling, isFresh))
+      await this.#append([{ kind: 'told', from: this.#me }])
+      return true
+    }
+    for (const holder of roster.held.keys()) {
+      if (!peers.isGone(holder)) continue
+      const graceMs = Math.max(0, this.around.graceMs - (now - peers.heardAt(holder)))
+      await this.#append(this.#listed([], holder, graceMs))
+      return true
+    }
+    const due = this.#due(now)
+    if (due) {
+      const { epoch, offset } = await host.head(this.projectId)
+      await this.#append([{ kind: 'tell', from: this.#me, at: this.#now(), epoch, offset, ...due }])
+      return true
+    }
+    const isOld = this.#recordsSinceState > 0 && now - this.#stateAt > retentionMs / 2
+    if (this.#recordsSinceState < RECORDS_A_STATE && !isOld && roster.users.size > 0) return false
+    if (roster.users.size === 0 && this.#recordsSinceState < RECORDS_A_STATE) return false
+    await this.#append(this.#state({ asOf: last }))
+    return true
+  }
+
+  /** Gives the state to those who have waited for so long. */
+  async #answer(now: number, afterMs: number): Promise<boolean> {
+    for (const { at } of this.#asking.values()) {
+      if (now - at < afterMs) continue
+      await this.#append(this.#state({ asOf: this.#journal.last }))
+      return true
+    }
+    return false
+  }
+
+  /** Who is to be told of now. */
+  #due(now: number): Pick<Telling, 'joined' | 'left'> | undefined {
+    const { roster } = this.#journal
+    const joined: [string, string][] = []
+    const left: string[] = []
+    for (const userId of roster.unsettled) {
+      const entry = roster.users.get(userId)
+      if (!entry) continue
+      if (entry.holders.length > 0) joined.push([userId, entry.since])
+      else if (entry.until <= now) left.push(userId)
+      if (joined.length + left.length >= MAX_TELLING) break
+    }
+    return joined.length + left.length > 0 ? { joined, left } : undefined
+  }
+
+  #heard(message: PresenceMessage, offset: number): void {
+    const now = this.around.ports.clock.monotonic()
+    const { roster } = this.#journal
+    this.#recordsSinceState++
+    if (message.kind === 'hello' && message.from !== this.#me) this.#asking.set(message.from, { offset, at: now })
+    else if (message.kind === 'state' && message.part === message.of - 1) {
+      this.#recordsSinceState = 0
+      this.#stateAt = now
+      const asOf = message.asOf ?? offset
+      for (const [from, asked] of this.#asking) if (asked.offset <= asOf) this.#asking.delete(from)
+    } else if (message.kind === 'tell' && message.from === this.#me && roster.telling === (message as Telling)) {
+      this.#own = { telling: roster.telling, heardAt: now }
+    } else if (message.kind === 'here' && message.who === this.#me && message.from !== this.#me) {
+      // Somebody took this instance for gone.
+      this.#mustList = true
+    }
+  }
+
+  #changes(): PresenceMessage[] {
+    const { in: entered, out } = this.users.take()
+    const said = { kind: 'change', from: this.#me, at: this.#now() } as const
+    const ins = divide(entered, this.#partBytes).map((part) => ({ ...said, in: part, out: [] }))
+    const outs = divide(out, this.#partBytes).map((part) => ({ ...said, in: [], out: part }))
+    if (ins.length === 1 && outs.length === 1) return [{ ...said, in: entered, out }]
+    return [...ins, ...outs]
+  }
+
+  #listed(userIds: readonly string[], who = this.#me, graceMs = this.around.graceMs): PresenceMessage[] {
+    const parts = divide(userIds, this.#partBytes)
+    const said = { kind: 'here', from: this.#me, who, at: this.#now(), graceMs, of: parts.length } as const
+    return parts.map((users, part) => ({ ...said, part, users }))
+  }
+
+  #state(as: Pick<StatePart, 'asOf' | 'takeover'>): PresenceMessage[] {
+    const { roster } = this.#journal
+    const { leader, leadAt, telling } = roster
+    const { instances, users } = roster.state(this.around.ports.clock.monotonic())
+    const parts = divide(users, this.#partBytes)
+    const id = this.around.ports.randomId()
+    const said = { kind: 'state', from: this.#me, id, of: parts.length, ...as, leader, leadAt, instances } as const
+    return parts.map((part, i) => ({ ...said, part: i, users: part, ...(i === 0 && { telling }) }))
+  }
+
+  /** Says what this instance holds. Where that fails it may have been heard or not: the whole is said then. */
+  async #say(messages: readonly PresenceMessage[]): Promise<void> {
+    try {
+      await this.#append(messages)
+    } catch (error) {
+      this.#mustList = true
+      throw error
+    }
+  }
+
+  async #append(messages: readonly PresenceMessage[]): Promise<void> {
+    const { adapter } = this.around
+    const { epoch, offset } = await adapter.append(presenceLog(this.projectId), messages.map(encodePresence))
+    if (epoch === this.#journal.epoch) this.#saidTo = offset
+  }
+
+  #wake(): void {
+    for (const wake of this.#waiting.splice(0)) wake()
+  }
+
+  #now(): string {
+    return new Date(this.around.ports.clock.now()).toISOString()
+  }
+
+  get #partBytes(): number {
+    return Math.min(MAX_PART_BYTES, this.around.adapter.manifest.maxRecordBytes / 2)
+  }
+}
