@@ -50,7 +50,7 @@ describe.skipIf(noNetworks !== undefined)('a peer that the network has swallowed
     return streams.map(({ user }) => user)
   }
 
-  it('[D9 K6] is noticed by the server within three heartbeats, over IPv4, IPv6, TLS and HTTP/2, and nobody else is', async () => {
+  it('[D9] is noticed by the server within three heartbeats, over IPv4, IPv6, TLS and HTTP/2, and nobody else is', async () => {
     await start(HEARTBEAT_MS)
     const gone = await openAll(0)
     const here = await openAll(1)
