@@ -8,6 +8,7 @@ import {
   type TcpTable,
   type Unanswered,
 } from './node-tcp-table'
+import { readTries } from './node-tcp-tries'
 
 /**
  * Ends streams whose peer has vanished without a word: a cable pulled, a laptop asleep, a router that has forgotten. An event stream
@@ -84,8 +85,13 @@ export class DeadPeers {
   #timer: ReturnType<typeof setTimeout> | undefined
   #looking = false
   #lookedAt = 0
+  #tries: number | undefined
 
-  constructor(readonly read = readTable) {}
+  constructor(
+    readonly read = readTable,
+    /** How often the kernel has tried again, for all sockets together. Nothing: the tables are read at every look. */
+    readonly tries: () => Promise<number | undefined> = async () => undefined,
+  ) {}
 
   /** Nothing where there is nothing to look at: no TCP, or another system. */
   watch(owner: Watched, ends: Ends | undefined, heartbeatMs: number): PeerWatch | undefined {
@@ -129,6 +135,14 @@ export class DeadPeers {
     this.#timer = undefined
     this.#looking = true
     const startedAt = performance.now()
+    // Before the tables: what is tried while they are read is seen at the next look.
+    const tries = await this.tries()
+    if (tries !== undefined && tries === this.#tries && this.#suspects.size === 0) {
+      this.#lookedAt = performance.now()
+      this.#looking = false
+      this.#schedule(0)
+      return
+    }
     const found = new Map<string, Unanswered>()
     let isWhole = true
     for (const table of [...this.#tables.keys()]) {
@@ -140,6 +154,7 @@ export class DeadPeers {
       }
     }
     const now = performance.now()
+    this.#tries = isWhole ? tries : undefined
     if (isWhole && this.#watches.size > 0) this.#judge(found, now)
     this.#looking = false
     this.#schedule(now - startedAt)
@@ -169,7 +184,7 @@ export class DeadPeers {
 }
 
 /** The one of this process. */
-export const deadPeers = new DeadPeers()
+export const deadPeers = new DeadPeers(readTable, readTries)
 
 function count<Key>(counts: Map<Key, number>, key: Key, by: 1 | -1): void {
   const after = (counts.get(key) ?? 0) + by

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { DeadPeers } from '../../src/mounts/node-dead-peers'
 import { nameOf, TCP6, type TcpTable, type Unanswered } from '../../src/mounts/node-tcp-table'
+import { triesOf } from '../../src/mounts/node-tcp-tries'
 
 const HEARTBEAT_MS = 10_000
 const LOOK_MS = HEARTBEAT_MS / 4
@@ -44,6 +45,39 @@ describe('the watch over peers', () => {
       await vi.advanceTimersByTimeAsync(LOOK_MS)
     }
   }
+
+  it('[D9] while the kernel has nothing to try again the tables are not read, and as soon as it has they are', async () => {
+    let tries = 5
+    const read = vi.fn(async (_: TcpTable, found: Map<string, Unanswered>) => {
+      for (const [port, unanswered] of table) found.set(nameOf(ends(port)) as string, unanswered)
+    })
+    const dead = new DeadPeers(read, async () => tries)
+    const gone = watch(dead, 1)
+    await vi.advanceTimersByTimeAsync(LOOK_MS)
+    expect(read).toHaveBeenCalledTimes(1)
+    await vi.advanceTimersByTimeAsync(LOOK_MS * 10)
+    expect(read).toHaveBeenCalledTimes(1)
+    // One try, and from then on the suspect is looked at, also while the counter stands still between two tries.
+    tries++
+    await silence(1, 2 * HEARTBEAT_MS)
+    expect(gone.owner.destroy).toHaveBeenCalled()
+    dead.unwatch(gone.watch)
+  })
+
+  it('[D9] the tables are read at every look where the kernel does not tell how often it has tried', async () => {
+    const read = vi.fn(async () => {})
+    const dead = new DeadPeers(read, async () => triesOf('Tcp: InSegs\nTcp: 7\n'))
+    const { watch: one } = watch(dead, 1)
+    await vi.advanceTimersByTimeAsync(LOOK_MS * 3)
+    expect(read).toHaveBeenCalledTimes(3)
+    dead.unwatch(one)
+  })
+
+  it('[D9] counts what the kernel has tried again, of any kind', () => {
+    const snmp = 'Ip: Forwarding\nIp: 1\nTcp: InSegs RetransSegs OutRsts\nTcp: 900 20 7\n'
+    const netstat = 'TcpExt: SyncookiesSent TCPTimeouts TCPRetransFail TCPWinProbe\nTcpExt: 8 3 2 1\n'
+    expect(triesOf(snmp + netstat)).toBe(26)
+  })
 
   it('[D9] ends the stream of a peer that answers nothing, less than two heartbeats after the first try, and no other', async () => {
     const dead = peers()
