@@ -94,6 +94,8 @@ function nameOf(network: string): string {
 /** Commands of `ip`, in a network. */
 async function ip(commands: readonly string[], name?: string): Promise<string> {
   const running = run('ip', [...(name === undefined ? [] : ['-n', name]), '-batch', '-'])
+  // Where it cannot even be started, that is what is reported.
+  running.child.stdin?.on('error', () => {})
   running.child.stdin?.end(`${commands.join('\n')}\n`)
   return (await running).stdout
 }
@@ -103,12 +105,15 @@ async function forward(network: string, isOn: boolean): Promise<void> {
   await run('ip', ['netns', 'exec', nameOf(network), 'sh', '-ec', write.join('\n')])
 }
 
-/** Networks outlive a process that was killed. */
+/** Networks outlive a process that was killed, and so may what ran in them. */
 async function removeLeftovers(): Promise<void> {
   const names = (await ip(['netns list'])).match(new RegExp(`^${PREFIX}-\\d+-\\w+`, 'gm')) ?? []
   for (const name of names) {
     const pid = Number(name.split('-')[1])
     if (pid !== process.pid && isRunning(pid)) continue
+    // Who is stopped does not notice that nobody wants anything any more.
+    const pids = (await ip([`netns pids ${name}`]).catch(() => '')).match(/\d+/g) ?? []
+    for (const left of pids) if (isRunning(Number(left))) process.kill(Number(left), 'SIGKILL')
     await ip([`netns del ${name}`]).catch(() => {})
   }
 }
