@@ -21,7 +21,13 @@ export type {
   StreamResponse,
   Wakes,
 } from './seams/ports'
-export { type CursorStore, sessionCursor } from './subscriber/cursor-keeper'
+export {
+  type CursorKeeper,
+  type CursorStorage,
+  type CursorStore,
+  sessionCursor,
+  storedCursor,
+} from './subscriber/cursor-keeper'
 export { SubscriberError, type SubscriberErrorCode } from './subscriber/error'
 export { type EventsOfOptions, eventsOf } from './subscriber/events-of'
 /* @internal For `@entitycast/sse-client/event-source`. */

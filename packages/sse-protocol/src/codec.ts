@@ -80,54 +80,6 @@ export function encodeEvent(event: EventInput, now: () => string): EncodedEvent 
   return { type, data: stringify({ entity, id, data, channel, timestamp: when, userId, version }) }
 }
 
-/**
- * Reads an event that `encodeEvent` wrote. What comes from a server is checked too: a field of the wrong shape throws,
- * a field that is not known is left out, and nothing is merged into a prototype.
- *
- * @throws ProtocolError
- */
-export function decodeEvent(type: string, text: string, projectId: string): ProjectEvent {
-  assertEventType(type)
-  let wire: Record<string, unknown>
-  try {
-    wire = JSON.parse(text)
-  } catch (cause) {
-    throw new ProtocolError('INVALID_DATA', `data of ${type} is not JSON: ${quote(text)}`, { cause })
-  }
-  if (typeof wire !== 'object' || wire === null || Array.isArray(wire)) {
-    throw invalid(`data of ${type} is ${quote(wire)}; it must be an object`)
-  }
-  const { channel, timestamp, userId, entity, id, ids, version, versions } = wire
-  assertTimestamp(timestamp)
-  if (channel !== undefined) assertChannel(channel)
-  if (userId !== undefined) assertUserId(userId)
-  // Objects are written out, not spread: a page decodes every event of its project.
-  let event: ProjectEvent
-  if (!isEntityType(type)) event = { type, projectId, timestamp, data: wire.data ?? null }
-  else {
-    assertEntity(entity)
-    if (type === 'entity.batch') {
-      assertIds(ids)
-      event = { type, entity, id: null, ids, projectId, timestamp }
-      if (versions !== undefined) {
-        assertVersions(versions, ids)
-        event.versions = versions
-      }
-    } else {
-      assertEntityId(id)
-      event = { type, entity, id, projectId, timestamp }
-      if (version !== undefined) {
-        assertVersion(version)
-        event.version = version
-      }
-    }
-    if ('data' in wire) event.data = wire.data
-  }
-  if (channel !== undefined) event.channel = channel
-  if (userId !== undefined) event.userId = userId
-  return event
-}
-
 function assertIds(ids: unknown): asserts ids is string[] {
   if (!Array.isArray(ids) || ids.length === 0 || ids.length > MAX_BATCH_IDS) {
     throw invalid(`ids is ${quote(ids)}; a batch must name 1 to ${MAX_BATCH_IDS} ids`)

@@ -64,10 +64,10 @@ export function quote(value: unknown): string {
 }
 
 function describe(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value.length > 100 ? value.slice(0, 101) : value)
+  if (typeof value === 'string') return JSON.stringify(value.slice(0, 101))
   if (typeof value === 'bigint') return `${value}n`
-  if (typeof value === 'function') return 'a function'
-  if (typeof value === 'symbol') return `Symbol(${JSON.stringify(value.description ?? '')})`
+  if (typeof value === 'symbol') return JSON.stringify(String(value))
   if (Array.isArray(value)) return `an array of ${value.length}`
-  return typeof value === 'object' && value !== null ? 'an object' : String(value)
+  if (typeof value === 'function') return 'a function'
+  return Object(value) === value ? 'an object' : String(value)
 }

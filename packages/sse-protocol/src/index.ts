@@ -1,5 +1,5 @@
 export { channelName, parseChannelList, parseChannelName } from './channel'
-export { decodeEvent, type EncodedEvent, type EventInput, encodeEvent, MAX_DATA_DEPTH } from './codec'
+export { type EncodedEvent, type EventInput, encodeEvent, MAX_DATA_DEPTH } from './codec'
 export {
   CLOSING_REASONS,
   type ClosingData,
@@ -16,6 +16,7 @@ export {
   type ResyncReason,
 } from './control'
 export { type Cursor, formatCursor, parseCursor } from './cursor'
+export { decodeEvent } from './decode'
 export {
   checkDefinedData,
   defineEvents,
@@ -52,6 +53,7 @@ export {
   assertUserId,
   ENTITY_TYPES,
   type EntityEventType,
+  isChannel,
   isEntityType,
   isNamedType,
   MAX_ID_BYTES,

@@ -1,28 +1,48 @@
 import type { Clock } from '../seams/ports'
 
-/**
- * Where a cursor outlives the page: any storage, sync or async. The key names the stream, the project and who looks at it, so that nobody
- * goes on at another one's cursor.
- */
-export interface CursorStore {
+/** Any storage, sync or async: `localStorage`, a database, a file. */
+export interface CursorStorage {
   get(key: string): string | null | undefined | Promise<string | null | undefined>
   set(key: string, cursor: string): unknown
   remove(key: string): unknown
 }
 
+/** What `sessionCursor()` and `storedCursor()` return, for the option `cursorStore`. */
+export type CursorStore = (clock: Clock) => CursorKeeper
+
+/** What the subscriber does with it. */
+export interface CursorKeeper {
+  /** From here on it is about this key. */
+  turnTo(key: string): void
+  /** What was kept, whatever it is. Never rejects. */
+  read(): Promise<unknown>
+  /** There is a newer one, or none any more. */
+  keep(cursor: string | undefined): void
+  /** Writes now what is not written yet; no timer is left. */
+  flush(): void
+}
+
 /**
- * The tab's `sessionStorage`, which outlives a reload. Where there is none, nothing is kept.
+ * Keeps the cursor in the tab's `sessionStorage`, which outlives a reload. Where there is none, nothing is kept.
  *
  * @param prefix what its keys begin with
  * @example
  * new EventSubscriber(url, { projectId, identity: user.id, cursorStore: sessionCursor() })
  */
 export function sessionCursor(prefix = 'entitycast:'): CursorStore {
-  return {
+  return storedCursor({
     get: (key) => globalThis.sessionStorage?.getItem(prefix + key),
     set: (key, cursor) => globalThis.sessionStorage?.setItem(prefix + key, cursor),
     remove: (key) => globalThis.sessionStorage?.removeItem(prefix + key),
-  }
+  })
+}
+
+/**
+ * Keeps the cursor in a storage of your own. The key names the stream, the project and who looks at it, so that nobody goes on at another
+ * one's cursor.
+ */
+export function storedCursor(storage: CursorStorage): CursorStore {
+  return (clock) => new StoredCursor(storage, clock)
 }
 
 /** A store that takes longer has nothing to say, in milliseconds. */
@@ -30,9 +50,9 @@ const READ_MS = 1_000
 /** It is written to at most this often, and when the stream ends. */
 const WRITE_MS = 1_000
 
-/** Keeps the newest cursor in a store. Whatever the store does, a stream never waits long for it, and never breaks. */
-export class CursorKeeper {
-  readonly #store: CursorStore
+/** Keeps the newest cursor. Whatever the store does, a stream never waits long for it, and never breaks. */
+class StoredCursor implements CursorKeeper {
+  readonly #store: CursorStorage
   readonly #clock: Clock
   #key = ''
   #cursor: string | undefined
@@ -41,12 +61,11 @@ export class CursorKeeper {
   #writing = false
   #cancel: (() => void) | undefined
 
-  constructor(store: CursorStore, clock: Clock) {
+  constructor(store: CursorStorage, clock: Clock) {
     this.#store = store
     this.#clock = clock
   }
 
-  /** From here on it is about this key. */
   turnTo(key: string): void {
     if (key === this.#key) return
     this.#key = key
@@ -54,7 +73,6 @@ export class CursorKeeper {
     this.#written = null
   }
 
-  /** What was kept, whatever it is. Never rejects. */
   async read(): Promise<unknown> {
     this.#cancel?.()
     const late = new Promise<undefined>((resolve) => {
@@ -71,13 +89,11 @@ export class CursorKeeper {
     }
   }
 
-  /** There is a newer one, or none any more. */
   keep(cursor: string | undefined): void {
     this.#cursor = cursor
     this.#cancel ??= this.#clock.after(WRITE_MS, () => this.flush())
   }
 
-  /** Writes now what is not written yet; no timer is left. */
   flush(): void {
     this.#cancel?.()
     this.#cancel = undefined

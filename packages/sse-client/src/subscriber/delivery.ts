@@ -1,6 +1,6 @@
 import { type ConnectedData, decodeEvent, type ProjectEvent, RESYNC_REASONS } from '@entitycast/sse-protocol'
 import type { Clock } from '../seams/ports'
-import { CursorKeeper } from './cursor-keeper'
+import type { CursorKeeper } from './cursor-keeper'
 import { SubscriberError } from './error'
 import type { StreamFrame } from './parser'
 import type { Settings } from './request'
@@ -98,7 +98,7 @@ export class Delivery {
     this.#cursor = since
     this.#maxHeldBytes = maxEventBytes
     this.#address = address
-    this.#keeper = cursorStore && new CursorKeeper(cursorStore, clock)
+    this.#keeper = cursorStore?.(clock)
   }
 
   get cursor(): string | undefined {

@@ -1,4 +1,4 @@
-import { assertChannel, assertProjectId, quote } from '@entitycast/sse-protocol'
+import { isChannel, quote } from '@entitycast/sse-protocol'
 import type { Fetch, StreamRequestInit } from '../seams/ports'
 import type { CursorStore } from './cursor-keeper'
 import { isCursor } from './delivery'
@@ -44,7 +44,7 @@ export interface SubscriberOptions {
   /** The cursor that the page's data was loaded at, from `hub.cursor(projectId)`: the stream begins right after it. */
   since?: string | undefined
   /**
-   * Where the cursor is kept over a reload: {@link sessionCursor}, or a storage of your own. Only of use where what the page shows is kept too:
+   * Where the cursor is kept over a reload: {@link sessionCursor}, or {@link storedCursor} for a storage of your own. Only of use where what the page shows is kept too:
    * the stream goes on right after it, and whoever loads the data anew has a newer one, for `since`, which goes before it. Written at most
    * once a second, and when the stream ends. It needs `identity`, so that users who share a tab share no cursor.
    */
@@ -92,38 +92,43 @@ const ABSOLUTE = /^[a-z][a-z0-9+.-]*:/i
 /** What a header carries unharmed. */
 const PRINTABLE = /^[!-~](?:[ -~]*[!-~])?$/
 
-/** @throws SubscriberError `INVALID_OPTION`; ProtocolError `INVALID_PROJECT_ID`, `INVALID_CHANNEL` */
+/** @throws SubscriberError `INVALID_OPTION` */
 export function checkOptions(url: string | URL, options: SubscriberOptions): Settings {
-  const { projectId, channels, headers, since, cursorStore, fetch } = options
+  const { projectId, channels, headers, since, cursorStore, hidden, shouldRetry, identity, fetch } = options
   const { maxEventBytes = DEFAULT_MAX_EVENT_BYTES, resyncTimeoutMs = DEFAULT_RESYNC_TIMEOUT_MS } = options
-  const address = typeof url === 'string' ? url : String(url ?? '')
-  if (address === '') refuse('url', url, "the address of the stream, such as '/api/events/stream'")
-  if (projectId !== undefined) assertProjectId(projectId)
-  if (channels !== undefined) {
-    if (!Array.isArray(channels) || channels.length === 0)
-      refuse('channels', channels, 'an array of names; leave it out for all')
-    for (const channel of channels) assertChannel(channel)
-  }
-  if (headers !== undefined && (headers === null || (typeof headers !== 'object' && typeof headers !== 'function'))) {
-    refuse('headers', headers, 'an object, or a function that returns one')
-  }
-  if (since !== undefined && !isCursor(since)) refuse('since', since, 'a cursor, as hub.cursor(projectId) returns it')
-  if (!Number.isSafeInteger(maxEventBytes) || maxEventBytes < 1024) {
-    refuse('maxEventBytes', maxEventBytes, 'a whole number of bytes, 1024 or more')
-  }
-  for (const name of ['shouldRetry', 'identity'] as const) {
-    const value: unknown = options[name]
-    if (value !== undefined && typeof value !== 'function' && !(name === 'identity' && typeof value === 'string'))
-      refuse(name, value, 'a function; see SubscriberOptions')
-  }
-  if (cursorStore !== undefined && (typeof cursorStore?.get !== 'function' || options.identity === undefined)) {
-    refuse('cursorStore', cursorStore, 'a CursorStore such as sessionCursor(), together with identity')
-  }
-  if (!(resyncTimeoutMs > 0)) refuse('resyncTimeoutMs', resyncTimeoutMs, 'a number of milliseconds over 0')
-  if (!isHiddenChoice(options.hidden)) {
-    refuse('hidden', options.hidden, "'keep', 'close' or { closeAfterMs }, which is 0 or more")
-  }
-  if (fetch !== undefined && typeof fetch !== 'function') refuse('fetch', fetch, 'a function like the global fetch')
+  const address = String(url ?? '')
+  check('url', url, address, 'the address of the stream')
+  check(
+    'projectId',
+    projectId,
+    projectId === undefined || (projectId && typeof projectId === 'string'),
+    'text, as it is',
+  )
+  check(
+    'channels',
+    channels,
+    channels === undefined || (Array.isArray(channels) && channels.length && channels.every(isChannel)),
+    'an array of names; leave it out for all',
+  )
+  check('headers', headers, headers !== null && isOneOf(headers, 'object', 'function'), 'an object or a function')
+  check('since', since, since === undefined || isCursor(since), 'a cursor from hub.cursor(projectId)')
+  check('maxEventBytes', maxEventBytes, maxEventBytes >= 1024 && Number.isSafeInteger(maxEventBytes), '1024 or more')
+  check('resyncTimeoutMs', resyncTimeoutMs, resyncTimeoutMs > 0, 'milliseconds over 0')
+  check(
+    'hidden',
+    hidden,
+    ['keep', 'close', undefined].includes(hidden as string) || Number(Object(hidden).closeAfterMs) >= 0,
+    "'keep', 'close' or { closeAfterMs }",
+  )
+  check('identity', identity, isOneOf(identity, 'string', 'function'), 'text or a function')
+  check('shouldRetry', shouldRetry, isOneOf(shouldRetry, 'function'), 'a function')
+  check('fetch', fetch, isOneOf(fetch, 'function'), 'a function')
+  check(
+    'cursorStore',
+    cursorStore,
+    isOneOf(cursorStore, 'function') && (!cursorStore || identity !== undefined),
+    'what sessionCursor() returns, together with identity',
+  )
   const query = channels && `channels=${encodeURIComponent([...new Set(channels)].join(','))}`
   return { ...options, address: query ? withQuery(address, query) : address, maxEventBytes, resyncTimeoutMs }
 }
@@ -134,11 +139,11 @@ export function checkOptions(url: string | URL, options: SubscriberOptions): Set
  * @throws SubscriberError `INVALID_OPTION`
  */
 export function checkAddress({ address, fetch }: Settings): void {
-  if (ABSOLUTE.test(address) || fetch || globalThis.location) return
-  refuse(
+  check(
     'url',
     address,
-    "a whole address here, such as 'https://app.example.com/api/events/stream', because there is no page",
+    ABSOLUTE.test(address) || fetch || globalThis.location,
+    'a whole address where there is no page',
   )
 }
 
@@ -168,9 +173,8 @@ export function requestInit(
   return { method: 'GET', headers, cache: 'no-store', redirect: 'manual', signal, ...(credentials && { credentials }) }
 }
 
-function isHiddenChoice(hidden: SubscriberOptions['hidden'] | null): boolean {
-  if (hidden === undefined || hidden === 'keep' || hidden === 'close') return true
-  return hidden !== null && hidden.closeAfterMs >= 0
+function isOneOf(value: unknown, ...types: string[]): boolean {
+  return value === undefined || types.includes(typeof value)
 }
 
 function withQuery(address: string, query: string): string {
@@ -178,6 +182,8 @@ function withQuery(address: string, query: string): string {
   return `${path}${path.includes('?') ? '&' : '?'}${query}`
 }
 
-function refuse(option: string, value: unknown, rule: string): never {
-  throw new SubscriberError('INVALID_OPTION', `${option} is ${quote(value)}; it must be ${rule}`, { retrying: false })
+function check(option: string, value: unknown, ok: unknown, rule: string): void {
+  if (!ok) {
+    throw new SubscriberError('INVALID_OPTION', `${option} is ${quote(value)}; it must be ${rule}`, { retrying: false })
+  }
 }

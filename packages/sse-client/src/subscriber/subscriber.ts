@@ -58,7 +58,7 @@ export class EventSubscriber<Definitions extends EventDefinitions = EventDefinit
    * @param url the stream's address; in a page it may be relative. A server of another origin must allow the headers `Authorization`,
    * `Last-Event-ID` and `X-Project-Id` (the hub's option `cors` does)
    * @param ports time, chance and the page's events instead of the platform's: for tests and simulations
-   * @throws SubscriberError `INVALID_OPTION`; ProtocolError `INVALID_PROJECT_ID`, `INVALID_CHANNEL`
+   * @throws SubscriberError `INVALID_OPTION`
    */
   constructor(url: string | URL, options: SubscriberOptions = {}, ports: Partial<Ports> = {}) {
     this.#settings = checkOptions(url, options)

@@ -1,5 +1,5 @@
 import { afterEach, expect, test, vi } from 'vitest'
-import { type CursorStore, sessionCursor } from '../../src/index'
+import { type CursorStorage, type CursorStore, sessionCursor, storedCursor } from '../../src/index'
 import { at, connected, heartbeat, resync, updated } from '../support/frames'
 import { openPage } from '../support/page'
 
@@ -8,7 +8,9 @@ afterEach(() => {
 })
 
 /** A store that can be asked to fail. */
-class MemoryStore implements CursorStore {
+class MemoryStore implements CursorStorage {
+  /** For the option. */
+  readonly option = storedCursor(this)
   readonly kept = new Map<string, string>()
   readonly writes: (string | undefined)[] = []
   broken = false
@@ -30,8 +32,8 @@ class MemoryStore implements CursorStore {
 }
 
 /** What the first request of a page with this store asks for. */
-async function firstCursor(store: CursorStore, options: object = {}): Promise<string | undefined> {
-  const page = openPage({ cursorStore: store, identity: 'ada', ...options })
+async function firstCursor(cursorStore: CursorStore, options: object = {}): Promise<string | undefined> {
+  const page = openPage({ cursorStore, identity: 'ada', ...options })
   page.subscriber.connect()
   await page.clock.advance(1_000)
   const cursor = page.network.last.header('last-event-id')
@@ -42,7 +44,7 @@ async function firstCursor(store: CursorStore, options: object = {}): Promise<st
 
 test('[D3] a kept cursor is where the next page goes on; it is written once a second, and when the stream ends', async () => {
   const cursorStore = new MemoryStore()
-  const page = openPage({ cursorStore, identity: 'ada' })
+  const page = openPage({ cursorStore: cursorStore.option, identity: 'ada' })
   const stream = await page.open(connected({ id: at(0) }))
   for (let offset = 1; offset <= 50; offset++) {
     await page.send(stream, updated('a', at(offset)))
@@ -51,12 +53,12 @@ test('[D3] a kept cursor is where the next page goes on; it is written once a se
   expect(cursorStore.writes.length).toBeLessThan(8)
   page.subscriber.close()
   expect([cursorStore.writes.at(-1), page.clock.pending]).toEqual([at(50), 0])
-  expect(await firstCursor(cursorStore)).toBe(at(50))
+  expect(await firstCursor(cursorStore.option)).toBe(at(50))
 })
 
 test('[D3] a page that is quiet keeps its cursor too, and one that is left writes before it is', async () => {
   const cursorStore = new MemoryStore()
-  const page = openPage({ cursorStore, identity: 'ada' })
+  const page = openPage({ cursorStore: cursorStore.option, identity: 'ada' })
   const stream = await page.open(connected({ id: at(0) }), heartbeat(at(7)))
   await page.clock.advance(1_000)
   expect(cursorStore.writes).toEqual([at(7)])
@@ -67,20 +69,20 @@ test('[D3] a page that is quiet keeps its cursor too, and one that is left write
 
 test('another user, project or stream has another cursor; since goes before it', async () => {
   const store = new MemoryStore()
-  const page = openPage({ cursorStore: store, identity: 'ada', projectId: 'proj_1' })
+  const page = openPage({ cursorStore: store.option, identity: 'ada', projectId: 'proj_1' })
   await page.open(connected({ id: at(5) }))
   page.subscriber.close()
-  expect(await firstCursor(store, { projectId: 'proj_1' })).toBe(at(5))
-  expect(await firstCursor(store, { projectId: 'proj_1', since: at(9) })).toBe(at(9))
-  expect(await firstCursor(store, { projectId: 'proj_1', identity: () => 'bob' })).toBeUndefined()
-  expect(await firstCursor(store, { projectId: 'proj_2' })).toBeUndefined()
-  expect(await firstCursor(store, { projectId: 'proj_1', channels: ['locks'] })).toBeUndefined()
+  expect(await firstCursor(store.option, { projectId: 'proj_1' })).toBe(at(5))
+  expect(await firstCursor(store.option, { projectId: 'proj_1', since: at(9) })).toBe(at(9))
+  expect(await firstCursor(store.option, { projectId: 'proj_1', identity: () => 'bob' })).toBeUndefined()
+  expect(await firstCursor(store.option, { projectId: 'proj_2' })).toBeUndefined()
+  expect(await firstCursor(store.option, { projectId: 'proj_1', channels: ['locks'] })).toBeUndefined()
 })
 
 test('[D4] while a resync is due the cursor before it is kept; another user begins without one, and keeps the own', async () => {
   const cursorStore = new MemoryStore()
   let user = 'ada'
-  const page = openPage({ cursorStore, identity: () => user })
+  const page = openPage({ cursorStore: cursorStore.option, identity: () => user })
   const stream = await page.open(connected({ id: at(0) }), resync('overflow', at(5)))
   await page.send(stream, resync('expired', at(10)), updated('a', at(11)))
   await page.clock.advance(1_000)
@@ -98,10 +100,10 @@ test('[D4] while a resync is due the cursor before it is kept; another user begi
 
 test('[A6] a kept cursor that the server does not take is removed', async () => {
   const cursorStore = new MemoryStore()
-  const before = openPage({ cursorStore, identity: 'ada' })
+  const before = openPage({ cursorStore: cursorStore.option, identity: 'ada' })
   await before.open(connected({ id: at(5) }))
   before.subscriber.close()
-  const page = openPage({ cursorStore, identity: 'ada' })
+  const page = openPage({ cursorStore: cursorStore.option, identity: 'ada' })
   page.subscriber.connect()
   await page.settle()
   page.network.last.answer(409)
@@ -121,13 +123,13 @@ test('a store that throws, rejects, says nonsense or never answers is no error, 
     () => new Promise<string>(() => {}),
   ]) {
     store.get = get
-    expect(await firstCursor(store)).toBeUndefined()
+    expect(await firstCursor(store.option)).toBeUndefined()
   }
 })
 
 test('a store that fails is written to again; one that never answers is not asked twice', async () => {
   const cursorStore = new MemoryStore()
-  const page = openPage({ cursorStore, identity: 'ada' })
+  const page = openPage({ cursorStore: cursorStore.option, identity: 'ada' })
   cursorStore.broken = true
   const stream = await page.open(connected({ id: at(1) }))
   await page.clock.advance(1_000)
@@ -150,7 +152,7 @@ test('[K7] closed while the store is read, and connected again: one request, wit
     new Promise((resolve) => {
       answer = resolve
     })
-  const page = openPage({ cursorStore: store, identity: 'ada' })
+  const page = openPage({ cursorStore: store.option, identity: 'ada' })
   page.subscriber.connect()
   await page.settle()
   page.subscriber.close()
@@ -173,9 +175,10 @@ test('[K9] sessionCursor() keeps it in the tab, under the prefix; without a stor
     setItem: (key: string, value: string) => kept.set(key, value),
     removeItem: (key: string) => kept.delete(key),
   })
-  const store = sessionCursor('app:')
-  store.set('key', at(1))
-  expect([store.get('key'), [...kept]]).toEqual([at(1), [['app:key', at(1)]]])
-  store.remove('key')
-  expect(kept.size).toBe(0)
+  const cursorStore = sessionCursor('app:')
+  const page = openPage({ cursorStore, identity: 'ada' })
+  await page.open(connected({ id: at(1) }))
+  page.subscriber.close()
+  expect([...kept]).toEqual([['app:["https://app.test/api/events/stream",null,"ada"]', at(1)]])
+  expect(await firstCursor(cursorStore)).toBe(at(1))
 })

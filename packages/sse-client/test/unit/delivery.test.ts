@@ -118,13 +118,7 @@ test('[D5] versions are remembered across a resync, because they only grow', asy
 
 test('[W7] what cannot be read is reported and skipped, and the stream goes on', async () => {
   const page = openPage()
-  const bad = [
-    'not JSON',
-    '[]',
-    'null',
-    '{"entity":"document","id":7}',
-    '{"entity":"document","id":"a","timestamp":"yesterday"}',
-  ]
+  const bad = ['not JSON', '[]', 'null', '{"entity":"document","id":7}', '{"entity":"document","id":"a","timestamp":5}']
   await page.open(
     connected({ id: at(0) }),
     ...bad.map((data, i) => `event: entity.updated\nid: ${at(i + 1)}\ndata: ${data}\n\n`),

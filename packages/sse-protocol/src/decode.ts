@@ -1,0 +1,79 @@
+import { ProtocolError, type ProtocolErrorCode, quote } from './error'
+import type { EntityEvent, ProjectEvent } from './event'
+import { isEntityType } from './name'
+
+/**
+ * Reads an event that `encodeEvent` wrote. Its shape is checked, so that handlers get what their types say; what a name may hold was checked
+ * when it was published, and a page need not carry those rules. A field that is not known is left out, and nothing is merged into a prototype.
+ *
+ * @throws ProtocolError the code says which field
+ */
+export function decodeEvent(type: string, text: string, projectId: string): ProjectEvent {
+  const isEntityEvent = isEntityType(type)
+  // Only a named event has a colon, and whatever has none is none of ours.
+  if (!isEntityEvent && !type.includes(':')) refuse('INVALID_TYPE', type)
+  let wire: Record<string, unknown>
+  try {
+    wire = JSON.parse(text)
+  } catch (cause) {
+    throw new ProtocolError('INVALID_DATA', `this is no JSON: ${quote(text)}`, { cause })
+  }
+  if (typeof wire !== 'object' || !wire || Array.isArray(wire)) refuse('INVALID_EVENT', wire)
+  const { channel, timestamp, userId } = wire
+  assertText('INVALID_TIMESTAMP', timestamp)
+  const event: ProjectEvent = isEntityEvent
+    ? decodeEntity(type, wire, projectId, timestamp)
+    : { type: type as `${string}:${string}`, projectId, timestamp, data: wire.data ?? null }
+  if (channel !== undefined) {
+    assertText('INVALID_CHANNEL', channel)
+    event.channel = channel
+  }
+  if (userId !== undefined) {
+    assertText('INVALID_USER_ID', userId)
+    event.userId = userId
+  }
+  return event
+}
+
+// Objects are written out, not spread: a page decodes every event of its project.
+function decodeEntity(
+  type: EntityEvent['type'],
+  wire: Record<string, unknown>,
+  projectId: string,
+  timestamp: string,
+): EntityEvent {
+  const { entity, id, ids, version, versions } = wire
+  assertText('INVALID_ENTITY', entity)
+  let event: EntityEvent
+  if (type === 'entity.batch') {
+    if (!Array.isArray(ids) || ids.length === 0) refuse('INVALID_EVENT', ids)
+    for (const one of ids) assertText('INVALID_ENTITY_ID', one)
+    event = { type, entity, id: null, ids, projectId, timestamp }
+    if (versions !== undefined) {
+      if (!Array.isArray(versions) || versions.length !== ids.length) refuse('INVALID_VERSION', versions)
+      for (const one of versions) assertNumber(one)
+      event.versions = versions
+    }
+  } else {
+    assertText('INVALID_ENTITY_ID', id)
+    event = { type, entity, id, projectId, timestamp }
+    if (version !== undefined) {
+      assertNumber(version)
+      event.version = version
+    }
+  }
+  if ('data' in wire) event.data = wire.data
+  return event
+}
+
+function assertText(code: ProtocolErrorCode, value: unknown): asserts value is string {
+  if (typeof value !== 'string') refuse(code, value)
+}
+
+function assertNumber(value: unknown): asserts value is number {
+  if (typeof value !== 'number') refuse('INVALID_VERSION', value)
+}
+
+function refuse(code: ProtocolErrorCode, value: unknown): never {
+  throw new ProtocolError(code, `${code}: ${quote(value)}`)
+}
