@@ -61,7 +61,7 @@ describe('the watch over peers', () => {
     tries++
     await silence(1, 2 * HEARTBEAT_MS)
     expect(gone.owner.destroy).toHaveBeenCalled()
-    dead.unwatch(gone.watch)
+    if (gone.watch) dead.unwatch(gone.watch)
   })
 
   it('[D9] the tables are read at every look where the kernel does not tell how often it has tried', async () => {
@@ -70,7 +70,7 @@ describe('the watch over peers', () => {
     const { watch: one } = watch(dead, 1)
     await vi.advanceTimersByTimeAsync(LOOK_MS * 3)
     expect(read).toHaveBeenCalledTimes(3)
-    dead.unwatch(one)
+    if (one) dead.unwatch(one)
   })
 
   it('[D9] counts what the kernel has tried again, of any kind', () => {
