@@ -88,7 +88,7 @@ CREATE TABLE IF NOT EXISTS ${outbox} (
 ) WITH (autovacuum_vacuum_scale_factor = 0.02);
 
 -- Takes the lock of a project's row until the end of this transaction. Makes the row where there is none; begins the log anew where it has
--- another past, or has forked; and gives a place to what transactions have committed meanwhile.
+-- another past, has forked, or does not end at its head; and gives a place to what transactions have committed meanwhile.
 CREATE OR REPLACE FUNCTION ${settle}(p_server text, p_name text, p_project text, p_forked text DEFAULT NULL)
 RETURNS ${project} LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -102,7 +102,8 @@ BEGIN
     EXIT WHEN FOUND;
     INSERT INTO ${project} (project, epoch, history) VALUES (p_project, p_name, v_history) ON CONFLICT DO NOTHING;
   END LOOP;
-  IF v.history <> v_history OR v.epoch = p_forked THEN
+  IF v.history <> v_history OR v.epoch = p_forked
+    OR EXISTS (SELECT FROM ${log} l WHERE l.project = p_project AND l."offset" > v.head) THEN
     DELETE FROM ${log} l WHERE l.project = p_project;
     UPDATE ${project} t
       SET epoch = p_name, history = v_history, head = 0, first = 1, total = 0, tag = '-', used_at = now()
@@ -179,7 +180,8 @@ BEGIN
         (array_agg(f.tag ORDER BY f."offset" DESC))[1] AS page_tag, string_agg(f.record, ',' ORDER BY f."offset") AS page_records
       FROM (
         SELECT l.*, sum(l.size) OVER (ORDER BY l."offset") - l.size AS before FROM ${log} l
-        WHERE l.project = p_project AND t.epoch = p_epoch AND l."offset" > p_after AND l."offset" <= p_after + p_limit
+        WHERE l.project = p_project AND t.epoch = p_epoch AND l."offset" > p_after
+          AND l."offset" <= least(p_after + p_limit, t.head)
       ) f WHERE f.before < p_bytes
     ) page WHERE t.project = p_project;
     EXIT WHEN FOUND;

@@ -94,7 +94,7 @@ export class Wire {
       this.write({ text: `SELECT ${expression} AS value` }).then(([row]) => row?.value)
     try {
       // No one but the cluster itself may be asked for its name; the timeline and the table's own file tell most of it.
-      const system = await ask('system_identifier FROM pg_control_system()').catch((error) => {
+      const system = await ask('(SELECT system_identifier FROM pg_control_system())').catch((error) => {
         if (!isDatabaseError(error)) throw error
         return '-'
       })

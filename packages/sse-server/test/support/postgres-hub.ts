@@ -73,6 +73,56 @@ export function stream({ hub }: PostgresHub, projectId: string, lastEventId?: st
 /** What a stream was told in named events, in order. */
 export const told = ({ events }: TestStream): unknown[] => events.map(({ data }) => data.data)
 
+/**
+ * A page: a stream that comes back where it was when the hub asks it to. A hub that may have missed what others revoked, because the log of that
+ * is another one too, begins all its streams anew.
+ */
+export class Page {
+  readonly #streams: TestStream[] = []
+
+  private constructor(
+    readonly hub: PostgresHub,
+    readonly projectId: string,
+  ) {}
+
+  static async open(hub: PostgresHub, projectId: string, lastEventId?: string): Promise<Page> {
+    const page = new Page(hub, projectId)
+    page.#streams.push(await stream(hub, projectId, lastEventId))
+    return page
+  }
+
+  get told(): unknown[] {
+    return this.#streams.flatMap(told)
+  }
+
+  get resyncs(): string[] {
+    return this.#streams.flatMap(({ resyncs }) => resyncs)
+  }
+
+  /** The last cursor that it was given. */
+  get cursor(): string | undefined {
+    return this.#streams.findLast(({ lastEventId }) => lastEventId !== undefined)?.lastEventId
+  }
+
+  /** What was told before the first resync. */
+  get before(): unknown[] {
+    const frames = this.#streams.flatMap(({ frames }) => frames)
+    const end = frames.findIndex(({ type }) => type === 'resync')
+    return frames.slice(0, end).flatMap(({ data }) => data?.data ?? [])
+  }
+
+  /** Waits for a state of the page, which comes back meanwhile whenever it was asked to. */
+  async until(check: (page: Page) => void): Promise<void> {
+    await eventually(async () => {
+      if (this.#streams.at(-1)?.closed) {
+        const next = await stream(this.hub, this.projectId, this.cursor)
+        if (next.status === 200) this.#streams.push(next)
+      }
+      check(this)
+    })
+  }
+}
+
 /** Runs `work` on a client with a transaction open, and ends that as it says. */
 export async function transaction<Result>(
   pool: pg.Pool,
