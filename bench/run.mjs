@@ -3,7 +3,7 @@
  * Needs Linux and a C compiler (`cc`). `--help` lists what can be chosen.
  */
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, readdirSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { build } from 'esbuild'
@@ -43,12 +43,18 @@ const programs = [
     .filter((file) => file.endsWith('-program.ts'))
     .map((file) => `workloads/${file}`),
 ]
+// The peers are loaded as they are installed. Our own packages are put in from what they have built, so that a build that somebody starts
+// meanwhile does not reach into a run.
+const { dependencies } = JSON.parse(readFileSync(path.join(bench, 'package.json'), 'utf8'))
+const peers = Object.keys(dependencies).filter((name) => !name.startsWith('@entitycast/'))
+// Other files of earlier runs would only be confusing.
+for (const file of readdirSync(out)) if (/\.mjs(\.map)?$/.test(file)) rmSync(path.join(out, file))
 await build({
   entryPoints: programs.map((file) => path.join(bench, file)),
   outdir: out,
   entryNames: '[name]',
   bundle: true,
-  packages: 'external',
+  external: peers,
   platform: 'node',
   target: 'node20',
   format: 'esm',
@@ -56,5 +62,6 @@ await build({
   outExtension: { '.js': '.mjs' },
   sourcemap: 'linked',
   logLevel: 'warning',
+  logOverride: { 'ignored-bare-import': 'silent' },
 })
 await import(pathToFileURL(path.join(out, 'main.mjs')).href)
