@@ -10,6 +10,8 @@ export interface Row {
 /** A page as the documentation has it: load with a cursor, listen from there, load again on resync. */
 export class LivePage {
   readonly resyncs: string[] = []
+  /** What was counted for it, where the server counts, and where continuity ended. */
+  readonly ticks: (number | 'resync')[] = []
   /** Versions that went back, which must never be. */
   readonly backwards: string[] = []
   #rows: Row[] = []
@@ -43,8 +45,10 @@ export class LivePage {
       if (this.#held) this.#held.push(event)
       else this.#apply(event)
     })
+    subscriber.on('tick:counted', ({ data }) => this.ticks.push((data as { count: number }).count))
     subscriber.onResync(({ reason }) => {
       this.resyncs.push(reason)
+      this.ticks.push('resync')
       this.#held = []
       void this.#reload(this.#held)
     })
