@@ -1,3 +1,4 @@
+import { createHook } from 'node:async_hooks'
 import { once } from 'node:events'
 import { createServer, get, type IncomingMessage, type Server } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
@@ -136,6 +137,58 @@ describe('what is done for each event and each connection', () => {
     // Two a turn: one writes to the connections, one lets publishers go on.
     expect(clock.deferred - deferred).toBeLessThanOrEqual(2 * 10 + 2)
     expect(listenersOf(process)).toBeLessThan(50)
+  })
+
+  it('[D6] an event makes promises and timers for itself, and none for a connection', async () => {
+    const made: Record<string, number> = { PROMISE: 0, Timeout: 0, Immediate: 0 }
+    const hook = createHook({
+      init: (_id, type) => {
+        if (type in made) made[type] = (made[type] as number) + 1
+      },
+    })
+    // The clients are in this process too: what reading makes is not counted.
+    for (const response of responses) response.pause()
+    hook.enable()
+    for (let n = 0; n < 10; n++) void hub.project('p').updated('document', `quiet${n}`)
+    let waited = 0
+    while (writes < CONNECTIONS) {
+      waited++
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    hook.disable()
+    for (const response of responses) response.resume()
+    await everyoneHas('"id":"quiet9"')
+    expect(writes).toBe(CONNECTIONS)
+    expect(made.Timeout).toBeLessThanOrEqual(2)
+    // Waiting is one of each, and a promise for its own result.
+    expect(made.Immediate as number).toBeLessThanOrEqual(waited + 10)
+    expect(made.PROMISE as number).toBeLessThan(waited * 3 + CONNECTIONS)
+  })
+
+  it('[W3] on the wire are the frames and nothing else: one chunk for all of a turn, and less than 80 bytes around each event', async () => {
+    const before = sockets.map(({ bytesWritten }) => bytesWritten)
+    const texts = received.map((text) => text.length)
+    await publish(16)
+    await everyoneHas('"id":"d15"')
+    const frames = (received[0] as string).slice(texts[0])
+    // The length of the chunk in hex, and two line ends (RFC 9112, section 7.1).
+    const chunk = frames.length + frames.length.toString(16).length + 4
+    expect(sockets.map(({ bytesWritten }, n) => bytesWritten - (before[n] as number))).toEqual(sockets.map(() => chunk))
+    const events = [...frames.matchAll(/^data: (.*)$/gm)].map(([, data]) => (data as string).length)
+    expect(events).toHaveLength(16)
+    const around = frames.length - events.reduce((sum, length) => sum + length, 0)
+    expect(around / 16).toBeLessThan(80)
+  })
+
+  it('[W1] opening a stream takes less than 600 bytes, headers and greeting together', async () => {
+    const opened = sockets.length
+    const request = get({ port: (server.address() as AddressInfo).port, host: '127.0.0.1', agent: false })
+    const [response] = (await once(request, 'response')) as [IncomingMessage]
+    responses.push(response)
+    response.setEncoding('utf8')
+    const [hello] = (await once(response, 'data')) as [string]
+    expect(hello).toContain('event: connected')
+    expect((sockets[opened] as Socket).bytesWritten).toBeLessThan(600)
   })
 
   it('[W15] a heartbeat is encoded once for all connections at one place', async () => {
