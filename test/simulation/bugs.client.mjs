@@ -39,7 +39,7 @@ export const CLIENT_BUGS = [
       {
         file: 'sse-client/src/subscriber/delivery.ts',
         from: 'this.#hold(decodeEvent(',
-        to: 'if (this.#cursor && id === undefined) this.#cursor = this.#cursor.replace(/\\d+$/, (offset) => String(Number(offset) + 1))\n      this.#hold(decodeEvent(',
+        to: 'if (this.cursor && id === undefined) this.cursor = this.cursor.replace(/\\d+$/, (offset) => String(Number(offset) + 1))\n      this.#hold(decodeEvent(',
       },
     ],
   },
@@ -58,8 +58,8 @@ export const CLIENT_BUGS = [
     edits: [
       {
         file: 'sse-client/src/subscriber/delivery.ts',
-        from: 'this.#cursor = options.since',
-        to: 'this.#cursor = undefined',
+        from: 'this.cursor = since',
+        to: 'this.cursor = undefined',
       },
     ],
   },
@@ -103,7 +103,7 @@ export const CLIENT_BUGS = [
     edits: [
       {
         file: 'sse-client/src/subscriber/delivery.ts',
-        from: "this.#cursor = undefined\n    this.#owed = 'bad-cursor'",
+        from: "this.cursor = undefined\n    this.#owed = 'bad-cursor'",
         to: "this.#owed = 'bad-cursor'",
       },
     ],
@@ -113,8 +113,8 @@ export const CLIENT_BUGS = [
     edits: [
       {
         file: 'sse-client/src/subscriber/delivery.ts',
-        from: "this.#cursor = undefined\n    this.#owed = 'bad-cursor'",
-        to: 'this.#cursor = undefined\n    this.#begun = false',
+        from: "this.cursor = undefined\n    this.#owed = 'bad-cursor'",
+        to: 'this.cursor = undefined\n    this.#begun = false',
       },
     ],
   },
@@ -151,8 +151,8 @@ export const CLIENT_BUGS = [
     edits: [
       {
         file: 'sse-client/src/subscriber/connection.ts',
-        from: 'this.#alarm?.cancel()\n    this.#alarm = undefined\n    this.#nextRetryAt',
-        to: 'this.#nextRetryAt',
+        from: 'this.#alarm?.cancel()\n    this.#alarm = undefined\n    this.nextRetryAt',
+        to: 'this.nextRetryAt',
       },
     ],
   },
@@ -208,7 +208,7 @@ export const CLIENT_BUGS = [
       { file: 'sse-client/src/subscriber/connection.ts', from: 'return this.#renewal?.hold', to: 'return undefined' },
       {
         file: 'sse-client/src/subscriber/delivery.ts',
-        from: 'if (id === undefined || id !== this.#cursor) return',
+        from: 'if (id === undefined || id !== this.cursor) return',
         to: 'if (id === undefined) return',
       },
     ],

@@ -54,7 +54,7 @@ export class Attempt {
       headers = await requestHeaders(settings, this.to.asks())
       identity = currentIdentity(settings)
     } catch (cause) {
-      const message = 'there are no headers to send: headers() or identity() threw, or one is not allowed'
+      const message = 'headers() or identity() threw, or a header is not allowed'
       this.#over({ action: 'retry', code: 'HEADERS_FAILED', message, cause })
       return
     }
@@ -102,7 +102,7 @@ export class Attempt {
       if (end === 'ended')
         this.#over({ action: 'end', code: 'STREAM_ENDED', message: 'the stream ended without a word' })
       else {
-        const message = `an event is over ${maxEventBytes} bytes; raise maxEventBytes, or publish less at once`
+        const message = `an event is over ${maxEventBytes} bytes (maxEventBytes)`
         this.#over({ action: 'retry', code: 'TOO_LARGE', message })
       }
     } catch (cause) {

@@ -59,9 +59,13 @@ export class Connection implements AttemptListener, RenewalListener {
   #renewal: Renewal | undefined
   /** Since `connect()` something was lost or was live: what comes now is "again". */
   #again = false
-  #attempt = 0
-  #nextRetryAt: number | undefined
-  #error: SubscriberError | undefined
+  // What of it is shown; nobody else writes it.
+  /** Attempts since the last stream that has held. */
+  attempt = 0
+  /** When the next attempt is due, while it is waited for. */
+  nextRetryAt: number | undefined
+  /** What it last failed with, until it is live again. */
+  error: SubscriberError | undefined
   #reason: HeadersReason | undefined
   /** A 401 was answered with fresh headers, and nothing was live since. */
   #refreshed = false
@@ -92,21 +96,6 @@ export class Connection implements AttemptListener, RenewalListener {
     if (this.#phase === 'closed') return 'disconnected'
     if (this.#phase === 'streaming') return 'connected'
     return this.#again ? 'reconnecting' : 'connecting'
-  }
-
-  /** Attempts since the last stream that has held. */
-  get attempt(): number {
-    return this.#attempt
-  }
-
-  /** When the next attempt is due, while it is waited for. */
-  get nextRetryAt(): number | undefined {
-    return this.#nextRetryAt
-  }
-
-  /** What it last failed with, until it is live again. */
-  get error(): SubscriberError | undefined {
-    return this.#error
   }
 
   get pauses(): readonly PauseReason[] {
@@ -159,9 +148,9 @@ export class Connection implements AttemptListener, RenewalListener {
   /** As if nothing had failed before. */
   #afresh(): void {
     this.#backoff.reset()
-    this.#error = undefined
+    this.error = undefined
     this.#refreshed = false
-    this.#attempt = this.#ended = 0
+    this.attempt = this.#ended = 0
     this.#reason = undefined
     this.#embargo(0)
   }
@@ -188,7 +177,7 @@ export class Connection implements AttemptListener, RenewalListener {
   live(connected: ConnectedData): void {
     this.#again = true
     this.#refreshed = false
-    this.#error = undefined
+    this.error = undefined
     this.#liveAt = this.#ports.clock.now()
     this.#go('live', () => this.#watch(connected))
   }
@@ -212,7 +201,7 @@ export class Connection implements AttemptListener, RenewalListener {
   #watch({ heartbeatMs, expiresInMs }: ConnectedData): void {
     const silenceMs = Math.max(HEARTBEATS * heartbeatMs, MIN_SILENCE_MS)
     if (heartbeatMs > 0) {
-      const error = new SubscriberError('SILENT', `not a byte for ${silenceMs} ms`, { retrying: true })
+      const error = new SubscriberError('SILENT', `not a byte for ${silenceMs} ms`)
       this.#wait(silenceMs, () => this.#retry(error))
     }
     if (expiresInMs) this.#renewal = new Renewal(expiresInMs, this.#settings, this.#ports, this.#reader, this)
@@ -220,7 +209,7 @@ export class Connection implements AttemptListener, RenewalListener {
 
   /** The server ends the stream. A reason that is not known is one more to come back. */
   closing(reason: unknown): void {
-    if (reason === 'revoked') this.#fail('REVOKED', 'the server has revoked this connection', { retrying: false })
+    if (reason === 'revoked') this.#fail('REVOKED', 'the right to read was taken back', { retrying: false })
     else if (reason === 'replaced')
       this.#fail('REPLACED', 'another connection has taken the place of this one', { retrying: false })
     else if (reason === 'expired' || reason === 'rotated') {
@@ -242,7 +231,7 @@ export class Connection implements AttemptListener, RenewalListener {
     this.#renewal = undefined
     this.#alarm?.cancel()
     this.#alarm = undefined
-    this.#nextRetryAt = undefined
+    this.nextRetryAt = undefined
     if (next !== 'streaming') {
       this.#present?.abandon()
       this.#present = undefined
@@ -256,10 +245,10 @@ export class Connection implements AttemptListener, RenewalListener {
       this.#release()
     }
     effect?.()
-    const { code, status } = this.#error ?? {}
+    const { code, status } = this.error ?? {}
     const { clock } = this.#ports
     const last = { ...(code && { error: code }), ...(status !== undefined && { status }) }
-    this.journal.add({ at: clock.now(), from, signal, to: next, attempt: this.#attempt, ...last })
+    this.journal.add({ at: clock.now(), from, signal, to: next, attempt: this.attempt, ...last })
     this.#to.moved()
   }
 
@@ -274,7 +263,7 @@ export class Connection implements AttemptListener, RenewalListener {
   }
 
   #try(): void {
-    this.#attempt++
+    this.attempt++
     if (!this.#reader.opened) this.#retryMs = 0
     this.#present = new Attempt(this)
     void this.#present.run(this.#settings, this.#ports.clock)
@@ -309,23 +298,23 @@ export class Connection implements AttemptListener, RenewalListener {
   #waitToRetry(delayMs: number, minimumMs: number): void {
     this.#minimumMs = minimumMs
     this.#wait(delayMs, () => this.#retry())
-    this.#nextRetryAt = this.#ports.clock.now() + delayMs
+    this.nextRetryAt = this.#ports.clock.now() + delayMs
   }
 
   #failed(error: SubscriberError): void {
-    this.#error = error
+    this.error = error
     this.#to.failed(error)
   }
 
   #rememberStable(): void {
     if (this.#phase !== 'streaming' || this.#ports.clock.now() - this.#liveAt < STABLE_MS) return
     this.#backoff.reset()
-    this.#attempt = this.#ended = 0
+    this.attempt = this.#ended = 0
   }
 
   /** The attempt or the stream is over. */
   #fail(code: SubscriberErrorCode, message: string, details: Partial<Failure> = {}, askedMs = 0): void {
-    const error = decide({ ...details, code, message }, this.#attempt, this.#settings, (thrown) =>
+    const error = decide({ ...details, code, message }, this.attempt, this.#settings, (thrown) =>
       this.#to.failed(thrown),
     )
     const minimumMs = Math.max(askedMs, this.#retryMs)
@@ -348,16 +337,13 @@ export class Connection implements AttemptListener, RenewalListener {
   asks(): HeadersContext {
     const reason = this.#reason
     this.#reason = undefined
-    this.#wait(HEADERS_MS, () => this.#fail('HEADERS_FAILED', `headers() did not answer within ${HEADERS_MS} ms`))
-    return { attempt: this.#attempt, ...(reason && { reason }) }
+    this.#wait(HEADERS_MS, () => this.#fail('HEADERS_FAILED', `no headers in ${HEADERS_MS} ms`))
+    return { attempt: this.attempt, ...(reason && { reason }) }
   }
 
   leaves(identity: string | undefined): string | undefined | Promise<string | undefined> {
     this.#wait(CONNECT_MS, () =>
-      this.#fail(
-        'CONNECT_TIMEOUT',
-        `no "connected" within ${CONNECT_MS} ms; does a proxy buffer the stream, or is it another kind of stream?`,
-      ),
+      this.#fail('CONNECT_TIMEOUT', `no "connected" in ${CONNECT_MS} ms; does a proxy hold it back?`),
     )
     return this.#reader.begin(identity)
   }
@@ -387,7 +373,7 @@ export class Connection implements AttemptListener, RenewalListener {
       this.#fail(...streamEnd(++this.#ended))
     } else if (action === 'forget') {
       this.#reader.forget()
-      const error = new SubscriberError(code, message, { ...details, retrying: true })
+      const error = new SubscriberError(code, message, details)
       this.#lose(() => this.#backoff.soon(), error)
     } else if (action === 'refresh' && !this.#refreshed) {
       this.#refreshed = true

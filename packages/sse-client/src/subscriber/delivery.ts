@@ -1,5 +1,6 @@
 import { type ConnectedData, decodeEvent, type ProjectEvent, RESYNC_REASONS } from '@entitycast/sse-protocol'
 import type { Clock } from '../seams/ports'
+import { isCursor } from './cursor'
 import type { CursorKeeper } from './cursor-keeper'
 import { SubscriberError } from './error'
 import type { StreamFrame } from './parser'
@@ -24,16 +25,10 @@ export interface DeliveryListener {
   report(error: SubscriberError): void
 }
 
-/** What a header can carry, and a cursor is. */
-const CURSOR = /^[A-Za-z0-9._-]{1,128}$/
 /** What a held frame costs beside its text. */
 const HELD_FRAME_BYTES = 100
 /** So many frames wait for `onResync` handlers at most. */
 const MAX_WAITING = 10_000
-
-export function isCursor(value: unknown): value is string {
-  return typeof value === 'string' && CURSOR.test(value)
-}
 
 /**
  * From frames to events without a silent hole. It owns the cursor, across streams: what a handler was given lies at or before it, what
@@ -51,7 +46,8 @@ export class Delivery {
   #restored = false
   #asked = false
   #identity: string | undefined
-  #cursor: string | undefined
+  /** Everything up to there was given out. Nobody else writes it. */
+  cursor: string | undefined
   /** A resync that has to be told before anything else is. */
   #owed: ResyncCause | undefined
   /** Whether any stream was live: since then there is something to lose. */
@@ -84,25 +80,20 @@ export class Delivery {
     this.#gate = new ResyncGate(clock, resyncTimeoutMs, {
       tell: (reason) => {
         // Whoever loads the data now gets what was dropped.
-        if (this.#resyncTo === null) this.#cursor = undefined
+        if (this.#resyncTo === null) this.cursor = undefined
         else this.#commit(this.#resyncTo)
         this.#resyncTo = undefined
         if (this.#skipping) this.#dropWaiting()
         return to.resync(reason)
       },
       opened: () => this.#opened(),
-      looping: () =>
-        this.#report('RESYNC_LOOP', 'one resync follows the other; is the retention of the server too short?'),
+      looping: () => this.#report('RESYNC_LOOP', 'one resync follows the other'),
     })
     this.#projectId = this.#fixedProjectId = projectId
-    this.#cursor = since
+    this.cursor = since
     this.#maxHeldBytes = maxEventBytes
     this.#address = address
     this.#keeper = cursorStore?.(clock)
-  }
-
-  get cursor(): string | undefined {
-    return this.#cursor
   }
 
   /** A resync is being told, or is about to be: events wait. */
@@ -116,15 +107,15 @@ export class Delivery {
     this.#keeper?.turnTo(JSON.stringify([this.#address, this.#fixedProjectId, identity]))
     if (this.#asked && identity !== this.#identity) {
       // Another user's place means nothing, and what is shown was another user's to see. Another user may have another project.
-      this.#cursor = undefined
+      this.cursor = undefined
       this.#projectId = this.#fixedProjectId
       this.#versions = new Versions()
       this.#owed = 'identity'
     }
     this.#asked = true
     this.#identity = identity
-    this.#sent = this.#cursor
-    return this.#cursor || this.#restored || this.#begun ? this.#cursor : this.#restore()
+    this.#sent = this.cursor
+    return this.cursor || this.#restored || this.#begun ? this.cursor : this.#restore()
   }
 
   /** The place where the page before was. */
@@ -133,20 +124,20 @@ export class Delivery {
     const kept = await this.#keeper?.read()
     if (stream !== this.#stream) return undefined
     this.#restored = true
-    if (isCursor(kept)) this.#cursor = this.#sent = kept
-    return this.#cursor
+    if (isCursor(kept)) this.cursor = this.#sent = kept
+    return this.cursor
   }
 
   /** The cursor that another stream could go on at, for this user: none while a resync is told, because the cursor is not where the stream is. */
   renewable(identity: string | undefined): string | undefined {
-    return identity === this.#identity && !this.#gate.shut ? this.#cursor : undefined
+    return identity === this.#identity && !this.#gate.shut ? this.cursor : undefined
   }
 
   /** The first frame of that stream. Where it goes on at the cursor, it takes the place of the present one, and an unfinished page is dropped. */
   renew({ event, id, data = '' }: StreamFrame): ConnectedData | undefined {
     const connected = event === 'connected' ? readConnected(data) : undefined
     if (!connected || connected.projectId !== this.#projectId || connected.resume === 'resync') return undefined
-    if (id === undefined || id !== this.#cursor) return undefined
+    if (id === undefined || id !== this.cursor) return undefined
     this.#stream++
     this.#drop()
     this.#connected = connected
@@ -176,8 +167,8 @@ export class Delivery {
 
   /** The server does not take the cursor. */
   forget(): void {
-    this.#cursor = undefined
     this.#keeper?.keep(undefined)
+    this.cursor = undefined
     this.#owed = 'bad-cursor'
   }
 
@@ -185,10 +176,9 @@ export class Delivery {
   frame({ event: type = 'message', id, data }: StreamFrame): void {
     if (data === undefined) {
       if (this.#connected && !this.#postpone({ id })) this.#advance(id)
-    } else if (type === 'closing') this.#to.closing(readReason(data))
+    } else if (type === 'closing') this.#to.closing(parse(data).reason)
     else if (type === 'connected') this.#greet(id, data)
-    else if (!this.#connected)
-      this.#break('PROTOCOL', `"${type}" came before "connected"; is this an entitycast stream?`)
+    else if (!this.#connected) this.#break('PROTOCOL', `"${type}" came before "connected"`)
     else if (type === 'resync') this.#resync(id, data)
     else {
       const stream = this.#stream
@@ -244,13 +234,13 @@ export class Delivery {
   #greet(id: string | undefined, data: string): void {
     const connected = readConnected(data)
     if (!connected || this.#connected) {
-      this.#break('PROTOCOL', 'a "connected" frame is repeated or cannot be read')
+      this.#break('PROTOCOL', 'a bad "connected"')
       return
     }
     const { projectId, resume } = connected
     this.#projectId ??= projectId
     if (projectId !== this.#projectId) {
-      this.#break('PROJECT_MISMATCH', 'the stream belongs to another project; make an EventSubscriber for each', false)
+      this.#break('PROJECT_MISMATCH', 'this is the stream of another project', false)
       return
     }
     this.#connected = connected
@@ -286,7 +276,7 @@ export class Delivery {
   }
 
   #resync(id: string | undefined, data: string): void {
-    const told = readReason(data)
+    const told = parse(data).reason
     const reason = RESYNC_REASONS.find((known) => known === told) ?? 'bad-cursor'
     // What is held is older than the place where the stream goes on.
     this.#drop()
@@ -306,7 +296,7 @@ export class Delivery {
     try {
       this.#hold(decodeEvent(type, data, this.#projectId as string), data.length, id === undefined)
     } catch (cause) {
-      this.#report('INVALID_FRAME', `a frame was skipped: ${(cause as Error).message}`, cause)
+      this.#report('INVALID_FRAME', `skipped: ${(cause as Error).message}`, cause)
     }
     if (id === undefined || stream !== this.#stream) return
     this.#release(id)
@@ -336,10 +326,7 @@ export class Delivery {
     this.#held.push(event)
     this.#heldBytes += bytes + HELD_FRAME_BYTES
     if (!wait || this.#heldBytes <= this.#maxHeldBytes) return
-    this.#break(
-      'TOO_LARGE',
-      `more than ${this.#maxHeldBytes} bytes of frames, and none with an id; a page ends with one`,
-    )
+    this.#break('TOO_LARGE', `a page is over ${this.#maxHeldBytes} bytes`)
   }
 
   #drop(): void {
@@ -350,11 +337,11 @@ export class Delivery {
   /** Moves the cursor to the id of a frame that has been dealt with. */
   #commit(id: string | undefined): void {
     if (id === undefined) return
-    this.#cursor = isCursor(id) ? id : undefined
-    this.#keeper?.keep(this.#cursor)
-    if (this.#cursor !== undefined || this.#invalidCursorTold) return
+    this.cursor = isCursor(id) ? id : undefined
+    this.#keeper?.keep(this.cursor)
+    if (this.cursor !== undefined || this.#invalidCursorTold) return
     this.#invalidCursorTold = true
-    this.#report('INVALID_CURSOR', 'an id is not 1 to 128 of A-Z a-z 0-9 . _ -; the stream cannot be resumed there')
+    this.#report('INVALID_CURSOR', 'the stream cannot be resumed at this id')
   }
 
   #break(code: 'PROTOCOL' | 'PROJECT_MISMATCH' | 'TOO_LARGE', message: string, retrying = true): void {
@@ -362,29 +349,27 @@ export class Delivery {
   }
 
   #report(code: 'INVALID_FRAME' | 'INVALID_CURSOR' | 'RESYNC_LOOP', message: string, cause?: unknown): void {
-    this.#to.report(new SubscriberError(code, message, { retrying: true, cause }))
+    this.#to.report(new SubscriberError(code, message, { cause }))
   }
 }
 
 function parse(text: string): Record<string, unknown> {
   try {
-    const value: unknown = JSON.parse(text)
-    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
+    return Object(JSON.parse(text))
   } catch {
     return {}
   }
 }
 
-function readReason(data: string): unknown {
-  return parse(data).reason
-}
-
 function readConnected(data: string): ConnectedData | undefined {
-  const { connectionId, projectId, resume, heartbeatMs, expiresInMs } = parse(data)
-  if (typeof connectionId !== 'string' || typeof projectId !== 'string' || projectId === '') return
-  if (resume !== 'live' && resume !== 'replayed' && resume !== 'resync') return
-  // `>= 0` is false for NaN.
-  if (!(typeof heartbeatMs === 'number' && heartbeatMs >= 0)) return
-  const ends = typeof expiresInMs === 'number' && { expiresInMs }
-  return { connectionId, projectId, resume, heartbeatMs, ...ends }
+  const connected = parse(data) as unknown as ConnectedData
+  const { projectId, resume, heartbeatMs } = connected
+  const isOurs =
+    typeof projectId === 'string' &&
+    projectId !== '' &&
+    ['live', 'replayed', 'resync'].includes(resume) &&
+    // `>= 0` is false for NaN.
+    typeof heartbeatMs === 'number' &&
+    heartbeatMs >= 0
+  return isOurs ? connected : undefined
 }

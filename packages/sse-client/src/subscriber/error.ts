@@ -80,10 +80,10 @@ export class SubscriberError extends Error {
   constructor(
     readonly code: SubscriberErrorCode,
     message: string,
-    details: { retrying: boolean; status?: number; cause?: unknown },
+    details: { retrying?: boolean; status?: number | undefined; cause?: unknown } = {},
   ) {
-    super(message, 'cause' in details ? { cause: details.cause } : undefined)
-    this.retrying = details.retrying
+    super(message, details)
+    this.retrying = details.retrying ?? true
     this.status = details.status
   }
 }

@@ -47,7 +47,8 @@ export class Renewal implements AttemptListener {
     this.#ports = ports
     this.#reader = reader
     this.#to = to
-    if (expiresInMs < SHORTEST_MS) return
+    // It is a server's word, and may be anything.
+    if (!(expiresInMs >= SHORTEST_MS)) return
     // Clients that came together do not renew together.
     const leadMs = Math.min(LEAD_MS, expiresInMs / 4) * (0.5 + ports.random() / 2)
     this.#wait(expiresInMs - leadMs, () => {

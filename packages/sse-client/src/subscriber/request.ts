@@ -1,7 +1,7 @@
 import { isChannel, quote } from '@entitycast/sse-protocol'
 import type { Fetch, StreamRequestInit } from '../seams/ports'
+import { isCursor } from './cursor'
 import type { CursorStore } from './cursor-keeper'
-import { isCursor } from './delivery'
 import { SubscriberError } from './error'
 
 /**

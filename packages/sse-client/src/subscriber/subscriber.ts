@@ -237,15 +237,13 @@ export class EventSubscriber<Definitions extends EventDefinitions = EventDefinit
 
   #resync(resync: Resync): Promise<unknown> | undefined {
     if (this.#resyncListeners.size > 0) return this.#resyncListeners.tell(resync, this.#handlerFailed)
-    const message = `events may have been missed (${resync.reason}); load the data again in an onResync handler`
-    this.#report(new SubscriberError('RESYNC_UNHEARD', message, { retrying: true }))
+    const message = `events may have been missed (${resync.reason}), and there is no onResync handler`
+    this.#report(new SubscriberError('RESYNC_UNHEARD', message))
     return undefined
   }
 
   readonly #handlerFailed = (cause: unknown): void => {
-    this.#report(
-      new SubscriberError('HANDLER_FAILED', 'a handler threw or rejected; see the cause', { retrying: true, cause }),
-    )
+    this.#report(new SubscriberError('HANDLER_FAILED', 'a handler threw or rejected', { cause }))
   }
 
   #report(error: SubscriberError): void {

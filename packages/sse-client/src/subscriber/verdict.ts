@@ -25,7 +25,7 @@ export function decide(
     const decided = shouldRetry?.(error, { attempt }) ?? retrying
     return decided === retrying ? error : new SubscriberError(code, message, { ...details, retrying: decided })
   } catch (cause) {
-    report(new SubscriberError('HANDLER_FAILED', 'shouldRetry threw; see the cause', { retrying: true, cause }))
+    report(new SubscriberError('HANDLER_FAILED', 'shouldRetry threw', { cause }))
     return error
   }
 }
@@ -33,6 +33,5 @@ export function decide(
 /** The code and message of a stream that has ended without a word, as one of so many in a row. */
 export function streamEnd(inARow: number): [SubscriberErrorCode, string] {
   if (inARow < LOOP) return ['STREAM_ENDED', 'the stream ended without a word']
-  const causes = 'a proxy that buffers or bounds responses, or a route that closes them?'
-  return ['STREAM_LOOP', `${inARow} streams in a row ended at once; ${causes}`]
+  return ['STREAM_LOOP', `${inARow} streams in a row ended at once: by a proxy, or a route that closes them?`]
 }
