@@ -1,11 +1,7 @@
-import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { applyEntityEvent, EventSubscriber } from '@entitycast/sse-client'
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { eventually, TicketServer } from '../ticket-server'
 
 interface Ticket {
   id: string
@@ -14,43 +10,16 @@ interface Ticket {
   version: number
 }
 
-const MAIN = fileURLToPath(new URL('../../server/main.js', import.meta.url))
-const eventually = <Result>(check: () => Result | Promise<Result>): Promise<Result> =>
-  vi.waitFor(check, { timeout: 20_000, interval: 20 })
-
-let folder: string
-let server: ReturnType<typeof spawn>
-let url = ''
-let printed = ''
+let server: TicketServer
 const pages: Page[] = []
 
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'tickets-'))
-  printed = ''
-  server = spawn(process.execPath, [MAIN], {
-    env: { PATH: process.env.PATH, PORT: '0', DATABASE: join(folder, 'data.db'), DRAIN_MS: '200' },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  for (const output of [server.stdout, server.stderr]) output?.on('data', (text) => (printed += text))
-  await eventually(() => expect(workers(), printed).toHaveLength(2))
-  url = /http:\/\/[\d.:]+/.exec(printed)?.[0] ?? ''
+  server = await TicketServer.start()
 })
-
 afterEach(async () => {
   for (const page of pages.splice(0)) page.updates.close()
-  if (server.exitCode === null && server.signalCode === null) {
-    server.kill('SIGKILL')
-    await once(server, 'exit')
-  }
-  await rm(folder, { recursive: true, force: true })
+  await server?.end()
 })
-
-/** Those that have begun, without those that have ended. */
-function workers(): number[] {
-  const all = (pattern: RegExp) => [...printed.matchAll(pattern)].map(([, pid]) => Number(pid))
-  const ended = all(/worker (\d+) has ended/g)
-  return all(/worker (\d+) serves/g).filter((pid) => !ended.includes(pid))
-}
 
 /** A page as `web/page.js` has it. */
 class Page {
@@ -64,7 +33,7 @@ class Page {
     pages.push(page)
     const { cursor, tickets } = await load()
     page.tickets = tickets
-    page.updates = new EventSubscriber(`${url}/api/events`, {
+    page.updates = new EventSubscriber(`${server.url}/api/events`, {
       since: cursor,
       fetch: async (address, init) => {
         const response = await fetch(address, init)
@@ -98,11 +67,11 @@ class Page {
 }
 
 async function load(): Promise<{ cursor: string; tickets: Ticket[] }> {
-  return (await fetch(`${url}/api/tickets`)).json() as Promise<{ cursor: string; tickets: Ticket[] }>
+  return (await fetch(`${server.url}/api/tickets`)).json() as Promise<{ cursor: string; tickets: Ticket[] }>
 }
 
 async function add(title: string): Promise<Ticket> {
-  const response = await fetch(`${url}/api/tickets`, { method: 'POST', body: JSON.stringify({ title }) })
+  const response = await fetch(`${server.url}/api/tickets`, { method: 'POST', body: JSON.stringify({ title }) })
   expect(response.status).toBe(201)
   return (await response.json()) as Ticket
 }
@@ -118,10 +87,10 @@ async function showSame(all: readonly Page[]): Promise<void> {
 
 describe('two workers behind one port', () => {
   it('[cluster] pages at different workers show the same rows', async () => {
-    const all = await Promise.all(workers().map((pid) => Page.at(pid)))
+    const all = await Promise.all(server.workers().map((pid) => Page.at(pid)))
     const tickets: Ticket[] = []
     for (let n = 0; n < 20; n++) tickets.push(await add(`ticket ${n}`))
-    for (const { id } of tickets.slice(0, 5)) await fetch(`${url}/api/tickets/${id}/done`, { method: 'POST' })
+    for (const { id } of tickets.slice(0, 5)) await fetch(`${server.url}/api/tickets/${id}/done`, { method: 'POST' })
     await showSame(all)
     for (const { tickets: rows, resyncs } of all) {
       expect(rows).toHaveLength(20)
@@ -131,7 +100,7 @@ describe('two workers behind one port', () => {
   }, 60_000)
 
   it('[cluster] a worker that is killed: its pages go on at another one, without loading again', async () => {
-    const [first = 0, second = 0] = workers()
+    const [first = 0, second = 0] = server.workers()
     const all = await Promise.all([Page.at(first), Page.at(second)])
     await add('before')
     await showSame(all)
@@ -144,11 +113,11 @@ describe('two workers behind one port', () => {
     await add('after')
     await showSame(all)
     expect(all.map(({ resyncs }) => resyncs)).toEqual([0, 0])
-    await eventually(() => expect(workers()).toHaveLength(2))
+    await eventually(() => expect(server.workers()).toHaveLength(2))
   }, 60_000)
 
   it('[cluster] all workers are replaced while tickets are added: nothing is lost, and no page loads again', async () => {
-    const before = workers()
+    const before = server.workers()
     const all = await Promise.all([...before, ...before].map((pid) => Page.at(pid)))
     const accepted: string[] = []
     let isOver = false
@@ -160,11 +129,11 @@ describe('two workers behind one port', () => {
           () => {},
         )
     })
-    server.kill('SIGHUP')
-    await eventually(() => expect(printed).toContain('all workers are new'))
+    server.primary.kill('SIGHUP')
+    await eventually(() => expect(server.printed).toContain('all workers are new'))
     isOver = true
     await Promise.all(writers)
-    expect(workers().filter((pid) => before.includes(pid))).toEqual([])
+    expect(server.workers().filter((pid) => before.includes(pid))).toEqual([])
     await showSame(all)
     expect(accepted.length).toBeGreaterThan(20)
     for (const { tickets, resyncs, worker } of all) {
@@ -177,25 +146,21 @@ describe('two workers behind one port', () => {
 
   it('[cluster] SIGTERM ends the workers and then the primary, by itself', async () => {
     await Promise.all([Page.open(), Page.open()])
-    const exit = once(server, 'exit')
-    server.kill('SIGTERM')
+    const exit = once(server.primary, 'exit')
+    server.primary.kill('SIGTERM')
     expect(await exit).toEqual([0, null])
-    expect(workers()).toEqual([])
+    expect(server.workers()).toEqual([])
   }, 60_000)
 
-  it('[cluster] the page and its modules are served, and nothing else of the disk', async () => {
-    const get = async (path: string) => (await fetch(`${url}${path}`)).status
-    const page = await (await fetch(url)).text()
-    expect(page).toContain('importmap')
-    for (const path of ['/page.js', '/sse-client/index.js', '/sse-protocol/index.js']) expect(await get(path)).toBe(200)
+  it('[cluster] nothing of the disk is served but the page', async () => {
     for (const path of [
+      '/package.json',
       '/../package.json',
       '/%2e%2e/package.json',
-      '/web/page.js',
-      '/..js',
-      '/sse-client/../main.js',
+      '/server/main.js',
+      '/data/tickets.db',
     ]) {
-      expect(await get(path), path).toBe(404)
+      expect((await fetch(`${server.url}${path}`)).status, path).toBe(404)
     }
   })
 })
