@@ -23,6 +23,8 @@ interface Member {
   /** By this process's monotonic clock. */
   heardAt: number
   gone: boolean
+  /** It said goodbye. */
+  left: boolean
 }
 
 /** One that is gone is remembered for this long, in milliseconds, and at most so many are. */
@@ -102,6 +104,15 @@ export class Peers {
   isGone(instanceId: string): boolean {
     if (instanceId === this.instanceId) return false
     return this.#member(instanceId).gone
+  }
+
+  /** An instance has said something in another log: it is there. */
+  heard(instanceId: string): void {
+    if (instanceId === this.instanceId) return
+    const member = this.#member(instanceId)
+    if (member.left) return
+    member.heardAt = this.ports.clock.monotonic()
+    member.gone = false
   }
 
   /** When an instance was last heard, by the monotonic clock. */
@@ -224,7 +235,8 @@ export class Peers {
     }
     const member = this.#member(from)
     member.heardAt = this.ports.clock.monotonic()
-    member.gone = message.kind === 'bye'
+    member.left = message.kind === 'bye'
+    member.gone = member.left
     if (message.kind === 'hello') this.#say({ kind: 'alive' })
     else if (message.kind === 'end') this.peer.end(message.filter, message.reason)
     else if (message.kind === 'ask') {
@@ -248,7 +260,7 @@ export class Peers {
   #member(instanceId: string): Member {
     let member = this.#members.get(instanceId)
     if (!member) {
-      member = { heardAt: this.ports.clock.monotonic(), gone: false }
+      member = { heardAt: this.ports.clock.monotonic(), gone: false, left: false }
       this.#members.set(instanceId, member)
       const [oldest] = this.#members.keys()
       if (this.#members.size > MAX_MEMBERS && oldest !== undefined) this.#members.delete(oldest)

@@ -110,8 +110,9 @@ export class Room {
   tick(now: number): boolean {
     this.users.tick(now)
     if (this.users.size > 0) this.#usedAt = now
-    this.work()
-    return now - this.#usedAt > IDLE_MS && !this.#isWorking && !this.users.changed && this.#mayLeave
+    const isIdle = now - this.#usedAt > IDLE_MS && !this.#isWorking && !this.users.changed && this.#mayLeave
+    if (!isIdle) this.work()
+    return isIdle
   }
 
   /** Does what there is to do, one thing after the other, each only when the one before is in the log. */
@@ -251,9 +252,9 @@ export class Room {
       await this.#append([{ kind: 'tell', from: this.#me, at: this.#now(), epoch, offset, ...due }])
       return true
     }
-    const isOld = this.#recordsSinceState > 0 && now - this.#stateAt > retentionMs / 2
-    if (this.#recordsSinceState < RECORDS_A_STATE && !isOld && roster.users.size > 0) return false
-    if (roster.users.size === 0 && this.#recordsSinceState < RECORDS_A_STATE) return false
+    // Before it expires, and before the log as a whole does, because nobody has written to it for long.
+    const isOld = roster.users.size > 0 && now - this.#stateAt > retentionMs / 2
+    if (this.#recordsSinceState < RECORDS_A_STATE && !isOld) return false
     await this.#append(this.#state({ asOf: last }))
     return true
   }
@@ -286,6 +287,7 @@ export class Room {
   #heard(message: PresenceMessage, offset: number): void {
     const now = this.around.ports.clock.monotonic()
     const { roster } = this.#journal
+    this.around.peers.heard(message.from)
     this.#recordsSinceState++
     if (message.kind === 'hello' && message.from !== this.#me) this.#asking.set(message.from, { offset, at: now })
     else if (message.kind === 'state' && message.part === message.of - 1) {
