@@ -7,8 +7,9 @@ import { EventHub } from '@entitycast/sse-server'
 import { eventStream } from '@entitycast/sse-server/node'
 import { build } from 'esbuild'
 import { createParser } from 'eventsource-parser'
+import type { Browser } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
-import { engines, isInstalled, type RunningEngine } from '../../packages/sse-client/test/browser/engines'
+import { browsers } from './browsers'
 import { type ProxyName, proxies, RunningProxy } from './proxies'
 
 /*
@@ -20,7 +21,6 @@ const WAIT = { timeout: 30_000, interval: 5 }
 const REQUIRED = process.env.ENTITYCAST_REQUIRE_SERVICES === '1'
 const HAS_CURL = spawnSync('curl', ['--version']).status === 0 || REQUIRED
 if (!HAS_CURL) console.warn('skipped: curl behind proxies, because there is no curl here')
-const browsers = engines.filter((engine) => isInstalled(engine) || REQUIRED)
 
 /** Somebody who reads the stream. */
 interface Reader {
@@ -52,7 +52,7 @@ server.on('connection', (socket) => {
   socket.on('close', () => sockets.delete(socket))
 })
 
-const started: RunningEngine[] = []
+const started: Browser[] = []
 const cleanups: (() => unknown)[] = []
 let port = 0
 
@@ -71,7 +71,7 @@ beforeAll(async () => {
     },
   })
   script = built.outputFiles[0]?.text ?? ''
-  started.push(...(await Promise.all(browsers.map((engine) => engine.start()))))
+  started.push(...(await Promise.all(browsers.map(({ start }) => start()))))
 })
 
 afterEach(async () => {
@@ -81,7 +81,7 @@ afterEach(async () => {
 })
 
 afterAll(async () => {
-  await Promise.all(started.map((engine) => engine.close()))
+  await Promise.all(started.map((browser) => browser.close()))
   await hub.close()
   for (const socket of sockets) socket.destroy()
   await new Promise((resolve) => server.close(resolve))
@@ -141,12 +141,12 @@ function subscriber(url: string): Reader {
 }
 
 async function browserPages(url: string): Promise<Reader[]> {
-  const readers = started.map(async (engine, i) => {
-    const tab = await engine.open()
+  const readers = started.map(async (browser, i) => {
+    const tab = await browser.newPage()
     cleanups.push(() => tab.close())
     await tab.goto(`${url}/`)
     const read = async (kind: 'native' | 'ours'): Promise<number[]> => {
-      const shown = JSON.parse((await tab.read()) ?? '{}')
+      const shown = JSON.parse(await tab.evaluate(() => JSON.stringify((globalThis as { page?: unknown }).page ?? {})))
       expect(shown.resyncs).toBe(0)
       return shown[kind]
     }
