@@ -81,10 +81,9 @@ export class Appends {
     return performance.now() < this.#quietUntil
   }
 
-  /** What was sent is answered; what has not been sent is refused. */
+  /** What was asked before is done, as long as that goes well; nothing more is taken. */
   async close(): Promise<void> {
     this.#isClosed = true
-    for (const { reject } of this.#waiting.splice(0)) reject(closed())
     await this.#running
   }
 
@@ -95,6 +94,7 @@ export class Appends {
         await this.#write(batch)
       } catch (error) {
         for (const { reject } of batch) reject(error)
+        if (this.#isClosed) for (const { reject } of this.#waiting.splice(0)) reject(closed())
       }
     }
     this.#running = undefined

@@ -67,7 +67,7 @@ export class Care {
             OR t.history <> $2 || '/' || pg_relation_filenode(to_regclass('${project}')) AS differs,
             t.used_at < now() - $3::bigint * interval '1 millisecond' AS idle
           FROM ${project} t WHERE t.project = ANY ($1)`,
-        values: [logs.map(([projectId]) => projectId), wire.server, Math.floor(settings.idleProjectTtlMs / 4)],
+        values: [logs.map(([projectId]) => projectId), wire.server, Math.floor(this.#idleMs / 4)],
       }),
     )
     // Somebody listens: they are not to be forgotten.
@@ -84,6 +84,12 @@ export class Care {
         log.isAt({ epoch: row.epoch as string, offset: Number(row.head), tag: row.tag as string })
       return isSame ? [] : [log]
     })
+  }
+
+  /** Whoever listens must have had time to say so, several times. */
+  get #idleMs(): number {
+    const { settings, retention } = this.options
+    return Math.max(settings.idleProjectTtlMs, settings.pollIntervalMs * 10, retention.ageMs * 2)
   }
 
   #plan(): void {
@@ -127,7 +133,7 @@ export class Care {
       const [row] = await link.use((wire) =>
         wire.ask({
           text: `SELECT ${named(settings, 'trim')}($1, $2, $3, $4, $5, $6) AS count`,
-          values: [lock, ageMs, events, bytes, settings.idleProjectTtlMs, TRIMMED],
+          values: [lock, ageMs, events, bytes, this.#idleMs, TRIMMED],
         }),
       )
       if (Number(row?.count) < TRIMMED) return

@@ -208,7 +208,8 @@ export class PostgresAdapter implements Adapter {
     for (const log of this.#logs.values()) log.close()
     this.#logs.clear()
     this.#keys.clear()
-    this.#link?.refuse()
+    // Without a connection nothing that waits will be done.
+    if (!this.#link?.isUp) this.#link?.refuse()
     await this.#appends?.close()
     this.#link?.close()
   }

@@ -1,0 +1,363 @@
+import { createServer, type Socket } from 'node:net'
+import { HubError } from '@entitycast/sse-server'
+import { PostgresAdapter, type PostgresAdapterOptions } from '@entitycast/sse-server/postgres'
+import pg from 'pg'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { HAS_POSTGRES, PostgresServer } from '../support/postgres'
+import { degraded, eventually, type PostgresHub, PostgresHubs, ready, stream, told } from '../support/postgres-hub'
+
+const hubs = new PostgresHubs()
+const emit = ({ hub }: PostgresHub, data: unknown, projectId = 'p') => hub.project(projectId).emit('a:b', data)
+const record = (data: string) => ({ type: 'a:b', data, channel: 'default' })
+const upTo = (last: number) => Array.from({ length: last }, (_, n) => n + 1)
+
+describe.runIf(HAS_POSTGRES)('the PostgreSQL adapter', () => {
+  let server: PostgresServer
+  beforeAll(async () => {
+    server = await PostgresServer.start()
+  })
+  afterAll(() => server?.end())
+  beforeEach(() => hubs.migrate(server))
+  afterEach(() => hubs.end())
+
+  const make = (options: Partial<PostgresAdapterOptions> = {}) =>
+    new PostgresAdapter({ pool: hubs.pool(server), prefix: hubs.prefix, pollIntervalMs: 250, ...options })
+  /** The size of a project's log in the table. */
+  const size = async (projectId = 'p') => {
+    const text = `SELECT count(*)::integer AS count FROM ${hubs.prefix}log WHERE project = $1`
+    return (await server.ask(text, [projectId]))[0]?.count
+  }
+
+  it('[B1] two connections of its own, however many projects there are, and none of the pool; after close there is none', async () => {
+    const pool = hubs.pool(server, { application_name: 'ours', max: 1 })
+    const count = async () =>
+      (await server.ask("SELECT count(*)::integer AS count FROM pg_stat_activity WHERE application_name = 'ours'"))[0]
+        ?.count
+    // Every client of the pool is in use, for ever.
+    const taken = await pool.connect()
+    const one = hubs.add(server, { pool })
+    for (let n = 0; n < 40; n++) await stream(one, `p${n}`)
+    await emit(one, 1, 'p7')
+    expect(await count()).toBe(3)
+    await one.hub.close()
+    await eventually(async () => expect(await count()).toBe(1))
+    taken.release()
+  })
+
+  it('[B1] is ready for the first publish as soon as it is made, and before', async () => {
+    const one = hubs.add(server)
+    expect(one.hub.status()).toBe('degraded')
+    await emit(one, 1)
+    await ready(one)
+  })
+
+  it('[B2] without any notification the log is asked in time: the polling floor', async () => {
+    const Deaf = class extends pg.Client {
+      override emit(event: string, ...args: never[]): boolean {
+        const { channel = '' } = ((args as unknown[])[0] ?? {}) as { channel?: string }
+        return event === 'notification' && channel.startsWith('public.') ? true : super.emit(event, ...args)
+      }
+    }
+    const deaf = hubs.add(server, { pool: hubs.pool(server, { Client: Deaf as never }) })
+    const other = hubs.add(server)
+    const client = await stream(deaf, 'p')
+    for (const n of upTo(5)) {
+      await emit(other, n)
+      await eventually(() => expect(told(client)).toEqual(upTo(n)))
+    }
+    expect(deaf.adapter.oddities.repaired).toBeGreaterThanOrEqual(5)
+    expect(client.resyncs).toEqual([])
+  })
+
+  it('[B2] the queue of notifications is full because somebody does not read it: publishing goes on, told by polling', async () => {
+    let refusals = 0
+    const Full = class extends pg.Client {
+      override query(...args: unknown[]): never {
+        const [{ name, values = [] } = {}] = args as [{ name?: string; values?: unknown[] }?]
+        if (name === 'entitycast_append' && values[6] !== null) {
+          refusals++
+          return Promise.reject(Object.assign(new Error('too many notifications'), { code: '54000' })) as never
+        }
+        return (super.query as (...all: unknown[]) => never)(...args)
+      }
+    }
+    const one = hubs.add(server, { pool: hubs.pool(server, { Client: Full as never }) })
+    const client = await stream(hubs.add(server), 'p')
+    for (const n of upTo(5)) await emit(one, n)
+    await eventually(() => expect(told(client)).toEqual(upTo(5)))
+    expect(refusals).toBe(1)
+  })
+
+  it('[D1] publishes that wait while a statement is under way share the next: few commits, in the order of the calls', async () => {
+    let statements = 0
+    const Counting = class extends pg.Client {
+      override query(...args: unknown[]): never {
+        if ((args[0] as { name?: string }).name === 'entitycast_append') statements++
+        return (super.query as (...all: unknown[]) => never)(...args)
+      }
+    }
+    const one = hubs.add(server, { pool: hubs.pool(server, { Client: Counting as never }) })
+    const clients = new Map<string, Awaited<ReturnType<typeof stream>>>()
+    for (const id of ['p', 'q', 'r']) clients.set(id, await stream(one, id))
+    const before = statements
+    await Promise.all(upTo(900).map((n) => emit(one, n, ['p', 'q', 'r'][n % 3])))
+    expect(statements - before).toBeLessThanOrEqual(4)
+    for (const [i, client] of [...clients.values()].entries()) {
+      await eventually(() => expect(told(client)).toEqual(upTo(900).filter((n) => n % 3 === i)))
+    }
+  })
+
+  it('[D1] several instances append to the same projects at once, in any order: nobody waits for ever, and nothing is refused', async () => {
+    const all = upTo(3).map(() => hubs.add(server))
+    const ids = upTo(12).map((n) => `p${n}`)
+    await Promise.all(upTo(600).map((n) => emit(all[n % 3]!, n, ids[(n * 7 + (n % 3) * 5) % 12])))
+    const rows = await server.ask(`SELECT sum(head)::integer AS sum FROM ${hubs.prefix}project WHERE project LIKE 'p%'`)
+    expect(rows).toEqual([{ sum: 600 }])
+  })
+
+  it('[P7] at most so many appends wait: the next is refused at once, and those that waited are accepted', async () => {
+    const one = hubs.add(server, { maxPendingAppends: 5, timeoutMs: 10_000 })
+    await emit(one, 0)
+    await server.stop()
+    const waiting = upTo(5).map((n) => emit(one, n))
+    const refused = await emit(one, 'too much').catch((error) => error)
+    expect(refused).toMatchObject({ code: 'UNAVAILABLE' })
+    expect(refused.message).toContain('maxPendingAppends')
+    await server.restart()
+    expect(await Promise.all(waiting)).toHaveLength(5)
+    await emit(one, 6)
+  })
+
+  it('[D3] what the table keeps is bounded, by number, by bytes and by age; the edge is told exactly, deleted or not', async () => {
+    for (const [retention, left] of [
+      [{ ageMs: 10_000, events: 20, bytes: 1_000_000 }, 20],
+      [{ ageMs: 10_000, events: 10_000, bytes: 5_030 }, 50],
+      [{ ageMs: 500, events: 10_000, bytes: 1_000_000 }, 0],
+    ] as const) {
+      await hubs.migrate(server)
+      const adapter = make()
+      adapter.start(retention)
+      const { epoch } = await adapter.append(
+        'p',
+        upTo(700).map(() => record('x'.repeat(97))),
+      )
+      const { offset } = await adapter.append(
+        'p',
+        upTo(10).map(() => record('x'.repeat(97))),
+      )
+      expect(offset).toBe(710)
+      if (left > 0) {
+        // Whatever is in the table still.
+        expect(await adapter.read('p', { epoch, offset: 709 - left }, 1)).toEqual({ gap: 'expired' })
+        expect(await adapter.read('p', { epoch, offset: 0 }, 1)).toEqual({ gap: 'expired' })
+        const page = await adapter.read('p', { epoch, offset: 710 - left }, 1_000)
+        expect('entries' in page && page.entries).toHaveLength(left)
+      }
+      await eventually(async () => expect(await size()).toBe(left))
+      await eventually(async () =>
+        expect(await adapter.read('p', { epoch, offset: 709 - left }, 1)).toEqual({ gap: 'expired' }),
+      )
+      const next = await adapter.append('p', [record('next')])
+      expect(next).toEqual({ epoch, offset: 711 })
+      expect(await adapter.read('p', { epoch, offset: 710 }, 1)).toMatchObject({ entries: [{ offset: 711 }] })
+      await adapter.close()
+    }
+  })
+
+  it('[D3] deleting waits for nobody: not for a project whose row somebody holds', async () => {
+    const adapter = make()
+    adapter.start({ ageMs: 10_000, events: 1, bytes: 1_000_000 })
+    await adapter.append(
+      'p',
+      upTo(900).map(() => record('1')),
+    )
+    // Somebody holds the row of the project: the records go all the same.
+    const client = await hubs.pool(server).connect()
+    await client.query(`BEGIN; SELECT FROM ${hubs.prefix}project WHERE project = 'p' FOR NO KEY UPDATE`)
+    await eventually(async () => expect(await size()).toBe(1))
+    await client.query('COMMIT')
+    client.release()
+    await adapter.append('p', [record('2')])
+    await eventually(async () => expect(await size()).toBe(1))
+    await adapter.close()
+  })
+
+  it('[D3] a project that nobody uses is forgotten after its time, and one that somebody reads is not', async () => {
+    const one = hubs.add(server, { idleProjectTtlMs: 1_000 }, { retention: { ageMs: 1_500 } })
+    const client = await stream(one, 'read')
+    await emit(one, 1, 'read')
+    await emit(one, 1, 'left')
+    await eventually(async () => {
+      const rows = await server.ask(`SELECT project FROM ${hubs.prefix}project WHERE project > 'a'`)
+      expect(rows).toEqual([{ project: 'read' }])
+    })
+    await emit(one, 2, 'read')
+    await eventually(() => expect(told(client)).toEqual([1, 2]))
+    expect(client.resyncs).toEqual([])
+  })
+
+  it('[B3] garbage is counted', async () => {
+    const one = hubs.add(server)
+    const client = await stream(one, 'p')
+    for (const text of ['', 'x', '0123456789abcdef', '0123456789abcdef 01', '0123456789abcdef 1 1']) {
+      await server.ask('SELECT pg_notify($1, $2)', [`public.${hubs.prefix}`, text])
+    }
+    await emit(one, 1)
+    await eventually(() => expect(told(client)).toEqual([1]))
+    await eventually(() => expect(one.adapter.oddities).toMatchObject({ garbage: 5, doubts: 0 }))
+  })
+
+  it('[B3] the same project behind another prefix, schema or database is another project', async () => {
+    const others = [
+      { schema: 'public', prefix: 'other_' },
+      { schema: 'apart', prefix: hubs.prefix },
+    ]
+    await server.ask('CREATE SCHEMA apart')
+    for (const names of others) await server.ask(PostgresAdapter.sql(names))
+    const all = [hubs.add(server), ...others.map((names) => hubs.add(server, names))]
+    const streams = await Promise.all(all.map((each) => stream(each, 'p')))
+    for (const [n, each] of all.entries()) await emit(each, n)
+    for (const [n, each] of streams.entries()) await eventually(() => expect(told(each)).toEqual([n]))
+    for (const { adapter } of all) expect(adapter.oddities).toMatchObject({ garbage: 0, repaired: 0 })
+  })
+
+  it("[D4] the application's own parsers and settings of its role do not reach us", async () => {
+    const types = { getTypeParser: () => () => 'spoilt' }
+    await server.ask(`CREATE ROLE strange LOGIN SUPERUSER;
+      ALTER ROLE strange SET default_transaction_isolation = 'serializable'; ALTER ROLE strange SET search_path = nowhere;
+      ALTER ROLE strange SET statement_timeout = 1; ALTER ROLE strange SET client_encoding = 'LATIN1'`)
+    const pool = hubs.pool(server, { user: 'strange', types: types as never, statement_timeout: 1, query_timeout: 1 })
+    const [one, two] = [hubs.add(server, { pool }), hubs.add(server, { pool })]
+    const client = await stream(two, 'p')
+    await Promise.all(upTo(50).map((n) => emit(n % 2 ? one : two, `☃ ${n}`)))
+    await eventually(() => expect(told(client)).toHaveLength(50))
+    expect(new Set(told(client))).toEqual(new Set(upTo(50).map((n) => `☃ ${n}`)))
+  })
+
+  it('[D7] close does what it was asked before', async () => {
+    const adapter = make()
+    adapter.start({ ageMs: 60_000, events: 100, bytes: 100_000 })
+    await adapter.append('p', [record('1')])
+    const sent = [adapter.append('p', [record('2')]), adapter.append('p', [record('3')])]
+    const ended = adapter.close()
+    await expect(adapter.append('p', [record('4')])).rejects.toMatchObject({ code: 'CLOSED' })
+    expect((await Promise.all(sent)).map(({ offset }) => offset)).toEqual([2, 3])
+    await ended
+    await adapter.close()
+  })
+
+  it('[B1] a migration that is missing is named, with what to run; when it has run everything is served', async () => {
+    hubs.prefix = 'missing_'
+    const one = hubs.add(server)
+    for (const call of [() => one.adapter.ready(), () => emit(one, 1)]) {
+      const error = await call().then(
+        () => undefined,
+        (thrown: HubError) => thrown,
+      )
+      expect(error).toMatchObject({
+        code: 'MIGRATION_MISSING',
+        message: expect.stringMatching(/Migration 1 .* PostgresAdapter\.sql/),
+      })
+    }
+    const refused = await stream(one, 'p')
+    expect([refused.status, refused.code]).toEqual([503, 'MIGRATION_MISSING'])
+    // All instances of a deployment at once, and once more.
+    const run = () => server.ask(PostgresAdapter.sql({ prefix: 'missing_' }))
+    await run()
+    await run()
+    await ready(one)
+    await emit(one, 2)
+  })
+
+  it('[B1] a database that cannot hold every character is refused with a code', async () => {
+    await server.ask("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+    const one = hubs.add(server, { pool: hubs.pool(server, { database: 'latin' }) })
+    await expect(one.adapter.ready()).rejects.toMatchObject({
+      code: 'UNSUPPORTED',
+      message: expect.stringContaining('LATIN1'),
+    })
+  })
+
+  it('[B1] no credentials in an error, whatever PostgreSQL says of them', async () => {
+    await server.ask("CREATE ROLE guarded LOGIN PASSWORD 'right-secret'")
+    const pool = hubs.pool(server, { user: 'guarded', password: 'wrong-secret' })
+    const lines: unknown[] = []
+    const logger = {
+      warn: (...line: unknown[]) => void lines.push(line),
+      error: (...line: unknown[]) => void lines.push(line),
+    }
+    const one = hubs.add(server, { pool, timeoutMs: 500 }, { logger })
+    const error = await emit(one, 'some payload').catch((thrown) => thrown)
+    expect(error).toBeInstanceOf(HubError)
+    expect(error).toMatchObject({ code: 'UNAVAILABLE' })
+    expect(error.message).toContain('28P01')
+    const refused = await stream(one, 'p')
+    const everything = [
+      error.stack,
+      JSON.stringify(error),
+      JSON.stringify(error.cause) ?? '',
+      refused.body,
+      JSON.stringify(lines),
+    ]
+    for (const text of everything) expect(text).not.toMatch(/secret|guarded|payload/)
+    // The right one, from a pool that hides it and asks for it anew each time.
+    const right = hubs.pool(server, { user: 'postgres', password: async () => 'right-secret' })
+    await emit(hubs.add(server, { pool: right }), 1)
+  })
+
+  it('[B1] a server that accepts and drops us at once is not dialled without end, nor in step', async () => {
+    const times: number[] = []
+    const sockets = new Set<Socket>()
+    const trap = createServer((socket) => {
+      times.push(performance.now())
+      sockets.add(socket)
+      socket.on('error', () => {}).on('close', () => sockets.delete(socket))
+      socket.destroy()
+    })
+    await new Promise<void>((resolve) => {
+      trap.listen(0, '127.0.0.1', resolve)
+    })
+    const { port } = trap.address() as { port: number }
+    const one = hubs.add(server, { pool: hubs.pool(server, { port }) })
+    const start = performance.now()
+    await expect(emit(one, 1)).rejects.toMatchObject({ code: 'UNAVAILABLE' })
+    const seconds = (performance.now() - start) / 1_000
+    // Two connections, each at 100, 200, 400 … ms and less: some attempts in the first second, few afterwards.
+    expect(times.length).toBeGreaterThanOrEqual(4)
+    expect(times.length).toBeLessThan(30 * Math.max(1, seconds))
+    await degraded(one)
+    await hubs.end()
+    trap.close()
+  })
+
+  it('[P7] a bad option throws at construction and names the fix', () => {
+    const pool = hubs.pool(server)
+    for (const [options, said] of [
+      [{ schema: 'Public' }, 'schema'],
+      [{ prefix: 'a"b' }, 'prefix'],
+      [{ prefix: '' }, 'prefix'],
+      [{ keyPrefix: 'a' }, 'prefix'],
+      [{ timeoutMs: 0 }, 'timeoutMs'],
+      [{ pollIntervalMs: '5' }, 'pollIntervalMs'],
+      [{ maxPendingAppends: 1.5 }, 'maxPendingAppends'],
+      [{ idleProjectTtlMs: Number.NaN }, 'idleProjectTtlMs'],
+      [{ durable: 'yes' }, 'durable'],
+    ] as const) {
+      expect(() => new PostgresAdapter({ pool, ...options } as never)).toThrow(said)
+    }
+    for (const none of [undefined, null, {}, 'postgres://localhost', { options: {}, connect() {} }]) {
+      expect(() => new PostgresAdapter({ pool: none as never })).toThrow('new Pool()')
+    }
+    expect(() => PostgresAdapter.sql({ schema: 'a; DROP TABLE b' })).toThrow('schema')
+  })
+
+  it('[D7] an adapter belongs to one hub', async () => {
+    const adapter = make()
+    const retention = { ageMs: 1_000, events: 10, bytes: 10_000 }
+    adapter.start(retention)
+    expect(() => adapter.start(retention)).toThrow('one hub')
+    await adapter.close()
+    await expect(make().append('p', [])).rejects.toMatchObject({ code: 'INVALID_OPTION' })
+    await expect(make().ready()).rejects.toMatchObject({ code: 'INVALID_OPTION' })
+  })
+})
