@@ -4,9 +4,11 @@ import type { HubStats } from '../hub/tally'
 import type { LogRecord } from '../seams/adapter'
 
 /** What the hubs of a cluster tell each other in the control log. `from` is an instance's id. */
-export type ControlMessage = { readonly from: string } & (
-  | { readonly kind: 'hello' }
-  /** `at` is the sender's monotonic clock, and means something to itself only. */
+export type ControlMessage = {
+  readonly from: string
+} & /** `at` is the sender's monotonic clock, and means something to itself only. */
+(
+  | { readonly kind: 'hello'; readonly at?: number }
   | { readonly kind: 'alive'; readonly at?: number }
   | { readonly kind: 'bye' }
   | { readonly kind: 'end'; readonly filter: ConnectionFilter; readonly reason: 'rotated' | 'revoked' }

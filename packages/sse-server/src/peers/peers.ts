@@ -45,7 +45,9 @@ export class Peers {
   readonly #questions = new Map<string, (answer: InstanceStats) => void>()
   #opening: Promise<void> | undefined
   #opened = false
-  #openedAt = 0
+  #greetedAt = 0
+  /** When this instance said what it has last heard of itself. */
+  #selfHeardAt = Number.NEGATIVE_INFINITY
   #greeted = false
   #beatAt = 0
   #failing = false
@@ -123,8 +125,9 @@ export class Peers {
   /** Whether there is nobody else, as far as this instance can know: those who are there have had the time to answer its hello. */
   get alone(): boolean {
     if (!this.shared) return true
-    if (!this.#greeted || this.ports.clock.monotonic() - this.#openedAt < 1_000) return false
-    return this.#others().length === 0
+    const now = this.ports.clock.monotonic()
+    const hearsItself = now - this.#selfHeardAt < this.ttlMs / 2
+    return this.#greeted && hearsItself && now - this.#greetedAt >= 1_000 && this.#others().length === 0
   }
 
   /**
@@ -186,7 +189,6 @@ export class Peers {
       await this.#follower.open()
       this.#opened = true
       this.#failing = false
-      this.#openedAt = this.ports.clock.monotonic()
       this.#greet()
     } catch (error) {
       if (!this.#failing) this.peer.failed(error)
@@ -197,8 +199,9 @@ export class Peers {
 
   #greet(): void {
     this.#greeted = true
-    this.#beatAt = this.ports.clock.monotonic() + this.ttlMs / BEATS
-    this.#append({ kind: 'hello' }).catch(() => {
+    this.#greetedAt = this.ports.clock.monotonic()
+    this.#beatAt = this.#greetedAt + this.ttlMs / BEATS
+    this.#append({ kind: 'hello', at: this.#greetedAt }).catch(() => {
       this.#greeted = false
     })
   }
@@ -230,7 +233,9 @@ export class Peers {
     }
     const { from } = message
     if (from === this.instanceId) {
-      if (message.kind === 'alive' && typeof message.at === 'number') this.#judge(message.at)
+      if ((message.kind === 'alive' || message.kind === 'hello') && typeof message.at === 'number') {
+        this.#judge(message.at)
+      }
       return
     }
     const member = this.#member(from)
@@ -251,6 +256,7 @@ export class Peers {
    * is not here, and it is not this process that was cut off, or stood still.
    */
   #judge(sentAt: number): void {
+    this.#selfHeardAt = sentAt
     for (const [instanceId, member] of this.#members) {
       if (member.heardAt < sentAt - this.ttlMs) member.gone = true
       if (member.heardAt < sentAt - this.ttlMs - GONE_MS) this.#members.delete(instanceId)

@@ -16,8 +16,8 @@ type Spoken = Exclude<PresenceMessage, { kind: 'state' }>
 
 /** What a reader of the presence log wants to know beside the roster. */
 export interface JournalListener {
-  /** A record that has been taken in; only while the roster is known. */
-  heard(message: PresenceMessage, offset: number): void
+  /** A record that has been taken in; only while the roster is known. `isNew`: it has just been said, and was not read up on. */
+  heard(message: PresenceMessage, offset: number, isNew: boolean): void
   /** The roster is known, or another one is: what this instance holds must be said again where it is not in it. */
   synced(): void
   /** What comes together has been taken in. */
@@ -37,6 +37,8 @@ export class Journal {
   /** The log is known after this offset: `#buffer` begins there. */
   #start = 0
   #buffer: Told[] = []
+  /** The epoch in which the roster was last known. */
+  #syncedEpoch: string | undefined
   readonly #parts = new Map<string, { readonly parts: StatePart[]; readonly valid: boolean }>()
 
   constructor(
@@ -47,7 +49,7 @@ export class Journal {
   ) {
     this.#follower = new Follower(adapter, logId, {
       began: (head) => this.#forget(head.offset),
-      entry: (entry) => this.#take(entry),
+      entry: (entry) => this.#take(entry, true),
       settled: () => listener.settled(),
       doubt: (head) => {
         this.#forget(head.offset)
@@ -84,10 +86,11 @@ export class Journal {
       if (!entries) continue
       const heard = this.#buffer
       this.#forget(from)
-      for (const entry of entries) this.#take(entry)
-      for (const { offset, message } of heard) this.#hear(message, offset)
+      for (const entry of entries) this.#take(entry, false)
+      for (const { offset, message } of heard) this.#hear(message, offset, false)
       // The whole log: nobody was there before it. Unless it is another one, and what was known before is all that is known.
-      if (!this.isSynced && from === 0 && this.roster.users.size === 0) this.#sync(new Roster(), 0)
+      const isAnother = this.#syncedEpoch !== undefined && this.#syncedEpoch !== epoch && this.roster.users.size > 0
+      if (!this.isSynced && from === 0 && !isAnother) this.#sync(new Roster(), 0)
       return
     }
   }
@@ -103,12 +106,12 @@ export class Journal {
     return entries.filter(({ offset }) => offset <= to)
   }
 
-  #take({ offset, record }: LogEntry): void {
+  #take({ offset, record }: LogEntry, isNew: boolean): void {
     const message = decodePresence(record)
-    if (message) this.#hear(message, offset)
+    if (message) this.#hear(message, offset, isNew)
   }
 
-  #hear(message: PresenceMessage, offset: number): void {
+  #hear(message: PresenceMessage, offset: number, isNew: boolean): void {
     if (!this.isSynced) {
       this.#buffer.push({ offset, message })
       if (message.kind === 'lead' || message.kind === 'resign') this.leadHeardAt = offset
@@ -119,7 +122,7 @@ export class Journal {
     }
     if (message.kind === 'state') this.#collect(message, offset)
     else if (this.isSynced) this.roster.apply(message as Spoken, offset, this.clock.monotonic())
-    if (this.isSynced) this.listener.heard(message, offset)
+    if (this.isSynced) this.listener.heard(message, offset, isNew)
   }
 
   /** Puts the parts of a state together. */
@@ -149,10 +152,11 @@ export class Journal {
     const later = this.#buffer.filter(({ offset }) => offset > asOf)
     this.roster = roster
     this.isSynced = true
+    this.#syncedEpoch = this.epoch
     this.#buffer = []
     for (const { offset, message } of later) {
       if (message.kind !== 'state') roster.apply(message, offset, this.clock.monotonic())
-      this.listener.heard(message, offset)
+      this.listener.heard(message, offset, false)
     }
     this.listener.synced()
   }

@@ -55,16 +55,20 @@ export class Presence {
     }
   }
 
-  /** A stream of a user was opened. */
-  entered(projectId: string, userId: string): void {
+  /** A stream was opened. One without a user counts for nobody, and wants to be told of others. */
+  entered(projectId: string, userId: string | undefined): void {
     const room = this.#room(projectId)
-    room.users.entered(userId)
+    room.streams++
+    if (userId !== undefined) room.users.entered(userId)
     room.work()
   }
 
-  /** A stream of a user has ended. */
-  left(projectId: string, userId: string): void {
-    this.#rooms.get(projectId)?.users.left(userId, this.ports.clock.monotonic() + this.options.graceMs)
+  /** A stream has ended. */
+  left(projectId: string, userId: string | undefined): void {
+    const room = this.#rooms.get(projectId)
+    if (!room) return
+    room.streams--
+    if (userId !== undefined) room.users.left(userId, this.ports.clock.monotonic() + this.options.graceMs)
   }
 
   /** @throws HubError `UNAVAILABLE`, `CLOSED` */

@@ -6,10 +6,11 @@ import { Journal } from './journal'
 import { LocalUsers } from './local-users'
 import { divide, encodePresence, type PresenceMessage, type StatePart, type Telling } from './message'
 import type { PresenceHost, PresentUser } from './presence'
+import type { Entry } from './roster'
 import { Teller } from './teller'
 
 /** Whoever asks for the state and is not answered for so long, in milliseconds, begins anew: nobody is there who knows it. */
-const PATIENCE_MS = 3_000
+const PATIENCE_MS = 5_000
 /** Where the leader does not answer for so long, in milliseconds, another one who knows does. */
 const SECOND_MS = 1_000
 /** A room that nobody is in and nobody asks about is left after this, in milliseconds. */
@@ -39,6 +40,8 @@ export interface RoomSurroundings {
  */
 export class Room {
   readonly users = new LocalUsers()
+  /** Streams of this instance, with or without a user: they are told of the others' users. */
+  streams = 0
   readonly #journal: Journal
   readonly #teller: Teller
   #isOpen = false
@@ -70,7 +73,10 @@ export class Room {
     this.#usedAt = this.#stateAt = ports.clock.monotonic()
     this.#teller = new Teller(adapter, projectId, around.channel)
     this.#journal = new Journal(adapter, presenceLog(projectId), ports.clock, {
-      heard: (message, offset) => this.#heard(message, offset),
+      heard: (message, offset, isNew) => {
+        if (isNew) around.peers.heard(message.from)
+        this.#heard(message, offset)
+      },
       synced: () => {
         this.#mustList = true
       },
@@ -101,15 +107,19 @@ export class Room {
         })
       })
     }
+    const { peers } = this.around
+    const now = clock.monotonic()
+    const isThere = ({ holders, until }: Entry) =>
+      holders.length > 0 ? !holders.every((holder) => peers.isGone(holder)) : until > now
     return [...this.#journal.roster.users]
-      .map(([userId, { since }]) => ({ userId, since }))
+      .flatMap(([userId, entry]) => (isThere(entry) ? { userId, since: entry.since } : []))
       .sort((a, b) => (a.since < b.since ? -1 : a.since > b.since ? 1 : 0))
   }
 
   /** Once a round of the hub's one timer. Whether the room may be left. */
   tick(now: number): boolean {
     this.users.tick(now)
-    if (this.users.size > 0) this.#usedAt = now
+    if (this.streams + this.users.size > 0) this.#usedAt = now
     const isIdle = now - this.#usedAt > IDLE_MS && !this.#isWorking && !this.users.changed && this.#mayLeave
     if (!isIdle) this.work()
     return isIdle
@@ -206,11 +216,11 @@ export class Room {
     const { ports, peers } = this.around
     const now = ports.clock.monotonic()
     if (this.#helloAt === undefined) {
-      this.#helloAt = now
       await this.#journal.lookBack()
       if (this.#journal.isSynced) return true
       await this.#append([{ kind: 'hello', from: this.#me }])
       this.#helloOffset = this.#saidTo
+      this.#helloAt = now
       return true
     }
     const isPatient = now - this.#helloAt < PATIENCE_MS
@@ -287,7 +297,6 @@ export class Room {
   #heard(message: PresenceMessage, offset: number): void {
     const now = this.around.ports.clock.monotonic()
     const { roster } = this.#journal
-    this.around.peers.heard(message.from)
     this.#recordsSinceState++
     if (message.kind === 'hello' && message.from !== this.#me) this.#asking.set(message.from, { offset, at: now })
     else if (message.kind === 'state' && message.part === message.of - 1) {

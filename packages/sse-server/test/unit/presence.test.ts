@@ -246,6 +246,7 @@ describe('presence, with several instances', () => {
     const [a, b] = await hubs.start(2, { presence })
     const witness = await open(b!.hub, { projectId: 'p' })
     await open(a!.hub, { projectId: 'p', userId: 'u1' })
+    await hubs.clock.advance(100)
     await open(b!.hub, { projectId: 'p', userId: 'u2' })
     await hubs.clock.advance(100)
     a!.instance.isCutOff = true
