@@ -67,12 +67,12 @@ export class Cluster {
 
   /** A stream was opened. */
   entered(projectId: string, userId: string | undefined): void {
-    if (userId !== undefined) this.#presence?.entered(projectId, userId)
+    this.#presence?.entered(projectId, userId)
   }
 
   /** A stream is on its way out. */
   left(projectId: string, userId: string | undefined): void {
-    if (userId !== undefined) this.#presence?.left(projectId, userId)
+    this.#presence?.left(projectId, userId)
   }
 
   /** Has the others end their streams too, after `ended` of ours have. */
