@@ -1,6 +1,8 @@
 import type { Workload } from '../harness/workload'
 import { catchUp } from './catch-up'
 import { client } from './client'
+import { cluster } from './cluster'
+import { compression } from './compression'
 import { connect } from './connect'
 import { fanouts } from './fanout'
 import { heartbeat } from './heartbeat'
@@ -12,12 +14,14 @@ import { publish } from './publish'
 /** Every workload, in the order of the report. */
 export const workloads: readonly Workload[] = [
   ...fanouts,
+  compression,
   idle,
   heartbeat,
   paced,
   connect,
   projects,
   catchUp,
+  cluster,
   publish,
   client,
 ]

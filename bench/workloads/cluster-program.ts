@@ -1,0 +1,96 @@
+import cluster, { type Worker } from 'node:cluster'
+import { createServer } from 'node:http'
+import { EventHub } from '@entitycast/sse-server'
+import { ClusterAdapter, startClusterLog } from '@entitycast/sse-server/cluster'
+import { eventStream } from '@entitycast/sse-server/node'
+import { benchEvent, EVENT_NAME } from '../contenders/event'
+import { listening } from '../contenders/listening'
+import type { Order } from '../contenders/serve'
+import type { Usage } from '../harness/server'
+
+/*
+ * Ours in several processes behind one port: `node cluster-program.mjs <workers>`. Driven like any other server; the first worker
+ * publishes, and all of them deliver.
+ */
+
+const PROJECT = 'proj_123'
+
+/** What the primary tells a worker. */
+type Task = { turns: number; events: number } | 'usage'
+
+function usageHere(): Usage {
+  const { user, system } = process.cpuUsage()
+  return { userMicros: user, systemMicros: system, rssBytes: process.memoryUsage.rss() }
+}
+
+async function work(): Promise<void> {
+  const hub = new EventHub({
+    adapter: new ClusterAdapter(),
+    limits: {
+      perUser: 100_000,
+      perIp: 100_000,
+      perProject: 100_000,
+      perProcess: 100_000,
+      connectsPerSecond: 100_000,
+    },
+  })
+  let turn = 0
+  let number = 0
+  let allowed = 0
+  let eventsATurn = 1
+  let running = false
+  function run(): void {
+    running = turn < allowed
+    if (!running) return
+    for (let n = 0; n < eventsATurn; n++) {
+      const { entity, id, data } = benchEvent(++number)
+      void hub.publish({ type: EVENT_NAME, entity, id, projectId: PROJECT, data })
+    }
+    turn++
+    setImmediate(run)
+  }
+  process.on('message', (task: Task) => {
+    if (task === 'usage') process.send?.({ used: usageHere() })
+    else if ('turns' in task) {
+      allowed = task.turns
+      eventsATurn = task.events
+      if (!running) run()
+    }
+  })
+  // Whoever comes first must not wait for the log's first answer.
+  await hub.cursor(PROJECT)
+  await listening(createServer(eventStream(hub, { authorize: () => ({ projectId: PROJECT, userId: 'bench' }) })))
+}
+
+async function lead(count: number): Promise<void> {
+  startClusterLog()
+  const ports: Promise<number>[] = []
+  const workers = Array.from({ length: count }, (): Worker => {
+    const worker = cluster.fork()
+    ports.push(new Promise((resolve) => worker.once('listening', ({ port }) => resolve(port))))
+    return worker
+  })
+  const usageOf = (worker: Worker) =>
+    new Promise<Usage>((resolve) => {
+      const hear = (message: { used?: Usage }) => {
+        if (!message.used) return
+        worker.off('message', hear)
+        resolve(message.used)
+      }
+      worker.on('message', hear)
+      worker.send('usage')
+    })
+  process.on('message', async (order: Order) => {
+    if (order.do === 'allow') workers[0]?.send({ turns: order.turns, events: order.events })
+    else if (order.do === 'usage') {
+      const all = [usageHere(), ...(await Promise.all(workers.map(usageOf)))]
+      process.send?.({ all })
+    }
+  })
+  process.on('disconnect', () => process.exit())
+  const [port = 0] = await Promise.all(ports)
+  process.send?.({ port })
+}
+
+if (cluster.isPrimary) await lead(Number(process.argv[2]))
+else await work()
