@@ -11,6 +11,8 @@ import {
   type StreamResponse,
 } from '@entitycast/sse-server'
 import { deadPeers, type PeerWatch } from './node-dead-peers'
+import { type Lent, TAKE } from './node-lean'
+import { FRAMED_GZIP_HEADER, LeanStream } from './node-lean-stream'
 import type { Ends } from './node-tcp-table'
 
 export type NodeRequest = IncomingMessage | Http2ServerRequest
@@ -20,9 +22,6 @@ export type HeldHeaders = Readonly<Record<string, number | string | readonly str
 
 /** What of the hub a stream asks. */
 type Surroundings = Pick<EventHub, 'draining' | 'heartbeatIntervalMs'>
-
-/** As one chunk of `Transfer-Encoding: chunked`. */
-const FRAMED_GZIP_HEADER = Buffer.concat([Buffer.from('a\r\n'), GZIP_HEADER, Buffer.from('\r\n')])
 
 /** A quiet connection is probed by the system after this, in milliseconds: where nothing is on its way, nothing is missed either. */
 const PROBE_AFTER_MS = 30_000
@@ -122,6 +121,8 @@ export class NodeStream implements StreamResponse, Sink {
     const flush = Object.hasOwn(res, 'flush') ? (res as { flush?: unknown }).flush : undefined
     if (typeof flush === 'function') this.#flush = () => flush.call(res)
     this.#socket = plainSocket(res)
+    const lean = this.#lean(compressed)
+    if (lean) return lean
     this.#watch = deadPeers.watch(this, this.#ends, this.#hub.heartbeatIntervalMs)
     if (compressed) this.#begin()
     return this
@@ -154,6 +155,18 @@ export class NodeStream implements StreamResponse, Sink {
   listen(listener: SinkListener): void {
     this.#listener = listener
     if (this.#closed) listener.closed()
+  }
+
+  /** The stream that goes on without the response, where the socket was only lent to it. */
+  #lean(compressed: boolean): Sink | undefined {
+    const lent = this.#socket as Partial<Lent> | undefined
+    const res = this.#res
+    // As the headers went out, a middleware may have named an encoding of its own.
+    if (!lent?.[TAKE] || (compressed && res.getHeader('content-encoding') !== 'gzip')) return undefined
+    const socket = lent[TAKE]()
+    if (!socket) return undefined
+    res.off('close', this.#onClose)
+    return new LeanStream(socket, compressed, this.#hub.heartbeatIntervalMs)
   }
 
   /** The gzip stream begins, unless a middleware has put its own encoding in the place of ours as the headers went out. */

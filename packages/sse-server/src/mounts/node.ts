@@ -1,6 +1,7 @@
 import { type EventHub, type EventStreamOptions, type Grant, serveStream } from '@entitycast/sse-server'
 import { type HeldHeaders, type NodeRequest, type NodeResponse, NodeStream } from './node-stream'
 
+export { leanStreams } from './node-lean'
 export type { HeldHeaders, NodeRequest, NodeResponse } from './node-stream'
 
 /**
