@@ -38,9 +38,12 @@ export class Child {
       format: 'esm',
       target: 'node20',
       logLevel: 'error',
+      // Libraries in CommonJS ask for Node's own modules in their way.
+      banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url)" },
       alias: {
         '@entitycast/sse-protocol': at('../../../sse-protocol/src/index.ts'),
         '@entitycast/sse-server/node': at('../../src/mounts/node.ts'),
+        '@entitycast/sse-server/redis': at('../../src/adapters/redis.ts'),
         '@entitycast/sse-server': at('../../src/index.ts'),
       },
     })
