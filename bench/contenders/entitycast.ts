@@ -59,7 +59,7 @@ export async function entitycast(): Promise<Contender> {
       return listening(
         createServer(
           eventStream(hub, {
-            ...(compress && { compress }),
+            ...(compress && { compression: 'gzip' as const }),
             authorize: async (req) => {
               if (projects) {
                 const { 'x-project': projectId, 'x-user': userId, 'x-channel': channel } = req.headers
