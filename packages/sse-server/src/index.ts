@@ -28,7 +28,7 @@ export type { PublishOptions } from './hub/publisher'
 export { type EventStreamOptions, serveStream } from './hub/serve'
 export type { HubStats } from './hub/tally'
 export type { ClusterStats, ClusterTotals, InstanceStats } from './peers/cluster-stats'
-export type { PresentUser } from './presence/presence'
+export type { PresentUser } from './presence/present-user'
 export type { ConnectionInfo } from './registry/registry'
 export type {
   Adapter,

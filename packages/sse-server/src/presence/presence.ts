@@ -1,31 +1,12 @@
-import type { Cursor } from '@entitycast/sse-protocol'
 import { HubError } from '../hub/error'
 import type { Peers } from '../peers/peers'
 import type { Adapter } from '../seams/adapter'
 import type { Ports } from '../seams/ports'
+import type { PresenceHost, PresentUser } from './present-user'
 import { Room } from './room'
 
 /** Who is there is known within this, in milliseconds, or not at all. */
 const TIMEOUT_MS = 10_000
-
-/** A user who is there. */
-export interface PresentUser {
-  readonly userId: string
-  /** When the user came: an ISO 8601 date-time, by the clock of the instance that the user came to. */
-  readonly since: string
-}
-
-/** What presence needs of its hub. */
-export interface PresenceHost {
-  /** Where a project's log ends. */
-  head(projectId: string): Promise<Cursor>
-  /** Events were published. */
-  published(count: number): void
-  failed(error: unknown): void
-  /** There is something to look after. */
-  wake(): void
-  unavailable(): HubError
-}
 
 /** Who is present in which project, as all instances know it. A project in which nobody is costs nothing. */
 export class Presence {

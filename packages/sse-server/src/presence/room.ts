@@ -5,7 +5,7 @@ import type { Ports } from '../seams/ports'
 import { Journal } from './journal'
 import { LocalUsers } from './local-users'
 import { divide, encodePresence, type PresenceMessage, type StatePart, type Telling } from './message'
-import type { PresenceHost, PresentUser } from './presence'
+import type { PresenceHost, PresentUser } from './present-user'
 import type { Entry } from './roster'
 import { Teller } from './teller'
 
