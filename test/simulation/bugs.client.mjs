@@ -28,8 +28,8 @@ export const CLIENT_BUGS = [
     edits: [
       {
         file: 'sse-client/src/subscriber/delivery.ts',
-        from: 'if (id === undefined || stream !== this.#stream) return\n    this.#release(id)',
-        to: 'if (stream !== this.#stream) return\n    this.#release(id)',
+        from: 'else if (event) this.#hold(event, data.length)',
+        to: 'else if (event) this.#release(id, event)',
       },
     ],
   },
@@ -38,8 +38,8 @@ export const CLIENT_BUGS = [
     edits: [
       {
         file: 'sse-client/src/subscriber/delivery.ts',
-        from: 'this.#hold(decodeEvent(',
-        to: 'if (this.cursor && id === undefined) this.cursor = this.cursor.replace(/\\d+$/, (offset) => String(Number(offset) + 1))\n      this.#hold(decodeEvent(',
+        from: 'else if (event) this.#hold(event, data.length)',
+        to: 'else if (event) {\n      this.cursor = this.cursor?.replace(/\\d+$/, (offset) => String(Number(offset) + 1))\n      this.#hold(event, data.length)\n    }',
       },
     ],
   },
@@ -131,8 +131,8 @@ export const CLIENT_BUGS = [
     edits: [
       {
         file: 'sse-client/src/subscriber/delivery.ts',
-        from: 'for (const event of page) {\n      this.#give(event)\n      if (stream !== this.#stream) return',
-        to: 'for (const event of page) {\n      this.#give(event)',
+        from: 'this.#give(one)\n        if (stream !== this.#stream) return',
+        to: 'this.#give(one)',
       },
     ],
   },
@@ -141,8 +141,8 @@ export const CLIENT_BUGS = [
     edits: [
       {
         file: 'sse-client/src/subscriber/delivery.ts',
-        from: 'for (const event of page) {',
-        to: 'for (const event of page.slice(1)) {',
+        from: 'for (const one of page) {',
+        to: 'for (const one of page.slice(1)) {',
       },
     ],
   },

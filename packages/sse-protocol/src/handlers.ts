@@ -2,22 +2,28 @@ import type { ProjectEvent } from './event'
 import { assertPattern, assertTypePattern, typeKeys } from './pattern'
 
 type Handler = (event: ProjectEvent) => void
-type Handlers = Set<Handler>
+/** Grows in place; who goes leaves another list behind. So whoever reads up to the length that he found sees nobody come or go. */
+type Handlers = readonly Handler[]
+
+const NOBODY: Handlers = []
 
 /**
  * Handlers by pattern and by type pattern. An event finds its handlers by looking up the few patterns that can name it,
  * so that a page with a thousand subscriptions pays for those that match.
  */
 export class HandlerIndex {
-  /** By entity and then by id, each of which may be `*`: no text is put together to look one up. */
+  /** Of the pattern `*`, by that name. */
+  readonly #ofAll = new Map<string, Handlers>()
+  /** By entity and then by id, which may be `*`: no text is put together to look one up. */
   readonly #byEntity = new Map<string, Map<string, Handlers>>()
   readonly #byType = new Map<string, Handlers>()
 
   /** Adds a handler for a pattern; the result takes it out. The same function may be added twice: it is then called twice. */
   addPattern(pattern: string, handler: Handler): () => void {
     assertPattern(pattern)
+    if (pattern === '*') return add(this.#ofAll, pattern, handler)
     const colon = pattern.indexOf(':')
-    const entity = colon < 0 ? '*' : pattern.slice(0, colon)
+    const entity = pattern.slice(0, colon)
     const byId = this.#byEntity.get(entity) ?? new Map<string, Handlers>()
     this.#byEntity.set(entity, byId)
     return add(byId, pattern.slice(colon + 1), handler)
@@ -32,8 +38,8 @@ export class HandlerIndex {
   /** How many registrations there are. */
   get size(): number {
     let size = 0
-    for (const index of [...this.#byEntity.values(), this.#byType]) {
-      for (const handlers of index.values()) size += handlers.size
+    for (const index of [this.#ofAll, ...this.#byEntity.values(), this.#byType]) {
+      for (const handlers of index.values()) size += handlers.length
     }
     return size
   }
@@ -43,9 +49,10 @@ export class HandlerIndex {
    * A handler that another one takes out meanwhile is not called any more. `onError` must not throw.
    */
   dispatch(event: ProjectEvent, onError: (error: unknown) => void): void {
-    for (const handler of this.#match(event)) {
+    const matched = this.#match(event)
+    for (let i = 0, { length } = matched; i < length; i++) {
       try {
-        const result: unknown = handler(event)
+        const result: unknown = matched[i]!(event)
         // `void` lets async functions in: a rejection that nobody handles would end a Node process.
         if (result instanceof Promise) result.catch(onError)
       } catch (error) {
@@ -55,18 +62,23 @@ export class HandlerIndex {
   }
 
   /** Whom the event is for now: who is added by one of them comes too late. */
-  #match({ entity, id, ids, type }: ProjectEvent): Handler[] {
-    const matched: Handler[] = []
+  #match({ entity, id, ids, type }: ProjectEvent): Handlers {
+    let matched = NOBODY
     if (entity !== undefined) {
-      collect(this.#byEntity.get('*')?.get('*'), matched)
+      matched = join(matched, this.#ofAll.get('*'))
       const byId = this.#byEntity.get(entity)
       if (byId) {
-        collect(byId.get('*'), matched)
+        matched = join(matched, byId.get('*'))
         // A batch may name an entity twice.
-        for (const one of ids ? new Set(ids) : [id as string]) if (one !== '*') collect(byId.get(one), matched)
+        if (ids)
+          matched = [
+            ...matched,
+            ...[...new Set(ids)].flatMap((one) => (one === '*' ? NOBODY : (byId.get(one) ?? NOBODY))),
+          ]
+        else if (id !== '*') matched = join(matched, byId.get(id as string))
       }
     }
-    if (this.#byType.size > 0) for (const key of typeKeys(type)) collect(this.#byType.get(key), matched)
+    if (this.#byType.size > 0) for (const key of typeKeys(type)) matched = join(matched, this.#byType.get(key))
     return matched
   }
 }
@@ -75,15 +87,19 @@ function add(index: Map<string, Handlers>, key: string, handler: Handler): () =>
   // A wrapper of its own for each registration, so that one `off` never removes another's handler.
   let active = true
   const own: Handler = (event) => (active ? handler(event) : undefined)
-  const handlers = index.get(key) ?? new Set()
-  index.set(key, handlers.add(own))
+  const handlers = index.get(key) as Handler[] | undefined
+  if (handlers) handlers.push(own)
+  else index.set(key, [own])
   return () => {
     active = false
-    const current = index.get(key)
-    if (current?.delete(own) && current.size === 0) index.delete(key)
+    const left = index.get(key)?.filter((one) => one !== own)
+    if (left?.length) index.set(key, left)
+    else index.delete(key)
   }
 }
 
-function collect(handlers: Handlers | undefined, into: Handler[]): void {
-  if (handlers) for (const handler of handlers) into.push(handler)
+/** Most events are for one list: nothing is copied then. */
+function join(handlers: Handlers, others: Handlers | undefined): Handlers {
+  if (!others) return handlers
+  return handlers.length === 0 ? others : [...handlers, ...others]
 }

@@ -293,24 +293,35 @@ export class Delivery {
 
   #deliver(type: string, id: string | undefined, data: string): void {
     const stream = this.#stream
-    try {
-      this.#hold(decodeEvent(type, data, this.#projectId as string), data.length, id === undefined)
-    } catch (cause) {
-      this.#report('INVALID_FRAME', `skipped: ${(cause as Error).message}`, cause)
-    }
-    if (id === undefined || stream !== this.#stream) return
-    this.#release(id)
+    const event = this.#decode(type, data)
+    if (id !== undefined) {
+      // Whoever is told of a frame that cannot be read may end the stream.
+      if (stream === this.#stream) this.#release(id, event)
+    } else if (event) this.#hold(event, data.length)
   }
 
-  /** Gives out what is held, up to this id. */
-  #release(id: string | undefined): void {
+  #decode(type: string, data: string): ProjectEvent | undefined {
+    try {
+      return decodeEvent(type, data, this.#projectId as string)
+    } catch (cause) {
+      this.#report('INVALID_FRAME', `skipped: ${(cause as Error).message}`, cause)
+      return undefined
+    }
+  }
+
+  /** Gives out what is held and the event behind it, up to this id. */
+  #release(id: string | undefined, event?: ProjectEvent): void {
     const stream = this.#stream
-    const page = this.#held
-    const last = page.pop()
-    this.#drop()
-    for (const event of page) {
-      this.#give(event)
-      if (stream !== this.#stream) return
+    let last = event
+    // Nearly every event comes by itself, and has nobody to wait for.
+    if (this.#held.length > 0) {
+      const page = this.#held
+      this.#drop()
+      last ??= page.pop()
+      for (const one of page) {
+        this.#give(one)
+        if (stream !== this.#stream) return
+      }
     }
     // The cursor moves with the last event of a page: a handler that ends the stream before that gets the page again.
     this.#commit(id)
@@ -322,11 +333,10 @@ export class Delivery {
     if (newer) this.#to.event(newer)
   }
 
-  #hold(event: ProjectEvent, bytes: number, wait: boolean): void {
+  #hold(event: ProjectEvent, bytes: number): void {
     this.#held.push(event)
     this.#heldBytes += bytes + HELD_FRAME_BYTES
-    if (!wait || this.#heldBytes <= this.#maxHeldBytes) return
-    this.#break('TOO_LARGE', `a page is over ${this.#maxHeldBytes} bytes`)
+    if (this.#heldBytes > this.#maxHeldBytes) this.#break('TOO_LARGE', `a page is over ${this.#maxHeldBytes} bytes`)
   }
 
   #drop(): void {

@@ -63,13 +63,24 @@ export class EventSubscriber<Definitions extends EventDefinitions = EventDefinit
   constructor(url: string | URL, options: SubscriberOptions = {}, ports: Partial<Ports> = {}) {
     this.#settings = checkOptions(url, options)
     const { clock = systemClock, random = Math.random, wakes = pageWakes, page = browserPage } = ports
+    // A clock that is asked for each event costs more than the handler is found for: those of one turn share a moment.
+    let turnAt: number | undefined
+    const now = () => {
+      if (turnAt === undefined) {
+        turnAt = clock.now()
+        queueMicrotask(() => {
+          turnAt = undefined
+        })
+      }
+      return turnAt
+    }
     const report = (error: SubscriberError) => this.#report(error)
     const delivery = new Delivery(this.#settings, clock, {
       live: (connected) => connection.live(connected),
       closing: (reason) => connection.closing(reason),
       broken: (error) => connection.broken(error),
       event: (event) => {
-        this.#lastEventAt = clock.now()
+        this.#lastEventAt = now()
         this.#handlers.dispatch(event, this.#handlerFailed)
       },
       resync: (reason) => this.#resync({ reason }),
