@@ -59,9 +59,11 @@ const CASES: { name: string; dependencies: Record<string, string>; peers: string
       { specifier: '@entitycast/sse-server/node', exports: ['eventStream', 'eventStats', 'openStream'] },
       { specifier: '@entitycast/sse-server/fetch', exports: ['eventStream', 'eventStats'] },
       { specifier: '@entitycast/sse-server/testing', exports: ['connect', 'TestClientError'] },
+      { specifier: '@entitycast/sse-server/cluster', exports: ['ClusterAdapter', 'startClusterLog'] },
       { specifier: '@entitycast/sse-server/conformance', exports: ['describeAdapter', 'adapterChecks'] },
       { specifier: '@entitycast/sse-client/testing', exports: ['createFakeServer'] },
       { specifier: '@entitycast/sse-client/tabs', exports: ['shareAcrossTabs'] },
+      { specifier: '@entitycast/sse-client/event-source', exports: ['EventSource'] },
     ],
   },
   {

@@ -48,10 +48,12 @@ const IN_NODE = [
   'mounts',
   'loading',
   'redis',
+  'cluster',
   'conformance',
   'bindings',
+  'event-source',
 ]
-const IN_A_PAGE = ['client', 'design-client', 'react', 'design-react', 'tabs']
+const IN_A_PAGE = ['client', 'design-client', 'react', 'design-react', 'tabs', 'indicator']
 
 const CONFIGS = ['node16.json', 'node16-untyped.json', 'bundler.json']
 
@@ -152,6 +154,15 @@ describe.skipIf(!hasChromium)('[docs] the programs for a page, in Chromium', () 
     const rows = [{ id: 'doc_456', embeddedChunks: 5 }]
     await vi.waitFor(async () => expect((await shown()).map((one) => one.rows)).toEqual([rows, rows]))
     expect(connections()).toBe(1)
+    expect(complaints).toEqual([])
+  })
+
+  it('[docs] indicator: it says that it is live', async () => {
+    const { page, complaints } = await start('indicator')
+    await page
+      .getByRole('status')
+      .filter({ hasText: /^Live$/ })
+      .waitFor()
     expect(complaints).toEqual([])
   })
 

@@ -1,71 +1,109 @@
-import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
-import { type EngineTab, engines, isInstalled, type RunningEngine } from './engines'
+import { afterAll, describe, expect, test, vi } from 'vitest'
+import { CASES } from '../bindings/event-source-cases'
+import { type Engine, type EngineTab, type EngineWindow, engines, isInstalled, type RunningEngine } from './engines'
 import { openSite, type Site } from './tabs-site'
 
 interface Shown {
   rows: { id: string; n: number; version: number }[]
   counts: number[]
   resyncs: string[]
-  states: string[]
   state: string
+  role: string
   restored: number
 }
 
+/** What a scenario is played with. */
+interface Stage {
+  readonly engine: Engine
+  readonly browser: RunningEngine
+  readonly window: EngineWindow
+  readonly site: Site
+}
+
 const patiently = { timeout: 60_000, interval: 50 }
+const running = new Map<string, Promise<RunningEngine>>()
+const turns = new Map<string, Promise<unknown>>()
+
+/** The same in each engine. Engines play beside one another, since they mostly wait; in each there is one scenario at a time. */
+function inEach(
+  sentence: string,
+  page: 'engine-page.ts' | 'tabs-page.ts' | 'cases-page.ts',
+  play: (stage: Stage) => Promise<void>,
+): void {
+  for (const engine of engines) {
+    const { name, needs } = engine
+    const isMissing = !isInstalled(engine) && process.env.ENTITYCAST_REQUIRE_SERVICES !== '1'
+    if (isMissing) console.warn(`engines: ${name} is skipped; it needs ${needs.join(' and ')}`)
+    test.skipIf(isMissing).concurrent(`${sentence}: ${name}`, () => {
+      const mine = (turns.get(name) ?? Promise.resolve()).then(async () => {
+        if (!running.has(name)) running.set(name, engine.start())
+        const started = (await running.get(name)) as RunningEngine
+        const site = await openSite(page)
+        const window = await started.window()
+        try {
+          await play({ engine, browser: started, window, site })
+        } finally {
+          await window.close()
+          await site.close()
+        }
+      })
+      turns.set(
+        name,
+        mine.catch(() => {}),
+      )
+      return mine
+    })
+  }
+}
+
 async function look(tab: EngineTab): Promise<Shown> {
   const text = await tab.read()
   if (!text) throw new Error('the page is not there yet')
   return JSON.parse(text)
 }
 
-describe.each(engines)('a page in $name', { timeout: 120_000 }, (engine) => {
-  const { name, needs, start } = engine
-  const isMissing = !isInstalled(engine) && process.env.ENTITYCAST_REQUIRE_SERVICES !== '1'
-  if (isMissing) console.warn(`engines: ${name} is skipped; it needs ${needs.join(' and ')}`)
-  let running: RunningEngine
-  beforeAll(async () => {
-    if (!isMissing) running = await start()
-  })
-  afterAll(() => running?.close())
+const until = (tab: EngineTab, check: (shown: Shown) => void) =>
+  vi.waitFor(async () => check(await look(tab)), patiently)
 
-  /** A page that is live. */
-  async function open() {
-    const site = await openSite('engine-page.ts')
-    const tab = await running.open()
-    onTestFinished(async () => {
-      await tab.close()
-      await site.close()
-    })
-    await tab.goto(site.url)
-    await until(tab, ({ state }) => expect(state).toBe('connected'))
-    await changes(site, 3)
-    await expectEqual(site, tab)
-    return { site, tab }
-  }
+async function changes(site: Site, count: number): Promise<void> {
+  for (let i = 0; i < count; i++) await site.change()
+}
 
-  const until = (tab: EngineTab, check: (shown: Shown) => void) =>
-    vi.waitFor(async () => check(await look(tab)), patiently)
+/** A page that is live. */
+async function openPage({ window, site }: Stage): Promise<EngineTab> {
+  const tab = await window.open()
+  await tab.goto(site.url)
+  await until(tab, ({ state }) => expect(state).toBe('connected'))
+  await changes(site, 3)
+  await expectEqual(site, tab)
+  return tab
+}
 
-  async function changes(site: Site, count: number): Promise<void> {
-    for (let i = 0; i < count; i++) await site.change()
-  }
-
-  /** The table is the database, each count came once and in order, nobody was told to load again, and there is one connection. */
-  async function expectEqual(site: Site, tab: EngineTab): Promise<void> {
-    const byId = (rows: Shown['rows']) => [...rows].sort((a, b) => a.id.localeCompare(b.id))
+/** The table is the database, each count came once and in order, nobody was told to load again, and there is one connection. */
+async function expectEqual(site: Site, ...tabs: EngineTab[]): Promise<void> {
+  const byId = (rows: Shown['rows']) => [...rows].sort((a, b) => a.id.localeCompare(b.id))
+  for (const tab of tabs) {
     await until(tab, ({ rows, counts, resyncs, state }) => {
       expect([state, counts.at(-1)]).toEqual(['connected', site.count])
       expect(byId(rows)).toEqual(byId(site.rows))
       expect(counts).toEqual(counts.map((_, i) => (counts[0] as number) + i))
       expect(resyncs).toEqual([])
     })
-    await vi.waitFor(() => expect(site.hub.stats().connections).toBe(1), patiently)
   }
+  await vi.waitFor(() => expect(site.hub.stats().connections).toBe(1), patiently)
+}
 
-  test.skipIf(isMissing)(
+describe('pages in Chromium, Firefox and WebKitGTK', { timeout: 120_000 }, () => {
+  afterAll(async () => {
+    for (const started of running.values()) await (await started).close()
+  })
+
+  inEach(
     '[D3, K8] the server is gone, and connections are refused: it goes on where it was',
-    async () => {
-      const { site, tab } = await open()
+    'engine-page.ts',
+    async (stage) => {
+      const { site } = stage
+      const tab = await openPage(stage)
       await site.down()
       await until(tab, ({ state }) => expect(state).toBe('reconnecting'))
       await changes(site, 5)
@@ -76,10 +114,12 @@ describe.each(engines)('a page in $name', { timeout: 120_000 }, (engine) => {
     },
   )
 
-  test.skipIf(isMissing)(
+  inEach(
     '[D3, K4] the server answers 503 for a while, where a native EventSource gives up',
-    async () => {
-      const { site, tab } = await open()
+    'engine-page.ts',
+    async (stage) => {
+      const { site } = stage
+      const tab = await openPage(stage)
       site.answer(503)
       const { requests } = site
       await vi.waitFor(() => expect(site.requests).toBeGreaterThanOrEqual(requests + 2), patiently)
@@ -90,15 +130,16 @@ describe.each(engines)('a page in $name', { timeout: 120_000 }, (engine) => {
     },
   )
 
-  test.skipIf(isMissing)('[K4] 403: it stops, and says so', async () => {
-    const { site, tab } = await open()
-    site.answer(403)
+  inEach('[K4] 403: it stops, and says so', 'engine-page.ts', async (stage) => {
+    const tab = await openPage(stage)
+    stage.site.answer(403)
     await until(tab, ({ state }) => expect(state).toBe('disconnected'))
   })
 
-  test.skipIf(isMissing)('[K6] the browser sleeps: when it wakes, it has missed nothing', async () => {
-    const { site, tab } = await open()
-    running.signal('SIGSTOP')
+  inEach('[K6] the browser sleeps: when it wakes, it has missed nothing', 'engine-page.ts', async (stage) => {
+    const { browser, site } = stage
+    const tab = await openPage(stage)
+    browser.signal('SIGSTOP')
     try {
       // Longer than three heartbeats.
       const at = Date.now()
@@ -107,19 +148,63 @@ describe.each(engines)('a page in $name', { timeout: 120_000 }, (engine) => {
         await new Promise((resolve) => setTimeout(resolve, 100))
       }
     } finally {
-      running.signal('SIGCONT')
+      browser.signal('SIGCONT')
     }
     await expectEqual(site, tab)
     await changes(site, 2)
     await expectEqual(site, tab)
   })
 
-  test.skipIf(isMissing)('[K6] left and come back to: it goes on where it was, with one connection', async () => {
-    const { site, tab } = await open()
-    await tab.goto(`${site.url}rows`)
-    await vi.waitFor(() => expect(site.hub.stats().connections).toBe(0), patiently)
-    await changes(site, 5)
-    await tab.goBack()
-    await expectEqual(site, tab)
-  })
+  inEach(
+    '[K6] left and come back to, from the back/forward cache where it is there: it goes on where it was, with one connection',
+    'engine-page.ts',
+    async (stage) => {
+      const { engine, site } = stage
+      const tab = await openPage(stage)
+      await tab.goto(`${site.url}page.js`)
+      await vi.waitFor(() => expect(site.hub.stats().connections).toBe(0), patiently)
+      await changes(site, 5)
+      await tab.goBack()
+      await expectEqual(site, tab)
+      expect((await look(tab)).restored).toBe(engine.cachesStreams ? 1 : 0)
+    },
+  )
+
+  inEach(
+    '[D2] three tabs share one connection, also when the leading one is closed',
+    'tabs-page.ts',
+    async ({ window, site }) => {
+      const tabs = [await window.open(), await window.open(), await window.open()]
+      for (const tab of tabs) await tab.goto(site.url)
+      for (const [i, tab] of tabs.entries()) {
+        await until(tab, ({ role, state }) =>
+          expect([role, state]).toEqual([i === 0 ? 'leader' : 'follower', 'connected']),
+        )
+      }
+      await changes(site, 20)
+      await expectEqual(site, ...tabs)
+      const left = tabs.slice(1)
+      await tabs[0]?.close()
+      await changes(site, 20)
+      await expectEqual(site, ...left)
+      const roles = await Promise.all(left.map(async (tab) => (await look(tab)).role))
+      expect(roles.sort()).toEqual(['follower', 'leader'])
+    },
+  )
+
+  inEach(
+    '[W1] ours finds in each stream what the standard says; its own EventSource does, but where it is known not to',
+    'cases-page.ts',
+    async ({ engine, window, site }) => {
+      const tab = await window.open()
+      await tab.goto(site.url)
+      const read = async () => JSON.parse((await tab.read()) ?? '{}')
+      await vi.waitFor(async () => expect((await read()).isDone).toBe(true), patiently)
+      const { native, ours } = await read()
+      const expected = CASES.map(({ expected }) => expected)
+      expect(ours).toEqual(expected)
+      const differing = CASES.filter((_, i) => JSON.stringify(native[i]) !== JSON.stringify(expected[i]))
+      expect(differing.map(({ name }) => name)).toEqual(engine.differsIn)
+    },
+  )
 })

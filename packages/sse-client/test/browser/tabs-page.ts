@@ -24,7 +24,8 @@ interface TabsPage {
 }
 
 const page: TabsPage = { rows: [], counts: [], resyncs: [], role: () => 'none', state: () => 'none' }
-Object.assign(globalThis, { tabs: page })
+const shown = () => ({ ...page, role: page.role(), state: page.state() })
+Object.assign(globalThis, { tabs: page, page: { toJSON: shown } })
 
 const load = async (): Promise<Loaded> => (await fetch('/rows')).json()
 const { cursor, rows, count } = await load()

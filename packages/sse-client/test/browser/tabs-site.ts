@@ -4,16 +4,29 @@ import { fileURLToPath } from 'node:url'
 import { EventHub } from '@entitycast/sse-server'
 import { eventStream } from '@entitycast/sse-server/node'
 import { build } from 'esbuild'
+import { CASES } from '../bindings/event-source-cases'
 
 const PROJECT = 'proj_1'
 const at = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 
+/** The pages of these tests, and the one of docs/bindings.md. */
+const PAGES = {
+  'tabs-page.ts': './tabs-page.ts',
+  'engine-page.ts': './engine-page.ts',
+  'cases-page.ts': './cases-page.ts',
+  'indicator.tsx': '../../../../test/packed/programs/indicator.tsx',
+}
+export type SitePage = keyof typeof PAGES
+
 export type Site = Awaited<ReturnType<typeof openSite>>
 
 /** An application over HTTP/1.1: a page, its rows, and a hub that tells of their changes. */
-export async function openSite(page: 'tabs-page.ts' | 'engine-page.ts' = 'tabs-page.ts') {
+export async function openSite(page: SitePage = 'tabs-page.ts') {
   const built = await build({
-    entryPoints: [at(page)],
+    entryPoints: [at(PAGES[page])],
+    jsx: 'automatic',
+    nodePaths: [at('../../../../node_modules')],
+    define: { 'process.env.NODE_ENV': '"production"' },
     bundle: true,
     format: 'esm',
     write: false,
@@ -21,6 +34,8 @@ export async function openSite(page: 'tabs-page.ts' | 'engine-page.ts' = 'tabs-p
       '@entitycast/sse-protocol': at('../../../sse-protocol/src/index.ts'),
       '@entitycast/sse-client': at('../../src/index.ts'),
       '@entitycast/sse-client/tabs': at('../../src/bindings/tabs.ts'),
+      '@entitycast/sse-client/event-source': at('../../src/bindings/event-source.ts'),
+      '@entitycast/sse-client/react': at('../../src/bindings/react.tsx'),
     },
   })
   const script = built.outputFiles[0]?.text ?? ''
@@ -29,25 +44,29 @@ export async function openSite(page: 'tabs-page.ts' | 'engine-page.ts' = 'tabs-p
   const rows = new Map<string, { id: string; n: number; version: number }>()
   let count = 0
   let requests = 0
-  let status: number | undefined
+  let status: number | 'nothing' | undefined
+  let fields: Record<string, string> = {}
   const server = createServer((request, response) => {
-    const path = request.url?.split('?')[0]
-    if (path === '/events') {
+    const [path, query] = request.url?.split('?') ?? []
+    if (path === '/events' || path === '/api/events/stream') {
       requests++
       if (status === undefined) stream(request, response)
-      else response.writeHead(status).end()
+      else if (status !== 'nothing') response.writeHead(status, fields).end()
     } else if (path === '/rows') {
       void hub.cursor(PROJECT).then((cursor) => {
         response.setHeader('Content-Type', 'application/json')
         response.end(JSON.stringify({ cursor, rows: [...rows.values()], count }))
       })
+    } else if (path === '/case') {
+      response.setHeader('Content-Type', 'text/event-stream')
+      response.end(CASES[Number(query)]?.stream)
     } else if (path === '/page.js') {
       response.setHeader('Content-Type', 'text/javascript')
       response.end(script)
     } else {
       response.setHeader('Content-Type', 'text/html')
       response.end(
-        '<!doctype html><title>tabs</title><link rel="icon" href="data:,"><script type="module" src="/page.js"></script>',
+        '<!doctype html><title>tabs</title><link rel="icon" href="data:,"><div id="root"></div><script type="module" src="/page.js"></script>',
       )
     }
   })
@@ -56,6 +75,9 @@ export async function openSite(page: 'tabs-page.ts' | 'engine-page.ts' = 'tabs-p
     sockets.add(socket)
     socket.on('close', () => sockets.delete(socket))
   })
+  const cut = () => {
+    for (const socket of sockets) socket.destroy()
+  }
   const listen = (port: number) => new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve))
   await listen(0)
   const { port } = server.address() as AddressInfo
@@ -85,11 +107,14 @@ export async function openSite(page: 'tabs-page.ts' | 'engine-page.ts' = 'tabs-p
       else await project.updated('document', row.id, { n: row.n }, { version: row.version })
       await project.emit('counter:moved', { count })
     },
-    /** Streams are cut, and every request for one is answered with this status; `undefined`: as it should be. */
-    answer(given: number | undefined): void {
+    /** Streams are cut, and every request for one is answered with this status, or not at all; `undefined`: as it should be. */
+    answer(given: number | 'nothing' | undefined, headers: Record<string, string> = {}): void {
       status = given
-      if (given !== undefined) for (const socket of sockets) socket.destroy()
+      fields = headers
+      if (given !== undefined) cut()
     },
+    /** The network cuts what is open. */
+    cut,
     /** Connections are refused. The log lives on. */
     async down(): Promise<void> {
       const closed = new Promise((resolve) => server.close(resolve))
