@@ -47,6 +47,8 @@ export interface MemberSettings {
 export interface MemberListener {
   /** A stream is open: there is no use in waiting. */
   open(): void
+  /** It leads now, or does so no longer. */
+  led(): void
 }
 
 /**
@@ -197,6 +199,7 @@ export class Member {
       if (following.isWaiting) following.pass(this.#lead(url, init))
       else following.rotate()
     }
+    this.#to.led()
   }
 
   /** Gives up the lock, or its place in the queue; or has lost it. */
@@ -212,6 +215,7 @@ export class Member {
     this.#claim = undefined
     claim?.queue.abort()
     claim?.release?.()
+    if (leader) this.#to.led()
   }
 
   #stopWatching(): void {

@@ -74,6 +74,7 @@ class SharedSubscriber<Definitions extends EventDefinitions> extends EventSubscr
     this.#member = new Member(settings, tabs, {
       // What it waits for is not the server: it is not asked.
       open: () => super.getSnapshot().nextRetryAt !== undefined && this.reconnect(),
+      led: () => this.changed(),
     })
     fetch = this.#member.fetch
     this.onChange(({ state }) => state === 'disconnected' && this.#member.leave())

@@ -233,6 +233,11 @@ export class EventSubscriber<Definitions extends EventDefinitions = EventDefinit
     return this.#connection.journal.entries
   }
 
+  /** For a subclass whose snapshot has changed by itself. @internal */
+  protected changed(): void {
+    this.#moved()
+  }
+
   #moved(): void {
     const snapshot = this.getSnapshot()
     if (snapshot !== this.#toldSnapshot) {

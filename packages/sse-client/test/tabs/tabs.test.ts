@@ -287,3 +287,17 @@ test('the identity must be given', () => {
   const server = createFakeServer()
   expect(() => new FakeBrowser().tab(server, { identity: '' })).toThrow(/identity is "".*id of the user/)
 })
+
+test('[D2] a tab that begins to lead says so at once, whatever the server answers', async () => {
+  const { server, browser, tabs } = await open(0)
+  const tab = browser.tab(server)
+  tabs.push(tab)
+  const told: unknown[] = []
+  tab.subscriber.onChange(({ state, role }) => told.push(`${state} ${role}`))
+  server.status(503)
+  tab.subscriber.connect()
+  await server.advance(0)
+  expect(told).toContain('connecting leader')
+  tab.subscriber.close()
+  expect(told.at(-1)).toBe('disconnected follower')
+})
