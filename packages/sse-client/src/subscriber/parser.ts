@@ -26,6 +26,7 @@ export class StreamParser {
   #rest = ''
   #endsInCR = false
   #event: string | undefined
+  #name = ''
   #id: string | undefined
   #data: string | undefined
   #tooLarge = false
@@ -76,7 +77,7 @@ export class StreamParser {
     if (value !== undefined) {
       this.#data = this.#data === undefined ? value : `${this.#data}\n${value}`
       if (this.#data.length > this.#maxChars) this.#tooLarge = true
-    } else if ((value = field(text, start, end, 'event')) !== undefined) this.#event = value || undefined
+    } else if ((value = field(text, start, end, 'event')) !== undefined) this.#event = value && this.#intern(value)
     else if ((value = field(text, start, end, 'id')) !== undefined) {
       if (!value.includes('\0')) this.#id = value
     } else {
@@ -85,8 +86,14 @@ export class StreamParser {
     }
   }
 
+  /** One name follows itself most of the time. As the name of a property it is a text that engines compare without reading it. */
+  #intern(name: string): string {
+    if (name !== this.#name) this.#name = Object.keys({ [name]: true })[0] as string
+    return this.#name
+  }
+
   #dispatch(): void {
-    const frame = { event: this.#event, id: this.#id, data: this.#data }
+    const frame = { event: this.#event || undefined, id: this.#id, data: this.#data }
     this.#event = this.#id = this.#data = undefined
     if (frame.id !== undefined || frame.data !== undefined) this.#onFrame(frame)
   }
