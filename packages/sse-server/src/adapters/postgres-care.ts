@@ -9,9 +9,9 @@ import { channelOf, named } from './postgres-sql'
 const COMPARED = 500
 /** Projects that are read at a time, where they differ. */
 const CHECKED = 50
-/** Records that one statement deletes, and statements in a row. */
+/** Records that one statement deletes, and statements in a row: enough for what is appended in between, however much that is. */
 const TRIMMED = 500
-const TRIMS = 20
+const TRIMS = 10_000
 /** Above this part of it the queue of notifications is left to others. */
 const FULL_QUEUE = 0.5
 
@@ -132,8 +132,8 @@ export class Care {
     for (let n = 0; n < TRIMS && !this.#isClosed; n++) {
       const [row] = await link.use((wire) =>
         wire.ask({
-          text: `SELECT ${named(settings, 'trim')}($1, $2, $3, $4, $5, $6) AS count`,
-          values: [lock, ageMs, events, bytes, this.#idleMs, TRIMMED],
+          text: `SELECT ${named(settings, 'trim')}($1, $2, $3, $4, $5, $6, $7) AS count`,
+          values: [lock, ageMs, events, bytes, settings.pollIntervalMs * 3, this.#idleMs, TRIMMED],
         }),
       )
       if (Number(row?.count) < TRIMMED) return

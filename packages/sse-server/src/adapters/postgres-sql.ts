@@ -10,7 +10,8 @@
  * the offsets is the order of the commits, a rollback leaves no hole, and no transaction of the application holds that lock. What is in the
  * outbox is not behind or ahead of anything: it is there, or it has a place. So nothing can be skipped.
  *
- * A tag is the random name of one append. Whoever has seen offset 7 can tell by it whether the 7 that is there now is still the same one.
+ * A tag is the random name of one append, and each record has the tag of the one before it too. So whoever has seen offset 7 can tell whether
+ * the 8 that comes belongs to the same log, also where the 7 has been deleted meanwhile.
  *
  * The history names the past of this very table: the cluster, its timeline, and the file that the table is in. After a failover, a restore
  * or a TRUNCATE it is another one, and each log begins anew under a new epoch.
@@ -50,6 +51,10 @@ export function migrationText(names: Required<PostgresNames>): string {
     'trim',
   ].map((name) => named(names, name))
   const history = `p_server || '/' || pg_relation_filenode(to_regclass('${project}'))`
+  const since = (ms: string) => `clock_timestamp() - ${ms} * interval '1 millisecond'`
+  const kept = (row: string) => `(${row}.at >= v_young OR (
+        ${row}."offset" > v.head - p_events AND ${row}.at >= v_old AND (${row}."offset" = v.head OR v.total - ${row}.total + ${row}.size <= p_most)
+      ))`
   return `-- Entitycast, migration 1: the event log. Run again, it changes nothing.
 
 CREATE TABLE IF NOT EXISTS ${migration} (
@@ -73,6 +78,7 @@ CREATE TABLE IF NOT EXISTS ${log} (
   "offset" bigint NOT NULL,
   record text NOT NULL,
   tag text NOT NULL,
+  before text NOT NULL,
   size integer NOT NULL,
   total bigint NOT NULL,
   at timestamptz NOT NULL,
@@ -113,8 +119,9 @@ BEGIN
     WITH taken AS (
       DELETE FROM ${outbox} o WHERE o.project = p_project RETURNING o.id, o.record, o.size
     ), added AS (
-      INSERT INTO ${log} (project, "offset", record, tag, size, total, at)
-      SELECT p_project, v.head + row_number() OVER (ORDER BY k.id), k.record, p_name, k.size,
+      INSERT INTO ${log} (project, "offset", record, tag, before, size, total, at)
+      SELECT p_project, v.head + row_number() OVER (ORDER BY k.id), k.record, p_name,
+        CASE row_number() OVER (ORDER BY k.id) WHEN 1 THEN v.tag ELSE p_name END, k.size,
         v.total + sum(k.size) OVER (ORDER BY k.id), clock_timestamp()
       FROM taken k RETURNING size
     )
@@ -140,8 +147,9 @@ BEGIN
   FOR i IN 1 .. cardinality(p_projects) LOOP
     v := ${settle}(p_server, p_names[i], p_projects[i]);
     v_to := v_from + p_counts[i] - 1;
-    INSERT INTO ${log} (project, "offset", record, tag, size, total, at)
-      SELECT p_projects[i], v.head + r.n, r.record, p_names[i], r.size, v.total + sum(r.size) OVER (ORDER BY r.n), clock_timestamp()
+    INSERT INTO ${log} (project, "offset", record, tag, before, size, total, at)
+      SELECT p_projects[i], v.head + r.n, r.record, p_names[i], CASE r.n WHEN 1 THEN v.tag ELSE p_names[i] END, r.size,
+        v.total + sum(r.size) OVER (ORDER BY r.n), clock_timestamp()
       FROM unnest(p_records[v_from:v_to], p_sizes[v_from:v_to]) WITH ORDINALITY r (record, size, n);
     IF p_counts[i] > 0 THEN
       UPDATE ${project} t SET head = t.head + p_counts[i], tag = p_names[i], used_at = now(),
@@ -155,7 +163,7 @@ BEGIN
 END $$;
 
 -- What lies after a place. With a tag it is an instance that asks, which has seen that tag there: whatever is still in the table is told, and
--- a log that does not hold what was seen begins anew. Without one, what is beyond the retention counts as gone.
+-- a log that does not go on from what was seen begins anew. Without one, what is beyond the retention counts as gone.
 CREATE OR REPLACE FUNCTION ${read}(
   p_server text, p_name text, p_project text, p_epoch text, p_after bigint, p_tag text, p_limit integer, p_bytes bigint,
   p_age_ms bigint, p_events bigint, p_most bigint
@@ -172,17 +180,17 @@ BEGIN
   LOOP
     -- One statement, so that head and records are of one moment.
     SELECT t.*, page.*,
-      CASE WHEN p_after = t.head THEN t.tag WHEN p_after = 0 THEN '-'
-        ELSE (SELECT l.tag FROM ${log} l WHERE l.project = p_project AND l."offset" = p_after) END AS there
+      CASE WHEN p_after = t.head THEN t.tag WHEN page.page_from = p_after + 1 THEN page.page_before END AS there
     INTO v FROM ${project} t CROSS JOIN LATERAL (
       SELECT count(*) AS page_count, min(f."offset") AS page_from, max(f."offset") AS page_to,
         min(f.at) AS page_at, min(f.total - f.size) AS page_total,
+        (array_agg(f.before ORDER BY f."offset"))[1] AS page_before,
         (array_agg(f.tag ORDER BY f."offset" DESC))[1] AS page_tag, string_agg(f.record, ',' ORDER BY f."offset") AS page_records
       FROM (
-        SELECT l.*, sum(l.size) OVER (ORDER BY l."offset") - l.size AS before FROM ${log} l
+        SELECT l.*, sum(l.size) OVER (ORDER BY l."offset") - l.size AS bytes FROM ${log} l
         WHERE l.project = p_project AND t.epoch = p_epoch AND l."offset" > p_after
           AND l."offset" <= least(p_after + p_limit, t.head)
-      ) f WHERE f.before < p_bytes
+      ) f WHERE f.bytes < p_bytes
     ) page WHERE t.project = p_project;
     EXIT WHEN FOUND;
     PERFORM ${settle}(p_server, p_name, p_project);
@@ -196,11 +204,10 @@ BEGIN
     WHEN v.epoch <> p_epoch THEN 'epoch'
     WHEN p_tag IS NULL AND p_after > v.head THEN 'ahead'
     WHEN p_tag IS NOT NULL AND (p_after > v.head OR v.there <> p_tag) THEN 'forked'
-    WHEN p_tag IS NOT NULL AND v.there IS NULL THEN 'expired'
     WHEN p_after = v.head THEN 'ok'
     WHEN v.page_from IS DISTINCT FROM p_after + 1 OR v.page_count <> v.page_to - p_after THEN 'expired'
     WHEN p_tag IS NULL AND (v.page_from <= v.head - p_events OR (v.page_from < v.head AND v.total - v.page_total > p_most)
-      OR v.page_at < clock_timestamp() - p_age_ms * interval '1 millisecond') THEN 'expired'
+      OR v.page_at < ${since('p_age_ms')}) THEN 'expired'
     ELSE 'ok'
   END;
   IF what = 'ok' AND v.page_count > 0 THEN
@@ -216,10 +223,11 @@ BEGIN
   RETURN NEXT;
 END $$;
 
--- Deletes about p_limit records that are beyond the retention, and forgets projects that nobody has used for long. One at a time; no lock
--- is waited for. Returns how many records there were, or -1 where another instance is at it.
+-- Deletes about p_limit records that are beyond the retention, but for young ones, which instances may not have read yet; and forgets
+-- projects that nobody has used for long. One at a time; no lock is waited for. Returns how many records there were, or -1 where another
+-- instance is at it.
 CREATE OR REPLACE FUNCTION ${trim}(
-  p_lock bigint, p_age_ms bigint, p_events bigint, p_most bigint, p_idle_ms bigint, p_limit integer
+  p_lock bigint, p_age_ms bigint, p_events bigint, p_most bigint, p_young_ms bigint, p_idle_ms bigint, p_limit integer
 ) RETURNS integer LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -230,19 +238,18 @@ DECLARE
   v_projects text[] := '{}';
   v_epochs text[] := '{}';
   v_cuts bigint[] := '{}';
+  v_old timestamptz := ${since('p_age_ms')};
+  v_young timestamptz := ${since('p_young_ms')};
 BEGIN
   IF NOT pg_try_advisory_xact_lock(p_lock) THEN RETURN -1; END IF;
   FOR v IN SELECT * FROM ${project} t WHERE t.first <= t.head LOOP
     -- The first that is to be kept, or what comes after those that were looked at, or after all.
-    SELECT coalesce(min(o."offset") FILTER (WHERE o."offset" > v.head - p_events
-        AND (o."offset" = v.head OR v.total - o.total + o.size <= p_most)
-        AND o.at >= clock_timestamp() - p_age_ms * interval '1 millisecond'), max(o."offset") + 1, v.head + 1)
-      INTO v_cut FROM (
-        SELECT * FROM ${log} l WHERE l.project = v.project AND l."offset" >= v.first ORDER BY l."offset" LIMIT CASE
-          WHEN EXISTS (SELECT FROM ${log} l WHERE l.project = v.project AND l."offset" = v.first AND l."offset" > v.head - p_events
-            AND v.total - l.total + l.size <= p_most AND l.at >= clock_timestamp() - p_age_ms * interval '1 millisecond')
-          THEN 1 ELSE p_limit END
-      ) o;
+    SELECT coalesce(min(o."offset") FILTER (WHERE ${kept('o')}), max(o."offset") + 1, v.head + 1)
+    INTO v_cut FROM (
+      SELECT * FROM ${log} l WHERE l.project = v.project AND l."offset" >= v.first ORDER BY l."offset" LIMIT CASE
+        WHEN EXISTS (SELECT FROM ${log} l WHERE l.project = v.project AND l."offset" = v.first AND ${kept('l')})
+        THEN 1 ELSE p_limit END
+    ) o;
     CONTINUE WHEN v_cut <= v.first;
     DELETE FROM ${log} l WHERE l.project = v.project AND l."offset" < v_cut
       AND EXISTS (SELECT FROM ${project} t WHERE t.project = v.project AND t.epoch = v.epoch);
@@ -259,7 +266,7 @@ BEGIN
       AND t.project IN (SELECT s.project FROM ${project} s WHERE s.project = ANY (v_projects) FOR UPDATE SKIP LOCKED);
   DELETE FROM ${project} t WHERE t.project IN (
     SELECT s.project FROM ${project} s
-    WHERE s.first > s.head AND s.used_at < clock_timestamp() - p_idle_ms * interval '1 millisecond'
+    WHERE s.first > s.head AND s.used_at < ${since('p_idle_ms')}
       AND NOT EXISTS (SELECT FROM ${outbox} o WHERE o.project = s.project)
     LIMIT p_limit FOR UPDATE SKIP LOCKED
   );

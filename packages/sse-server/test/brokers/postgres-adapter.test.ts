@@ -116,16 +116,18 @@ describe.runIf(HAS_POSTGRES)('the PostgreSQL adapter', () => {
   })
 
   it('[P7] at most so many appends wait: the next is refused at once, and those that waited are accepted', async () => {
-    const one = hubs.add(server, { maxPendingAppends: 5, timeoutMs: 10_000 })
-    await emit(one, 0)
+    const adapter = make({ maxPendingAppends: 5, timeoutMs: 10_000 })
+    adapter.start({ ageMs: 60_000, events: 100, bytes: 100_000 })
+    await adapter.append('p', [record('0')])
     await server.stop()
-    const waiting = upTo(5).map((n) => emit(one, n))
-    const refused = await emit(one, 'too much').catch((error) => error)
+    const waiting = upTo(5).map((n) => adapter.append('p', [record(String(n))]))
+    const refused = await adapter.append('p', [record('too much')]).catch((error) => error)
     expect(refused).toMatchObject({ code: 'UNAVAILABLE' })
     expect(refused.message).toContain('maxPendingAppends')
     await server.restart()
-    expect(await Promise.all(waiting)).toHaveLength(5)
-    await emit(one, 6)
+    expect((await Promise.all(waiting)).map(({ offset }) => offset)).toEqual([2, 3, 4, 5, 6])
+    await adapter.append('p', [record('6')])
+    await adapter.close()
   })
 
   it('[D3] what the table keeps is bounded, by number, by bytes and by age; the edge is told exactly, deleted or not', async () => {
@@ -162,6 +164,19 @@ describe.runIf(HAS_POSTGRES)('the PostgreSQL adapter', () => {
       expect(await adapter.read('p', { epoch, offset: 710 }, 1)).toMatchObject({ entries: [{ offset: 711 }] })
       await adapter.close()
     }
+  })
+
+  it('[D3] all that was seen has been deleted by age: what comes next goes on from it, without a resync', async () => {
+    const retention = { ageMs: 300 }
+    const [one, two] = [hubs.add(server, {}, { retention }), hubs.add(server, {}, { retention })]
+    const clients = [await stream(one, 'p'), await stream(two, 'p')]
+    for (const n of upTo(3)) {
+      await emit(two, n)
+      for (const client of clients) await eventually(() => expect(told(client)).toEqual(upTo(n)))
+      await eventually(async () => expect(await size()).toBe(0))
+    }
+    for (const client of clients) expect([client.resyncs, client.closed]).toEqual([[], false])
+    for (const { adapter } of [one, two]) expect(adapter.oddities.doubts).toBe(0)
   })
 
   it('[D3] deleting waits for nobody: not for a project whose row somebody holds', async () => {

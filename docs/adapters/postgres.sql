@@ -1,0 +1,223 @@
+-- Entitycast, migration 1: the event log. Run again, it changes nothing.
+
+CREATE TABLE IF NOT EXISTS "public"."entitycast_migration" (
+  id integer PRIMARY KEY,
+  applied_at timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE TABLE IF NOT EXISTS "public"."entitycast_project" (
+  project text COLLATE "C" PRIMARY KEY,
+  epoch text NOT NULL,
+  history text NOT NULL,
+  head bigint NOT NULL DEFAULT 0,
+  first bigint NOT NULL DEFAULT 1,
+  total bigint NOT NULL DEFAULT 0,
+  tag text NOT NULL DEFAULT '-',
+  used_at timestamptz NOT NULL DEFAULT now()
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02);
+
+CREATE TABLE IF NOT EXISTS "public"."entitycast_log" (
+  project text COLLATE "C" NOT NULL,
+  "offset" bigint NOT NULL,
+  record text NOT NULL,
+  tag text NOT NULL,
+  before text NOT NULL,
+  size integer NOT NULL,
+  total bigint NOT NULL,
+  at timestamptz NOT NULL,
+  PRIMARY KEY (project, "offset")
+) WITH (autovacuum_vacuum_scale_factor = 0.02);
+
+CREATE TABLE IF NOT EXISTS "public"."entitycast_outbox" (
+  project text COLLATE "C" NOT NULL,
+  id bigint GENERATED ALWAYS AS IDENTITY,
+  record text NOT NULL,
+  size integer NOT NULL,
+  PRIMARY KEY (project, id)
+) WITH (autovacuum_vacuum_scale_factor = 0.02);
+
+-- Takes the lock of a project's row until the end of this transaction. Makes the row where there is none; begins the log anew where it has
+-- another past, has forked, or does not end at its head; and gives a place to what transactions have committed meanwhile.
+CREATE OR REPLACE FUNCTION "public"."entitycast_settle"(p_server text, p_name text, p_project text, p_forked text DEFAULT NULL)
+RETURNS "public"."entitycast_project" LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+  v "public"."entitycast_project";
+  v_after "public"."entitycast_project";
+  v_history text := p_server || '/' || pg_relation_filenode(to_regclass('"public"."entitycast_project"'));
+BEGIN
+  LOOP
+    SELECT * INTO v FROM "public"."entitycast_project" t WHERE t.project = p_project FOR NO KEY UPDATE;
+    EXIT WHEN FOUND;
+    INSERT INTO "public"."entitycast_project" (project, epoch, history) VALUES (p_project, p_name, v_history) ON CONFLICT DO NOTHING;
+  END LOOP;
+  IF v.history <> v_history OR v.epoch = p_forked
+    OR EXISTS (SELECT FROM "public"."entitycast_log" l WHERE l.project = p_project AND l."offset" > v.head) THEN
+    DELETE FROM "public"."entitycast_log" l WHERE l.project = p_project;
+    UPDATE "public"."entitycast_project" t
+      SET epoch = p_name, history = v_history, head = 0, first = 1, total = 0, tag = '-', used_at = now()
+      WHERE t.project = p_project RETURNING t.* INTO v;
+  END IF;
+  IF EXISTS (SELECT FROM "public"."entitycast_outbox" o WHERE o.project = p_project) THEN
+    WITH taken AS (
+      DELETE FROM "public"."entitycast_outbox" o WHERE o.project = p_project RETURNING o.id, o.record, o.size
+    ), added AS (
+      INSERT INTO "public"."entitycast_log" (project, "offset", record, tag, before, size, total, at)
+      SELECT p_project, v.head + row_number() OVER (ORDER BY k.id), k.record, p_name,
+        CASE row_number() OVER (ORDER BY k.id) WHEN 1 THEN v.tag ELSE p_name END, k.size,
+        v.total + sum(k.size) OVER (ORDER BY k.id), clock_timestamp()
+      FROM taken k RETURNING size
+    )
+    UPDATE "public"."entitycast_project" t SET head = t.head + a.count, total = t.total + a.size, tag = p_name, used_at = now()
+      FROM (SELECT count(*) AS count, sum(size) AS size FROM added) a
+      WHERE t.project = p_project AND a.count > 0 RETURNING t.* INTO v_after;
+    IF FOUND THEN v := v_after; END IF;
+  END IF;
+  RETURN v;
+END $$;
+
+-- Appends to several logs in one step. The projects come in the order of their bytes, so that two of these never wait for each other.
+-- Without keys nobody is told.
+CREATE OR REPLACE FUNCTION "public"."entitycast_append"(
+  p_server text, p_names text[], p_projects text[], p_counts integer[], p_records text[], p_sizes integer[], p_keys text[]
+) RETURNS TABLE (epoch text, head bigint, before text) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+  v "public"."entitycast_project";
+  v_from integer := 1;
+  v_to integer;
+BEGIN
+  FOR i IN 1 .. cardinality(p_projects) LOOP
+    v := "public"."entitycast_settle"(p_server, p_names[i], p_projects[i]);
+    v_to := v_from + p_counts[i] - 1;
+    INSERT INTO "public"."entitycast_log" (project, "offset", record, tag, before, size, total, at)
+      SELECT p_projects[i], v.head + r.n, r.record, p_names[i], CASE r.n WHEN 1 THEN v.tag ELSE p_names[i] END, r.size,
+        v.total + sum(r.size) OVER (ORDER BY r.n), clock_timestamp()
+      FROM unnest(p_records[v_from:v_to], p_sizes[v_from:v_to]) WITH ORDINALITY r (record, size, n);
+    IF p_counts[i] > 0 THEN
+      UPDATE "public"."entitycast_project" t SET head = t.head + p_counts[i], tag = p_names[i], used_at = now(),
+        total = t.total + (SELECT sum(s.size) FROM unnest(p_sizes[v_from:v_to]) s (size))
+        WHERE t.project = p_projects[i];
+      PERFORM pg_notify('public.entitycast_', p_keys[i] || ' ' || (v.head + p_counts[i])) WHERE p_keys IS NOT NULL;
+    END IF;
+    v_from := v_to + 1;
+    RETURN QUERY SELECT v.epoch, v.head + p_counts[i], v.tag;
+  END LOOP;
+END $$;
+
+-- What lies after a place. With a tag it is an instance that asks, which has seen that tag there: whatever is still in the table is told, and
+-- a log that does not go on from what was seen begins anew. Without one, what is beyond the retention counts as gone.
+CREATE OR REPLACE FUNCTION "public"."entitycast_read"(
+  p_server text, p_name text, p_project text, p_epoch text, p_after bigint, p_tag text, p_limit integer, p_bytes bigint,
+  p_age_ms bigint, p_events bigint, p_most bigint
+) RETURNS TABLE (what text, epoch text, head bigint, tag text, seen text, records text) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+  v record;
+  v_new "public"."entitycast_project";
+BEGIN
+  IF EXISTS (SELECT FROM "public"."entitycast_outbox" o WHERE o.project = p_project)
+    OR NOT EXISTS (SELECT FROM "public"."entitycast_project" t WHERE t.project = p_project AND t.history = p_server || '/' || pg_relation_filenode(to_regclass('"public"."entitycast_project"'))) THEN
+    PERFORM "public"."entitycast_settle"(p_server, p_name, p_project);
+  END IF;
+  LOOP
+    -- One statement, so that head and records are of one moment.
+    SELECT t.*, page.*,
+      CASE WHEN p_after = t.head THEN t.tag WHEN page.page_from = p_after + 1 THEN page.page_before END AS there
+    INTO v FROM "public"."entitycast_project" t CROSS JOIN LATERAL (
+      SELECT count(*) AS page_count, min(f."offset") AS page_from, max(f."offset") AS page_to,
+        min(f.at) AS page_at, min(f.total - f.size) AS page_total,
+        (array_agg(f.before ORDER BY f."offset"))[1] AS page_before,
+        (array_agg(f.tag ORDER BY f."offset" DESC))[1] AS page_tag, string_agg(f.record, ',' ORDER BY f."offset") AS page_records
+      FROM (
+        SELECT l.*, sum(l.size) OVER (ORDER BY l."offset") - l.size AS bytes FROM "public"."entitycast_log" l
+        WHERE l.project = p_project AND t.epoch = p_epoch AND l."offset" > p_after
+          AND l."offset" <= least(p_after + p_limit, t.head)
+      ) f WHERE f.bytes < p_bytes
+    ) page WHERE t.project = p_project;
+    EXIT WHEN FOUND;
+    PERFORM "public"."entitycast_settle"(p_server, p_name, p_project);
+  END LOOP;
+  epoch := v.epoch;
+  head := v.head;
+  tag := v.tag;
+  seen := p_tag;
+  records := '';
+  what := CASE
+    WHEN v.epoch <> p_epoch THEN 'epoch'
+    WHEN p_tag IS NULL AND p_after > v.head THEN 'ahead'
+    WHEN p_tag IS NOT NULL AND (p_after > v.head OR v.there <> p_tag) THEN 'forked'
+    WHEN p_after = v.head THEN 'ok'
+    WHEN v.page_from IS DISTINCT FROM p_after + 1 OR v.page_count <> v.page_to - p_after THEN 'expired'
+    WHEN p_tag IS NULL AND (v.page_from <= v.head - p_events OR (v.page_from < v.head AND v.total - v.page_total > p_most)
+      OR v.page_at < clock_timestamp() - p_age_ms * interval '1 millisecond') THEN 'expired'
+    ELSE 'ok'
+  END;
+  IF what = 'ok' AND v.page_count > 0 THEN
+    seen := v.page_tag;
+    records := v.page_records;
+  ELSIF what = 'forked' THEN
+    v_new := "public"."entitycast_settle"(p_server, p_name, p_project, p_epoch);
+    what := 'epoch';
+    epoch := v_new.epoch;
+    head := v_new.head;
+    tag := v_new.tag;
+  END IF;
+  RETURN NEXT;
+END $$;
+
+-- Deletes about p_limit records that are beyond the retention, but for young ones, which instances may not have read yet; and forgets
+-- projects that nobody has used for long. One at a time; no lock is waited for. Returns how many records there were, or -1 where another
+-- instance is at it.
+CREATE OR REPLACE FUNCTION "public"."entitycast_trim"(
+  p_lock bigint, p_age_ms bigint, p_events bigint, p_most bigint, p_young_ms bigint, p_idle_ms bigint, p_limit integer
+) RETURNS integer LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+  v "public"."entitycast_project";
+  v_cut bigint;
+  v_count integer;
+  v_deleted integer := 0;
+  v_projects text[] := '{}';
+  v_epochs text[] := '{}';
+  v_cuts bigint[] := '{}';
+  v_old timestamptz := clock_timestamp() - p_age_ms * interval '1 millisecond';
+  v_young timestamptz := clock_timestamp() - p_young_ms * interval '1 millisecond';
+BEGIN
+  IF NOT pg_try_advisory_xact_lock(p_lock) THEN RETURN -1; END IF;
+  FOR v IN SELECT * FROM "public"."entitycast_project" t WHERE t.first <= t.head LOOP
+    -- The first that is to be kept, or what comes after those that were looked at, or after all.
+    SELECT coalesce(min(o."offset") FILTER (WHERE (o.at >= v_young OR (
+        o."offset" > v.head - p_events AND o.at >= v_old AND (o."offset" = v.head OR v.total - o.total + o.size <= p_most)
+      ))), max(o."offset") + 1, v.head + 1)
+    INTO v_cut FROM (
+      SELECT * FROM "public"."entitycast_log" l WHERE l.project = v.project AND l."offset" >= v.first ORDER BY l."offset" LIMIT CASE
+        WHEN EXISTS (SELECT FROM "public"."entitycast_log" l WHERE l.project = v.project AND l."offset" = v.first AND (l.at >= v_young OR (
+        l."offset" > v.head - p_events AND l.at >= v_old AND (l."offset" = v.head OR v.total - l.total + l.size <= p_most)
+      )))
+        THEN 1 ELSE p_limit END
+    ) o;
+    CONTINUE WHEN v_cut <= v.first;
+    DELETE FROM "public"."entitycast_log" l WHERE l.project = v.project AND l."offset" < v_cut
+      AND EXISTS (SELECT FROM "public"."entitycast_project" t WHERE t.project = v.project AND t.epoch = v.epoch);
+    GET DIAGNOSTICS v_count = ROW_COUNT;
+    v_deleted := v_deleted + v_count;
+    v_projects := v_projects || v.project;
+    v_epochs := v_epochs || v.epoch;
+    v_cuts := v_cuts || v_cut;
+    EXIT WHEN v_deleted >= p_limit;
+  END LOOP;
+  UPDATE "public"."entitycast_project" t SET first = greatest(t.first, c.first)
+    FROM unnest(v_projects, v_epochs, v_cuts) c (project, epoch, first)
+    WHERE t.project = c.project AND t.epoch = c.epoch
+      AND t.project IN (SELECT s.project FROM "public"."entitycast_project" s WHERE s.project = ANY (v_projects) FOR UPDATE SKIP LOCKED);
+  DELETE FROM "public"."entitycast_project" t WHERE t.project IN (
+    SELECT s.project FROM "public"."entitycast_project" s
+    WHERE s.first > s.head AND s.used_at < clock_timestamp() - p_idle_ms * interval '1 millisecond'
+      AND NOT EXISTS (SELECT FROM "public"."entitycast_outbox" o WHERE o.project = s.project)
+    LIMIT p_limit FOR UPDATE SKIP LOCKED
+  );
+  RETURN v_deleted;
+END $$;
+
+INSERT INTO "public"."entitycast_migration" (id) VALUES (1) ON CONFLICT DO NOTHING;
