@@ -6,11 +6,13 @@ import { connect } from 'node:net'
 import { createGunzip } from 'node:zlib'
 import { EventHub, type EventHubOptions } from '@entitycast/sse-server'
 import { eventStream as expressStream } from '@entitycast/sse-server/express'
+import { eventStream as fastifyStream } from '@entitycast/sse-server/fastify'
 import { eventStream as fetchStream } from '@entitycast/sse-server/fetch'
 import { eventStream } from '@entitycast/sse-server/node'
 import compression from 'compression'
 import { createParser } from 'eventsource-parser'
 import express, { type RequestHandler } from 'express'
+import fastify from 'fastify'
 import { Hono } from 'hono'
 import { compress } from 'hono/compress'
 import { afterEach, describe, expect, it, vi } from 'vitest'
@@ -46,8 +48,8 @@ function makeHub(options: EventHubOptions = {}): EventHub {
   return hub
 }
 
-async function listen(server: Parameters<typeof listening>[0]): Promise<string> {
-  const { url, close } = await listening(server)
+async function listen(server: AnyServer | Promise<AnyServer>): Promise<string> {
+  const { url, close } = await listening(await server)
   // After the hub, whose streams it would wait for.
   cleanups.unshift(close)
   return url
@@ -67,7 +69,8 @@ const careless: RequestHandler = (_req, res, next) => {
 }
 
 /** Every way in which a stream may go out. */
-const ways: Record<string, (hub: EventHub) => Parameters<typeof listening>[0]> = {
+type AnyServer = Parameters<typeof listening>[0]
+const ways: Record<string, (hub: EventHub) => AnyServer | Promise<AnyServer>> = {
   'past the response': (hub) => createServer(eventStream(hub, OPTIONS)),
   'a response that somebody wraps': (hub) => {
     const stream = eventStream(hub, OPTIONS)
@@ -79,6 +82,12 @@ const ways: Record<string, (hub: EventHub) => Parameters<typeof listening>[0]> =
   'behind compression()': (hub) => createServer(app(hub, compression({ threshold: 0 }))),
   'behind a compression() that compresses streams': (hub) =>
     createServer(app(hub, careless, compression({ threshold: 0 }))),
+  Fastify: async (hub) => {
+    const made = fastify()
+    await made.register(fastifyStream, { hub, drainMs: false, ...OPTIONS })
+    await made.ready()
+    return made.server
+  },
   fetch: (hub) => fetchServer(fetchStream(hub, OPTIONS)),
   "fetch, behind Hono's compress()": (hub) => {
     const stream = fetchStream(hub, OPTIONS)
