@@ -47,6 +47,7 @@ const IN_NODE = [
   'design-nest',
   'mounts',
   'loading',
+  'presence',
   'redis',
   'cluster',
   'conformance',
