@@ -4,7 +4,7 @@ import { Backoff, clampMinimum } from '../retry/backoff'
 import type { Ports } from '../seams/ports'
 import { Attempt, type AttemptListener, type Outcome } from './attempt'
 import { SubscriberError, type SubscriberErrorCode } from './error'
-import { Journal } from './journal'
+import { note, type Transition } from './journal'
 import { followPage } from './page'
 import type { StreamFrame } from './parser'
 import { type ConnectionState, NEXT, type PauseReason, type Phase, type Signal } from './phase'
@@ -48,7 +48,8 @@ const HEARTBEATS = 3
  * that two streams at once are impossible. There is one timer, and one more where the grant has an end.
  */
 export class Connection implements AttemptListener, RenewalListener {
-  readonly journal = new Journal()
+  /** The last steps. */
+  readonly journal: Transition[] = []
   readonly #settings: Settings
   readonly #ports: Ports
   readonly #reader: FrameReader
@@ -248,7 +249,7 @@ export class Connection implements AttemptListener, RenewalListener {
     const { code, status } = this.error ?? {}
     const { clock } = this.#ports
     const last = { ...(code && { error: code }), ...(status !== undefined && { status }) }
-    this.journal.add({ at: clock.now(), from, signal, to: next, attempt: this.attempt, ...last })
+    note(this.journal, { at: clock.now(), from, signal, to: next, attempt: this.attempt, ...last })
     this.#to.moved()
   }
 

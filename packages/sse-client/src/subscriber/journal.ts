@@ -16,16 +16,7 @@ export interface Transition {
 
 const KEPT = 100
 
-/** The last transitions, for bug reports. */
-export class Journal {
-  readonly #entries: Transition[] = []
-
-  add(entry: Transition): void {
-    this.#entries.push(entry)
-    if (this.#entries.length > KEPT) this.#entries.shift()
-  }
-
-  get entries(): Transition[] {
-    return [...this.#entries]
-  }
+/** Adds to the last transitions, for bug reports. */
+export function note(journal: Transition[], entry: Transition): void {
+  if (journal.push(entry) > KEPT) journal.shift()
 }

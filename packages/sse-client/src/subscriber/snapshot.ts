@@ -19,20 +19,9 @@ export interface ConnectionSnapshot {
   readonly role: 'single' | 'leader' | 'follower'
 }
 
-/** Keeps the same object for as long as it says the same. */
-export class Snapshots {
-  #last: ConnectionSnapshot | undefined
+const SHOWN = ['state', 'attempt', 'nextRetryAt', 'error'] as const
 
-  take(now: ConnectionSnapshot): ConnectionSnapshot {
-    const last = this.#last
-    const same =
-      last &&
-      last.state === now.state &&
-      last.attempt === now.attempt &&
-      last.nextRetryAt === now.nextRetryAt &&
-      last.error === now.error &&
-      last.role === now.role
-    if (!same) this.#last = Object.freeze(now)
-    return this.#last as ConnectionSnapshot
-  }
+/** The one before, for as long as it says the same. */
+export function nextSnapshot(last: ConnectionSnapshot | undefined, now: ConnectionSnapshot): ConnectionSnapshot {
+  return last && SHOWN.every((name) => last[name] === now[name]) ? last : Object.freeze(now)
 }

@@ -15,7 +15,7 @@ import { Listeners } from './listeners'
 import type { ConnectionState, PauseReason } from './phase'
 import { checkAddress, checkOptions, type Settings, type SubscriberOptions } from './request'
 import type { Resync } from './resync-gate'
-import { type ConnectionSnapshot, Snapshots } from './snapshot'
+import { type ConnectionSnapshot, nextSnapshot } from './snapshot'
 
 /** Takes a handler out. Doing it twice does nothing. */
 export type Unsubscribe = () => void
@@ -49,7 +49,7 @@ export class EventSubscriber<Definitions extends EventDefinitions = EventDefinit
   readonly #errorListeners = new Listeners<SubscriberError>()
   readonly #logged = new Set<string>()
   readonly #changeListeners = new Listeners<ConnectionSnapshot>()
-  readonly #snapshots = new Snapshots()
+  #snapshot: ConnectionSnapshot | undefined
   #told: ConnectionState = 'disconnected'
   #toldSnapshot: ConnectionSnapshot
   #lastEventAt: number | undefined
@@ -125,7 +125,16 @@ export class EventSubscriber<Definitions extends EventDefinitions = EventDefinit
   getSnapshot(): ConnectionSnapshot {
     const { state } = this
     const { attempt, nextRetryAt, error } = this.#connection
-    return this.#snapshots.take({ state, attempt, nextRetryAt, lastEventAt: this.#lastEventAt, error, role: 'single' })
+    const now: ConnectionSnapshot = {
+      state,
+      attempt,
+      nextRetryAt,
+      lastEventAt: this.#lastEventAt,
+      error,
+      role: 'single',
+    }
+    this.#snapshot = nextSnapshot(this.#snapshot, now)
+    return this.#snapshot
   }
 
   /**
@@ -230,7 +239,7 @@ export class EventSubscriber<Definitions extends EventDefinitions = EventDefinit
 
   /** The last 100 steps of the connection, oldest first, for a bug report. Nothing in it is secret: no event, no header, no address. */
   dump(): Transition[] {
-    return this.#connection.journal.entries
+    return [...this.#connection.journal]
   }
 
   /** For a subclass whose snapshot has changed by itself. @internal */
