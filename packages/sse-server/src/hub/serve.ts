@@ -165,24 +165,33 @@ function authorize<Source>(
   try {
     const answer = options.authorize(source)
     isPending = typeof (answer as Partial<Promise<unknown>> | null | undefined)?.then === 'function'
-    return isPending ? inTime(hub, answer).finally(answered) : answer
+    return isPending ? inTime(hub, answer, answered) : answer
   } finally {
     if (!isPending) answered()
   }
 }
 
-function inTime<Answer>(hub: Hub, answer: Answer | Promise<Answer>): Promise<Answer> {
+/** `answered` is called once: with the answer, or when it is no longer waited for. */
+function inTime<Answer>(hub: Hub, answer: Answer | Promise<Answer>, answered: () => void): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const cancel = hub.clock.after(AUTHORIZE_TIMEOUT_MS, () =>
-      reject(new HubError('UNAVAILABLE', 'Authorization took too long', { retryAfterMs: 5_000 })),
-    )
+    let isLate = false
+    const cancel = hub.clock.after(AUTHORIZE_TIMEOUT_MS, () => {
+      isLate = true
+      answered()
+      reject(new HubError('UNAVAILABLE', 'Authorization took too long', { retryAfterMs: 5_000 }))
+    })
+    const settled = () => {
+      if (isLate) return
+      cancel()
+      answered()
+    }
     Promise.resolve(answer).then(
       (grant) => {
-        cancel()
+        settled()
         resolve(grant)
       },
       (error) => {
-        cancel()
+        settled()
         reject(error)
       },
     )
