@@ -8,6 +8,8 @@ export interface ServerOptions {
   authorize?: boolean
   /** Compress the streams. */
   compress?: boolean
+  /** Let go of Node's request and response when a stream is open. */
+  lean?: boolean
   /** Take the project, the user and the channel of a stream from its headers. */
   projects?: boolean
 }

@@ -1,5 +1,6 @@
 import { createServer } from 'node:http'
 import type { EventHub } from '@entitycast/sse-server'
+import type { eventStream, leanStreams } from '@entitycast/sse-server/node'
 import type { Contender, ServerOptions } from './contender'
 import { type BenchEvent, EVENT_NAME } from './event'
 import { listening } from './listening'
@@ -25,7 +26,8 @@ export function groupOf(group: number): { projectId: string; channel: string; us
 /** The package as it is published, or as another checkout has built it. */
 async function load(): Promise<{
   EventHub: typeof EventHub
-  eventStream: typeof import('@entitycast/sse-server/node').eventStream
+  eventStream: typeof eventStream
+  leanStreams?: typeof leanStreams
 }> {
   const dist = process.env.BENCH_SERVER_DIST
   if (!dist) return { ...(await import('@entitycast/sse-server')), ...(await import('@entitycast/sse-server/node')) }
@@ -34,11 +36,11 @@ async function load(): Promise<{
 
 /** Ours, with everything on: cursors, retention, heartbeats, and limits that count but let the load in. */
 export async function entitycast(): Promise<Contender> {
-  const { EventHub, eventStream } = await load()
+  const { EventHub, eventStream, leanStreams } = await load()
   let hub: EventHub
   let groups: { projectId: string; channel: string; audiences: { users: string[] }[] }[] | undefined
   return {
-    listen({ heartbeatMs, authorize, compress, projects }: ServerOptions) {
+    listen({ heartbeatMs, authorize, compress, projects, lean }: ServerOptions) {
       if (projects) {
         groups = Array.from({ length: PROJECTS * CHANNELS }, (_, group) => {
           const { users, ...names } = groupOf(group)
@@ -56,22 +58,22 @@ export async function entitycast(): Promise<Contender> {
           connectsPerSecond: 100_000,
         },
       })
-      return listening(
-        createServer(
-          eventStream(hub, {
-            ...(compress && { compression: 'gzip' as const }),
-            authorize: async (req) => {
-              if (projects) {
-                const { 'x-project': projectId, 'x-user': userId, 'x-channel': channel } = req.headers
-                return { projectId: String(projectId), userId: String(userId), channels: [String(channel)] }
-              }
-              if (!authorize) return { projectId: PROJECT, userId: 'bench' }
-              const userId = await verify(req.headers.authorization as string | undefined)
-              return userId === null ? null : { projectId: PROJECT, userId }
-            },
-          }),
-        ),
+      const server = createServer(
+        eventStream(hub, {
+          ...(compress && { compression: 'gzip' as const }),
+          authorize: async (req) => {
+            if (projects) {
+              const { 'x-project': projectId, 'x-user': userId, 'x-channel': channel } = req.headers
+              return { projectId: String(projectId), userId: String(userId), channels: [String(channel)] }
+            }
+            if (!authorize) return { projectId: PROJECT, userId: 'bench' }
+            const userId = await verify(req.headers.authorization as string | undefined)
+            return userId === null ? null : { projectId: PROJECT, userId }
+          },
+        }),
       )
+      if (lean) leanStreams?.(server)
+      return listening(server)
     },
     publish(events: readonly BenchEvent[]) {
       for (const { entity, id, data, number } of events) {

@@ -29,6 +29,12 @@ function node(id: string, label: string, asking: Asking = {}): Contestant {
 
 const ALL: readonly Contestant[] = [
   node('entitycast', '**entitycast**'),
+  {
+    id: 'entitycast-lean',
+    label: '**entitycast**, `leanStreams`',
+    asking: {},
+    start: (options) => startNode('entitycast', { ...options, lean: true }),
+  },
   node('plain-http', 'plain `res.write` loop'),
   node('socket-write', 'Node, `socket.write` of one chunk'),
   { id: 'c', label: 'C, `write` per connection', asking: {}, start: startC },
@@ -75,7 +81,9 @@ export function compareWith(checkout: string): void {
 
 /** Those that were named, in the order of the table, and can take part. */
 export function contestants(ids: readonly string[] | 'all'): Contestant[] {
-  const chosen = ALL.filter(({ id, missing }) => (ids === 'all' || ids.includes(id)) && missing === undefined)
+  const chosen = ALL.filter(
+    ({ id, missing }) => (ids === 'all' ? id !== 'entitycast-lean' : ids.includes(id)) && missing === undefined,
+  )
   return earlier ? [...chosen, earlier] : chosen
 }
 

@@ -2,6 +2,7 @@ import type { Workload } from '../harness/workload'
 import { catchUp } from './catch-up'
 import { client } from './client'
 import { cluster } from './cluster'
+import { compress } from './compress'
 import { compression } from './compression'
 import { connect } from './connect'
 import { fanouts } from './fanout'
@@ -23,5 +24,6 @@ export const workloads: readonly Workload[] = [
   catchUp,
   cluster,
   publish,
+  compress,
   client,
 ]

@@ -6,7 +6,7 @@ import { takeTurns } from '../harness/turns'
 import type { Effort, Findings, Workload } from '../harness/workload'
 import { rest } from './idle'
 
-const WHO = ['entitycast', 'plain-http', 'better-sse', 'express']
+const WHO = ['entitycast', 'entitycast-lean', 'plain-http', 'better-sse', 'express']
 const STREAMS = 3_000
 
 /** Streams opened as fast as the server takes them, each with a signed token that is checked. */
