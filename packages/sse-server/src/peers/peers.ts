@@ -48,6 +48,8 @@ export class Peers {
   #greetedAt = 0
   /** When this instance said what it has last heard of itself. */
   #selfHeardAt = Number.NEGATIVE_INFINITY
+  /** Since when it has heard each of its own beats. */
+  #steadySince = 0
   #greeted = false
   #beatAt = 0
   #failing = false
@@ -253,12 +255,15 @@ export class Peers {
 
   /**
    * This instance's own beat has come back through the log: all that others said before it has been heard. So whoever has not been heard
-   * is not here, and it is not this process that was cut off, or stood still.
+   * is not here, and it is not this process that was cut off, or stood still. Only time in which its own beats came back counts: after the
+   * log itself was away everybody is given the time to come back to it.
    */
   #judge(sentAt: number): void {
+    // A beat is late by a round of the timer at most; here one is missing.
+    if (sentAt - this.#selfHeardAt > this.ttlMs * 0.6) this.#steadySince = sentAt
     this.#selfHeardAt = sentAt
     for (const [instanceId, member] of this.#members) {
-      if (member.heardAt < sentAt - this.ttlMs) member.gone = true
+      if (Math.max(member.heardAt, this.#steadySince) < sentAt - this.ttlMs) member.gone = true
       if (member.heardAt < sentAt - this.ttlMs - GONE_MS) this.#members.delete(instanceId)
     }
   }

@@ -83,7 +83,7 @@ describe.runIf(HAS_REDIS)('three hubs on one Redis', () => {
     for (const witness of witnesses) await eventually(() => expect(told(witness)).toEqual(told(witnesses[0]!)))
   })
 
-  it('kill -9 of the process that publishes: its users are gone after its time to live, and those who moved are not', async () => {
+  it('[W23] kill -9 of the process that publishes: its users are gone after its time to live, and those who moved are not', async () => {
     const [one, two] = await three()
     const projectId = project()
     // The first in a project publishes.

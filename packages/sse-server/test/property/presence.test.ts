@@ -120,7 +120,7 @@ class World {
 
 describe('presence, whatever happens to the instances', () => {
   it.each(Array.from({ length: WORLDS }, (_, n) => n + 1))(
-    'in the end each instance knows who is there, and the events of each user alternate: world %i',
+    '[W23] in the end each instance knows who is there, and the events of each user alternate: world %i',
     async (seed) => {
       const world = new World(seed)
       await world.run()

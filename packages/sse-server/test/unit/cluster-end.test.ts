@@ -219,6 +219,20 @@ describe('clusterStats', () => {
     await hub.close()
   })
 
+  it('after the log itself was away nobody is missing who has not come back to it yet', async () => {
+    const [a, b] = await hubs.start(2)
+    for (const { instance } of [a!, b!]) instance.isCutOff = true
+    await hubs.clock.advance(60_000)
+    a!.instance.isCutOff = false
+    await hubs.clock.advance(12_000)
+    const [early] = await whileAdvancing(a!.hub.clusterStats())
+    expect(early.missing).toHaveLength(1)
+    b!.instance.isCutOff = false
+    await hubs.clock.advance(10_000)
+    const [late] = await whileAdvancing(a!.hub.clusterStats())
+    expect([late.instances.length, late.missing]).toEqual([2, []])
+  })
+
   it('an instance that was cut off judges nobody before it has heard what was said meanwhile', async () => {
     const [a, b] = await hubs.start(2)
     a!.instance.isCutOff = true

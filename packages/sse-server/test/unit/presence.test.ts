@@ -26,7 +26,7 @@ async function ids(hub: EventHub, clock: VirtualClock): Promise<string[]> {
 }
 
 describe('presence in one process', () => {
-  it('user:joined when the first stream of a user opens, user:left when the last one has been gone for the grace time', async () => {
+  it('[W23] user:joined when the first stream of a user opens, user:left when the last one has been gone for the grace time', async () => {
     const { hub, clock } = testHub({ presence })
     const witness = await open(hub, { projectId: 'p' })
     const first = await open(hub, { projectId: 'p', userId: 'u1' })
@@ -123,7 +123,7 @@ describe('presence, with several instances', () => {
 
   const counts = () => hubs.log.appends.get(presenceLog('p')) ?? 0
 
-  it('tabs on three instances are one user; each event is published once', async () => {
+  it('[W23] tabs on three instances are one user; each event is published once', async () => {
     const [a, b, c] = await hubs.start(3, { presence })
     const witness = await open(a!.hub, { projectId: 'p' })
     const tabs = []
@@ -157,7 +157,7 @@ describe('presence, with several instances', () => {
     expect(await ids(later.hub, hubs.clock)).toEqual(['u1', 'u2', 'u3'])
   })
 
-  it('a rolling deploy: the users move on within the grace time, and nothing is published', async () => {
+  it('[W23] a rolling deploy: the users move on within the grace time, and nothing is published', async () => {
     let members = await hubs.start(3, { presence })
     let witness = await open(members[0]!.hub, { projectId: 'p' })
     const all: string[] = []
