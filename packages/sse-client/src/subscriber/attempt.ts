@@ -1,12 +1,12 @@
 import { type Answer, judge } from '../retry/answer'
 import type { Clock, Fetch } from '../seams/ports'
+import type { SubscriberErrorCode } from './error'
 import type { StreamFrame } from './parser'
 import { currentIdentity, type HeadersContext, requestHeaders, requestInit, type Settings } from './request'
 import { readStream } from './stream'
 
-/** Why an attempt is over: the server's answer, or what went wrong. `end`: the stream has ended without a word. */
-export interface Outcome extends Omit<Answer, 'action'> {
-  readonly action: Answer['action'] | 'end'
+/** Why an attempt is over: the server's answer, or what went wrong. */
+export interface Outcome extends Answer {
   readonly message: string
   readonly cause?: unknown
 }
@@ -54,8 +54,7 @@ export class Attempt {
       headers = await requestHeaders(settings, this.to.asks())
       identity = currentIdentity(settings)
     } catch (cause) {
-      const message = 'headers() or identity() threw, or a header is not allowed'
-      this.#over({ action: 'retry', code: 'HEADERS_FAILED', message, cause })
+      this.#over('HEADERS_FAILED', 'headers() or identity() threw, or a header is not allowed', { cause })
       return
     }
     if (this.#abandoned) return
@@ -79,10 +78,8 @@ export class Attempt {
       if (!reader) {
         response.body?.cancel().catch(ignore)
         const { status } = response
-        const message = `the server answered ${status}`
-        this.#over(
-          answer ? { ...answer, status, message } : { action: 'retry', code: 'STREAM_ENDED', message: 'no body' },
-        )
+        if (answer) this.#over(answer.code, `the server answered ${status}`, { ...answer, status })
+        else this.#over('STREAM_ENDED', 'no body')
         return
       }
       this.#release = () => {
@@ -99,19 +96,15 @@ export class Attempt {
           if (!this.#abandoned) this.to.retry(delayMs)
         },
       })
-      if (end === 'ended')
-        this.#over({ action: 'end', code: 'STREAM_ENDED', message: 'the stream ended without a word' })
-      else {
-        const message = `an event is over ${maxEventBytes} bytes (maxEventBytes)`
-        this.#over({ action: 'retry', code: 'TOO_LARGE', message })
-      }
+      if (end === 'ended') this.#over('STREAM_ENDED', 'the stream ended without a word')
+      else this.#over('TOO_LARGE', `an event is over ${maxEventBytes} bytes (maxEventBytes)`)
     } catch (cause) {
-      this.#over({ action: 'retry', code: 'NETWORK', message: 'the request failed or the stream broke', cause })
+      this.#over('NETWORK', 'the request failed or the stream broke', { cause })
     }
   }
 
-  #over(outcome: Outcome): void {
-    if (!this.#abandoned) this.to.over(outcome)
+  #over(code: SubscriberErrorCode, message: string, details: Partial<Outcome> = {}): void {
+    if (!this.#abandoned) this.to.over({ action: 'retry', ...details, code, message })
   }
 }
 

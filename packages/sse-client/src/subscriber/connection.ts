@@ -10,7 +10,7 @@ import type { StreamFrame } from './parser'
 import { type ConnectionState, NEXT, type PauseReason, type Phase, type Signal } from './phase'
 import { type RenewableReader, Renewal, type RenewalListener } from './renewal'
 import type { HeadersContext, HeadersReason, Settings } from './request'
-import { decide, type Failure, streamEnd } from './verdict'
+import { decide, type Failure } from './verdict'
 
 /** What a connection brings frames to. */
 export interface FrameReader extends RenewableReader {
@@ -42,6 +42,8 @@ const STABLE_MS = 10_000
 /** A watchdog shorter than this would bite on a busy machine. */
 const MIN_SILENCE_MS = 1_000
 const HEARTBEATS = 3
+/** So many streams in a row that ended by themselves before they were stable are no accident. */
+const LOOP = 5
 
 /**
  * One stream at a time, for as long as the application wants one. Only the present attempt is heard; the one before is abandoned first, so
@@ -369,17 +371,22 @@ export class Connection implements AttemptListener, RenewalListener {
   }
 
   over({ action, code, message, minimumMs, ...details }: Outcome): void {
-    if (action === 'end') {
+    const again = () => this.#backoff.soon()
+    if (code === 'STREAM_ENDED') {
       this.#rememberStable()
-      this.#fail(...streamEnd(++this.#ended))
-    } else if (action === 'forget') {
+      if (++this.#ended >= LOOP) {
+        const causes = 'by a proxy, or a route that closes them?'
+        this.#fail('STREAM_LOOP', `${this.#ended} streams in a row ended at once: ${causes}`)
+        return
+      }
+    }
+    if (action === 'forget') {
       this.#reader.forget()
-      const error = new SubscriberError(code, message, details)
-      this.#lose(() => this.#backoff.soon(), error)
+      this.#lose(again, new SubscriberError(code, message, details))
     } else if (action === 'refresh' && !this.#refreshed) {
       this.#refreshed = true
       this.#reason = 'unauthorized'
-      this.#lose(() => this.#backoff.soon())
+      this.#lose(again)
     } else this.#fail(code, message, { ...details, retrying: action === 'retry' }, minimumMs)
   }
 }

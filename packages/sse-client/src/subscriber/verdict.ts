@@ -1,9 +1,6 @@
 import { SubscriberError, type SubscriberErrorCode } from './error'
 import type { SubscriberOptions } from './request'
 
-/** So many streams in a row that ended by themselves before they were stable are no accident. */
-const LOOP = 5
-
 /** What went wrong, and whether it would be tried again. */
 export interface Failure {
   readonly code: SubscriberErrorCode
@@ -28,10 +25,4 @@ export function decide(
     report(new SubscriberError('HANDLER_FAILED', 'shouldRetry threw', { cause }))
     return error
   }
-}
-
-/** The code and message of a stream that has ended without a word, as one of so many in a row. */
-export function streamEnd(inARow: number): [SubscriberErrorCode, string] {
-  if (inARow < LOOP) return ['STREAM_ENDED', 'the stream ended without a word']
-  return ['STREAM_LOOP', `${inARow} streams in a row ended at once: by a proxy, or a route that closes them?`]
 }
