@@ -131,7 +131,7 @@ export class PrimaryLink {
     const { channel, name, keep } = this.options
     return new Promise((resolve) => {
       channel.send?.(encodeAsk({ link: name, keep, calls }), undefined, undefined, (error) => {
-        if (error) this.#gone()
+        if (error && channel.connected === false) this.#gone()
         resolve(error)
       })
     })

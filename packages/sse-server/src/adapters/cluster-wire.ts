@@ -11,6 +11,7 @@ const VERSION = 1
 
 /** An IPC channel as Node has it: `process` in a worker, a `ChildProcess` in its parent. */
 export interface IpcChannel {
+  readonly connected?: boolean
   send?(message: unknown, sendHandle: undefined, options: undefined, callback: (error: Error | null) => void): unknown
   on(event: 'message', listener: (message: unknown) => void): unknown
   on(event: 'disconnect', listener: () => void): unknown

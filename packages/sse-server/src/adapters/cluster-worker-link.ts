@@ -1,8 +1,8 @@
 import type { Adapter, Cursor, LogEntry, LogRecord, OpenLog } from '@entitycast/sse-server'
 import { type Call, decodeRecords, type Found, type Request, type Tell, type WireRecord } from './cluster-wire'
 
-/** What one message holds at most, in characters of events; one record more, where that is larger. */
-const MESSAGE_WEIGHT = 1_048_576
+/** What live records, and answers, take of one message at most, in characters; one record more, where that is larger. */
+const SHARE = 524_288
 const PAGE_RECORDS = 1_000
 
 /** How far a worker has been told of a project. */
@@ -88,27 +88,27 @@ export class WorkerLink {
     this.#isPlanned = false
   }
 
-  /** Answers calls and reads what is due, as much as fits into a message. */
+  /** Reads what is due and answers calls, as much as fits into a message. Each has its share: whoever catches up holds up nobody. */
   async #fill(pages: [string, Found][]): Promise<void> {
     let weight = 0
+    for (const follow of this.#due) {
+      if (weight >= SHARE) break
+      this.#due.delete(follow)
+      const found = await this.#next(follow)
+      if (found.records.length > 0 || found.gap) pages.push([follow.projectId, found])
+      weight += weightOf(found.records)
+    }
+    weight = 0
     let done = 0
-    for (const call of this.#waiting) {
-      if (weight >= MESSAGE_WEIGHT) break
+    for (const [id, request] of this.#waiting) {
+      if (weight >= SHARE) break
       done++
-      const [id, request] = call
       const found = await this.#answer(request)
       if (!found) continue
       this.#answers.push([id, found])
       weight += weightOf(found.records)
     }
     this.#waiting = this.#waiting.slice(done)
-    for (const follow of this.#due) {
-      if (weight >= MESSAGE_WEIGHT) break
-      this.#due.delete(follow)
-      const found = await this.#next(follow)
-      if (found.records.length > 0 || found.gap) pages.push([follow.projectId, found])
-      weight += weightOf(found.records)
-    }
   }
 
   async #answer(request: Request): Promise<Found | undefined> {
@@ -189,7 +189,7 @@ function cut(entries: readonly LogEntry[]): LogRecord[] {
   let weight = 0
   for (const { record } of entries) {
     weight += record.data.length
-    if (records.length > 0 && weight > MESSAGE_WEIGHT) break
+    if (records.length > 0 && weight > SHARE) break
     records.push(record)
   }
   return records

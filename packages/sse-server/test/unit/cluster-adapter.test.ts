@@ -86,6 +86,26 @@ describe('the way to the primary', () => {
     expect(worker.said).toHaveLength(3)
   })
 
+  it('[P7] whoever catches up holds nobody up: what is live goes with the first answers', async () => {
+    const [primary, worker] = ends
+    const adapter = adapterOn(worker)
+    const { epoch } = await adapter.append(
+      'past',
+      Array.from({ length: 20 }, () => record('x'.repeat(100_000))),
+    )
+    const heard: LogEntry[] = []
+    await adapter.open('p', { entries: (entries) => void heard.push(...entries), doubt: () => {} })
+    primary.said.length = 0
+    const reads = Array.from({ length: 50 }, () => adapter.read('past', { epoch, offset: 0 }, 1_000))
+    await adapter.append('p', [record('live')])
+    for (const page of await Promise.all(reads)) expect('entries' in page && page.entries.length).toBeGreaterThan(0)
+    expect(primary.said.length).toBeGreaterThanOrEqual(20)
+    expect(heard).toHaveLength(1)
+    const isLive = (message: unknown) =>
+      (message as { 'entitycast:log': unknown[][] })['entitycast:log'][5]?.length !== 0
+    expect(primary.said.findIndex(isLive)).toBeLessThan(3)
+  })
+
   it('[B1] what waited too long and was not sent is refused, and never happens', async () => {
     const [, worker] = ends
     const adapter = adapterOn(worker, { timeoutMs: 50 })
