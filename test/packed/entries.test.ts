@@ -20,6 +20,7 @@ const PEERS = [
   'solid-js',
   'redis',
   'ioredis',
+  'pg',
 ]
 
 interface Entry {
@@ -95,6 +96,12 @@ const CASES: { name: string; dependencies: Record<string, string>; peers: string
     dependencies: { ioredis: '6.0.0' },
     peers: ['ioredis'],
     entries: [SERVER, { specifier: '@entitycast/sse-server/redis', exports: ['RedisAdapter'] }],
+  },
+  {
+    name: 'postgres',
+    dependencies: { pg: '8.23.1' },
+    peers: ['pg'],
+    entries: [SERVER, { specifier: '@entitycast/sse-server/postgres', exports: ['PostgresAdapter'] }],
   },
   {
     name: 'nest',

@@ -193,7 +193,8 @@ export class Peers {
       this.#failing = false
       this.#greet()
     } catch (error) {
-      if (!this.#failing) this.peer.failed(error)
+      // What a hub that ends does not open is no failure.
+      if (!this.#failing && !this.#closed) this.peer.failed(error)
       this.#failing = true
       throw coded(error)
     }
