@@ -2,7 +2,6 @@ import type { Workload } from '../harness/workload'
 import { catchUp } from './catch-up'
 import { client } from './client'
 import { cluster } from './cluster'
-import { compress } from './compress'
 import { compression } from './compression'
 import { connect } from './connect'
 import { fanouts } from './fanout'
@@ -24,6 +23,5 @@ export const workloads: readonly Workload[] = [
   catchUp,
   cluster,
   publish,
-  compress,
   client,
 ]
