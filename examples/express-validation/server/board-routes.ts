@@ -148,11 +148,10 @@ export function boardRoutes(board: Board): Router {
     res.set('Cache-Control', 'no-store').json(connections)
   })
 
-  /** Ends a stream; its page comes back by itself and misses nothing. */
-  router.delete('/connections/:id', requireAdmin, (req, res) => {
+  /** Ends a stream, also one of another instance; its page comes back by itself and misses nothing. */
+  router.delete('/connections/:id', requireAdmin, async (req, res) => {
     const { tenantId } = sessionOf(res)
-    const ended = hub.disconnect({ projectId: tenantId, connectionId: String(req.params.id) })
-    if (ended === 0) throw new Refusal(404, 'NOT_FOUND', 'There is no such connection.')
+    await hub.disconnect({ projectId: tenantId, connectionId: String(req.params.id) })
     res.status(204).end()
   })
 

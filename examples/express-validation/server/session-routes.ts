@@ -42,7 +42,7 @@ export function sessionRoutes({ sessions, accounts, hub, locks, announcer }: Sig
     const noCookie = await sessions.close(session)
     // Ends this user's streams everywhere. Where a session still stands the page comes back by itself and misses nothing;
     // a tab that was left open with this session is refused with 401.
-    hub.disconnect({ projectId: tenantId, userId: user.id })
+    await hub.disconnect({ projectId: tenantId, userId: user.id })
     // Who has gone reviews nothing. A drawer that is open in another browser of theirs takes its lock again.
     const ended = await locks.endAllOf(tenantId, user.id)
     await Promise.all(ended.map((lock) => announcer.unlocked(tenantId, lock)))
