@@ -135,7 +135,8 @@ export class Connection implements Reader, SinkListener {
         ...(Number.isFinite(leftMs) && { expiresInMs: leftMs }),
       }),
     })
-    this.#write(new Chunk(hello))
+    // For this connection alone: there is nothing to gain, and an id to keep.
+    this.#write(new Chunk(hello, false))
     this.sink.listen(this)
     this.advance()
   }

@@ -178,6 +178,16 @@ describe('what is not compressed', () => {
     await hub.close()
   })
 
+  it('[8] the greeting, which names the connection, however long it is', async () => {
+    const { hub } = testHub({ limits: false })
+    const sink = new GzipSink()
+    await open(hub, { projectId: 'p'.repeat(128) }, { sink })
+    const hello = sink.chunks[0] as Chunk
+    expect(hello.byteLength).toBeGreaterThan(256)
+    expect(hello.deflated.length).toBe(hello.byteLength + 10)
+    await hub.close()
+  })
+
   it('[8] nor when it is replayed, merged with others', async () => {
     const { hub, clock } = testHub({ limits: false })
     const cursor = await hub.cursor('p')
