@@ -56,6 +56,7 @@ const IN_NODE = [
   'conformance',
   'bindings',
   'event-source',
+  'cursor-store',
 ]
 const IN_A_PAGE = ['client', 'design-client', 'react', 'design-react', 'tabs', 'indicator']
 
