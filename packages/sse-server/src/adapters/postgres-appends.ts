@@ -139,9 +139,11 @@ export class Appends {
       try {
         return await write(this.isQuiet)
       } catch (error) {
-        if ((error as { code?: unknown }).code !== '54000' || this.isQuiet) throw error
-        this.quiet()
-        return write(true)
+        // Both have been rolled back: the queue of notifications is full, or a deadlock with something that is none of ours, as a TRUNCATE.
+        const { code } = error as { code?: unknown }
+        if (code === '54000' && !this.isQuiet) this.quiet()
+        else if (code !== '40P01') throw error
+        return write(this.isQuiet)
       }
     })
     projects.forEach((projectId, i) => {

@@ -9,8 +9,22 @@ const LEAST_WAIT_MS = 20
 /** A wire that held for so long was a good one: the waits begin anew. */
 const STABLE_MS = 5_000
 
-/** The tables or functions are not there, or the server is not the one that takes writes: only a new wire's checks can tell what to do. */
-const ANOTHER_SERVER = new Set(['42P01', '42883', '3F000', '25006', '57P01', '57P02', '57P03'])
+/**
+ * The tables or functions are not there or are other ones than this session knows, the server is going, or is not the one that takes writes:
+ * only a new wire's checks can tell what to do.
+ */
+const ANOTHER_SERVER = new Set([
+  '42P01',
+  '42883',
+  '3F000',
+  '0A000',
+  '26000',
+  'XX000',
+  '25006',
+  '57P01',
+  '57P02',
+  '57P03',
+])
 
 export interface LinkOptions {
   readonly dial: (listener: SessionListener) => Wire
