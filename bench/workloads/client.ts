@@ -28,7 +28,7 @@ export const client: Workload = {
   async run(effort: Effort): Promise<Findings> {
     const { results, notes } = await takeTurns(
       CLIENTS,
-      { ...effort, rounds: Math.min(effort.rounds, 4) },
+      { ...effort, rounds: Math.min(effort.rounds, 3) },
       async ({ id, megabytes }) => {
         const program = path.join(BUILT, 'client-program.mjs')
         const { stdout } = await promisify(execFile)(process.execPath, [program, id, String(megabytes)])

@@ -95,7 +95,7 @@ export const compression: Workload = {
     try {
       for (const compress of [false, true]) sites.push(await Site.open(ours, compress))
       for (const site of sites) await site.measure(WARM_TURNS, 8)
-      const turns = Math.round((Math.max(effort.seconds, 1.5) * 1_000) / EVERY_MS)
+      const turns = Math.round((Math.max(effort.seconds, effort.quick ? 0.7 : 1) * 1_000) / EVERY_MS)
       const { results, notes } = await takeTurns(sites, effort, async (site): Promise<Measured[]> => {
         const all: Measured[] = []
         for (const events of EVENTS) {

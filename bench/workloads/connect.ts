@@ -26,7 +26,7 @@ export const connect: Workload = {
     const chosen = contestants(effort.only ?? WHO)
     const { results, notes } = await takeTurns(
       chosen,
-      { ...effort, rounds: Math.min(effort.rounds, 4) },
+      { ...effort, rounds: Math.min(effort.rounds, 3) },
       async (contestant) => {
         const result = await opening(contestant)
         effort.log(

@@ -27,7 +27,7 @@ export const heartbeat: Workload = {
     // One server at a time: three that beat at once would take each other's time.
     const { results, notes } = await takeTurns(
       chosen,
-      { ...effort, rounds: Math.min(effort.rounds, 4) },
+      { ...effort, rounds: Math.min(effort.rounds, 3) },
       async (contestant) => {
         const share = await shareOfACore(contestant, effort.seconds + 3)
         effort.log(`heartbeat: ${contestant.id} ${show(share)} % of a core`)

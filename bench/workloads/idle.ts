@@ -35,7 +35,7 @@ export const idle: Workload = {
     const once = chosen.filter(({ id }) => !OFTEN.includes(id))
     const often = chosen.filter(({ id }) => OFTEN.includes(id))
     const first = await takeTurns(once, { ...effort, rounds: 1 }, measure)
-    const rest = await takeTurns(often, { ...effort, rounds: Math.min(effort.rounds, 3) }, measure)
+    const rest = await takeTurns(often, { ...effort, rounds: Math.min(effort.rounds, 2) }, measure)
     const of = (id: string) => spread(rest.results.get(id) ?? first.results.get(id) ?? [])
     return {
       title: '10,000 idle streams',

@@ -4,7 +4,7 @@ import { takeTurns } from '../harness/turns'
 import type { Effort, Findings, Workload } from '../harness/workload'
 import { openArenas } from './arena'
 
-const WHO = ['entitycast', 'plain-http', 'better-sse', 'ws', 'socket.io', 'fastify-sse', 'express', 'nest-sse', 'nchan']
+const WHO = ['entitycast', 'plain-http', 'better-sse', 'ws', 'socket.io', 'nest-sse', 'nchan']
 const STREAMS = 1_000
 const EVERY_MS = 50
 
