@@ -4,17 +4,22 @@ import { type Call, decodeRecords, type Found, type Request, type Tell, type Wir
 /** What live records, and answers, take of one message at most, in characters; one record more, where that is larger. */
 const SHARE = 524_288
 const PAGE_RECORDS = 1_000
+/** What may wait for a worker that is slower than the retention, in characters; more of it is forgotten, and read from the log. */
+const MAX_PENDING = 8_388_608
 
 /** How far a worker has been told of a project. */
 interface Follow {
   readonly projectId: string
   at: Cursor
   readonly log: OpenLog
+  /** What comes right after that, where it has not been too much: a burst that is larger than the retention is no gap. */
+  pending: LogEntry[]
 }
 
 /**
- * One adapter of a worker, as the primary sees it. Nothing is kept for it but how far it is in each project: what it is to hear is read
- * from the log when there is room, so a worker that does not read costs no memory, and goes on, or is told a gap, when it does.
+ * One adapter of a worker, as the primary sees it. What counts is how far it is in each project: what it is to hear, and does not wait
+ * already, is read from the log when there is room. So a worker that does not read costs no memory without bound, and goes on, or is
+ * told a gap, when it does.
  */
 export class WorkerLink {
   readonly #follows = new Map<string, Follow>()
@@ -24,6 +29,7 @@ export class WorkerLink {
   #waiting: Call[] = []
   #answers: (readonly [number, Found])[] = []
   #live = 0
+  #pendingWeight = 0
   #isPlanned = false
   #ended = false
 
@@ -96,7 +102,7 @@ export class WorkerLink {
       this.#due.delete(follow)
       const found = await this.#next(follow)
       if (found.records.length > 0 || found.gap) pages.push([follow.projectId, found])
-      weight += weightOf(found.records)
+      weight += weightOfAll(found.records)
     }
     weight = 0
     let done = 0
@@ -106,7 +112,7 @@ export class WorkerLink {
       const found = await this.#answer(request)
       if (!found) continue
       this.#answers.push([id, found])
-      weight += weightOf(found.records)
+      weight += weightOfAll(found.records)
     }
     this.#waiting = this.#waiting.slice(done)
   }
@@ -132,6 +138,7 @@ export class WorkerLink {
         const follow = this.#follows.get(request[1])
         if (!follow) return undefined
         follow.log.close()
+        this.#forget(follow)
         this.#due.delete(follow)
         this.#follows.delete(request[1])
         return undefined
@@ -145,23 +152,48 @@ export class WorkerLink {
     let follow = this.#follows.get(projectId)
     if (follow) return follow
     const log = await this.store.open(projectId, {
-      entries: () => {
+      entries: (entries) => {
         if (!follow) return
+        this.#await(follow, entries)
         this.#due.add(follow)
         this.#plan()
       },
       doubt: () => {},
     })
-    follow = { projectId, at: log.head, log }
+    follow = { projectId, at: log.head, log, pending: [] }
     if (this.#ended) log.close()
     else this.#follows.set(projectId, follow)
     this.#due.add(follow)
     return follow
   }
 
+  #await(follow: Follow, entries: readonly LogEntry[]): void {
+    const before = follow.pending.at(-1)?.offset ?? follow.at.offset
+    if (entries[0]?.offset !== before + 1) return
+    for (const entry of entries) {
+      follow.pending.push(entry)
+      this.#pendingWeight += weightOf(entry)
+    }
+    if (this.#pendingWeight > MAX_PENDING) this.#forget(follow)
+  }
+
+  #forget(follow: Follow): void {
+    for (const entry of follow.pending) this.#pendingWeight -= weightOf(entry)
+    follow.pending = []
+  }
+
   /** What comes after the place where it is, and puts it behind that: or at the head, where there is a gap. */
   async #next(follow: Follow): Promise<Found> {
-    const { found, isAll } = await this.#read(follow.projectId, follow.at, PAGE_RECORDS)
+    const { at, pending } = follow
+    if (pending[0]?.offset === at.offset + 1) {
+      const records = cut(pending)
+      for (const entry of pending.splice(0, records.length)) this.#pendingWeight -= weightOf(entry)
+      follow.at = { ...at, offset: at.offset + records.length }
+      if (pending.length > 0) this.#due.add(follow)
+      return { gap: '', ...at, records }
+    }
+    this.#forget(follow)
+    const { found, isAll } = await this.#read(follow.projectId, at, PAGE_RECORDS)
     follow.at = endOf(found)
     if (!isAll) this.#due.add(follow)
     return found
@@ -187,15 +219,19 @@ function endOf({ epoch, offset, records }: Found): Cursor {
 function cut(entries: readonly LogEntry[]): LogRecord[] {
   const records: LogRecord[] = []
   let weight = 0
-  for (const { record } of entries) {
-    weight += record.data.length
+  for (const entry of entries) {
+    weight += weightOf(entry)
     if (records.length > 0 && weight > SHARE) break
-    records.push(record)
+    records.push(entry.record)
   }
   return records
 }
 
-function weightOf(records: readonly LogRecord[]): number {
-  // A place in a message costs something too.
-  return records.reduce((sum, { data }) => sum + data.length, 64)
+/** A place in a message costs something too. */
+function weightOf({ record }: Pick<LogEntry, 'record'>): number {
+  return record.data.length + 64
+}
+
+function weightOfAll(records: readonly LogRecord[]): number {
+  return records.reduce((sum, record) => sum + weightOf({ record }), 64)
 }

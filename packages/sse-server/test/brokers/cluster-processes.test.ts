@@ -126,7 +126,7 @@ describe('several processes of node:cluster and child_process.fork', () => {
     expect(read.slice(0, 50)).toEqual(Array.from({ length: 50 }, (_, n) => `${app.pids[1]}.${n + 1}`))
   }, 60_000)
 
-  it('[L2] a worker that stands still costs the primary no memory, holds nobody up, and then is told a doubt or everything', async () => {
+  it('[L2] what waits for a worker that stands still is bounded; it holds nobody up, and then is told a doubt or everything', async () => {
     const app = await App.start()
     for (const project of ['much', 'little']) for (const n of [0, 1]) await app.worker(n, { do: 'open', project })
     await app.append(1, 'much', 20, 100_000)

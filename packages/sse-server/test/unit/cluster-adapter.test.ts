@@ -86,6 +86,31 @@ describe('the way to the primary', () => {
     expect(worker.said).toHaveLength(3)
   })
 
+  it('[D4] a burst that is larger than the retention is told whole; one that is larger than what may wait is told as a doubt', async () => {
+    const [primary, worker] = ends
+    const adapter = new ClusterAdapter({ channel: worker })
+    adapters.push(adapter)
+    adapter.start({ ...RETENTION, events: 10, bytes: 1_000_000 })
+    const heard: number[] = []
+    const doubts: unknown[] = []
+    await adapter.open('p', {
+      entries: (entries) => void heard.push(...entries.map(({ offset }) => offset)),
+      doubt: ({ offset }, reason) => void doubts.push([offset, reason]),
+    })
+    await Promise.all(Array.from({ length: 3_000 }, (_, n) => adapter.append('p', [record(`${n}`)])))
+    await vi.waitFor(() => expect(heard).toHaveLength(3_000))
+    expect(doubts).toEqual([])
+    // The worker does not read. What waits for it is bounded.
+    primary.isStuck = true
+    const appends = Array.from({ length: 200 }, () => adapter.append('p', [record('x'.repeat(100_000))]))
+    await vi.waitFor(() => expect(worker.said.length).toBeGreaterThan(20))
+    primary.free()
+    await Promise.all(appends)
+    const last = await adapter.append('p', [record('last')])
+    await vi.waitFor(() => expect(heard.at(-1)).toBe(last.offset))
+    expect(doubts).toEqual([[expect.any(Number), 'broker-gap']])
+  })
+
   it('[P7] whoever catches up holds nobody up: what is live goes with the first answers', async () => {
     const [primary, worker] = ends
     const adapter = adapterOn(worker)
