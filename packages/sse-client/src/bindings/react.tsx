@@ -4,19 +4,15 @@ import {
   type ConnectionSnapshot,
   type ConnectionState,
   EventSubscriber,
+  type HeaderFields,
   type HeadersContext,
   type Resync,
   type SubscriberOptions,
 } from '@entitycast/sse-client'
-import {
-  DEFAULT_CHANNEL,
-  type EventDefinitions,
-  type EventForPattern,
-  type EventOf,
-  type PatternOf,
-} from '@entitycast/sse-protocol'
+import type { DEFAULT_CHANNEL, EventDefinitions, EventForPattern, EventOf, PatternOf } from '@entitycast/sse-protocol'
 import {
   createContext,
+  createElement,
   type ReactNode,
   useContext,
   useEffect,
@@ -25,7 +21,7 @@ import {
   useRef,
   useSyncExternalStore,
 } from 'react'
-import { aboutToConnect, NOTHING, selection } from './react-selection'
+import { isAlike, NOTHING, shownOf } from './react-selection'
 
 /**
  * The application's events, so that every hook knows the type of `event.data`.
@@ -45,7 +41,13 @@ export type RegisteredEvents = Registered<Register>
 
 type Subscriber = EventSubscriber<RegisteredEvents>
 
-const Context = createContext<{ subscriber: Subscriber; connects: boolean } | undefined>(undefined)
+/** `connects`: the provider does, and closes it too. */
+interface Provided {
+  subscriber: Subscriber
+  connects: boolean
+}
+
+const Context = createContext<Provided | undefined>(undefined)
 
 /** A subscriber that the provider makes: another one when `url`, `projectId`, `channels` or `credentials` change. */
 interface OwnSubscriber extends SubscriberOptions {
@@ -74,27 +76,26 @@ export function DataUpdatesProvider({
   ...options
 }: DataUpdatesProviderProps) {
   const latest = useLatest(options.headers)
-  const { projectId, channels, credentials } = options
-  const identity = JSON.stringify([url, projectId, channels, credentials])
   // Making a subscriber has no effect: a render that is thrown away leaves nothing behind.
   // biome-ignore lint/correctness/useExhaustiveDependencies: what else is in the options counts when the subscriber is made
   const subscriber = useMemo(() => {
     const headers = (context: HeadersContext) => {
-      const { current = {} } = latest
-      return typeof current === 'function' ? current(context) : current
+      const { current } = latest
+      return (typeof current === 'function' ? current(context) : current) as HeaderFields
     }
     return given ?? new EventSubscriber<RegisteredEvents>(url, { ...options, headers })
-  }, [given, identity])
-
-  useEffect(() => {
-    if (given || !enabled) return
-    subscriber.connect()
-    return () => subscriber.close()
-  }, [given, subscriber, enabled])
+  }, [given, url, options.projectId, `${options.channels}`, options.credentials])
 
   const connects = !given && enabled
+  useEffect(() => {
+    if (!connects) return
+    subscriber.connect()
+    return () => subscriber.close()
+  }, [subscriber, connects])
+
   const value = useMemo(() => ({ subscriber, connects }), [subscriber, connects])
-  return <Context.Provider value={value}>{children}</Context.Provider>
+  // Not as JSX: its runtime would be one more import, for one element.
+  return createElement(Context.Provider, { value, children })
 }
 
 /** What {@link useDataUpdates} gives. The functions stay the same for as long as the subscriber does. */
@@ -105,12 +106,12 @@ export interface DataUpdates extends Pick<Subscriber, 'subscribe' | 'on' | 'onRe
 
 /** The subscriber of the provider above, and where its connection is. */
 export function useDataUpdates(): DataUpdates {
-  const subscriber = useSubscriber()
+  const { subscriber } = useProvider()
   const connectionState = useConnectionState()
   const functions = useMemo(() => {
-    const subscribe: Subscriber['subscribe'] = (pattern, handler) => subscriber.subscribe(pattern, handler)
-    const on: Subscriber['on'] = (typePattern, handler) => subscriber.on(typePattern, handler)
-    const onResync: Subscriber['onResync'] = (handler) => subscriber.onResync(handler)
+    const subscribe: Subscriber['subscribe'] = subscriber.subscribe.bind(subscriber)
+    const on: Subscriber['on'] = subscriber.on.bind(subscriber)
+    const onResync: Subscriber['onResync'] = subscriber.onResync.bind(subscriber)
     return { subscriber, subscribe, on, onResync }
   }, [subscriber])
   return useMemo(() => ({ ...functions, connectionState }), [functions, connectionState])
@@ -126,62 +127,64 @@ export function useDataUpdates(): DataUpdates {
  */
 export function useConnectionState(): ConnectionState
 export function useConnectionState<Selected>(selector: (connection: ConnectionSnapshot) => Selected): Selected
-export function useConnectionState(selector: (connection: ConnectionSnapshot) => unknown = stateOf): unknown {
+export function useConnectionState(
+  selector: (connection: ConnectionSnapshot) => unknown = ({ state }) => state,
+): unknown {
   const { subscriber, connects } = useProvider()
-  const shown = useRef<{ value: unknown }>(undefined)
-  const [read, readOnServer] = useMemo(() => {
-    const [select, selectOnServer] = [selection(selector, shown), selection(selector, shown)]
-    const take = () => (connects ? aboutToConnect(subscriber.getSnapshot()) : subscriber.getSnapshot())
-    return [() => select(take()), () => selectOnServer(NOTHING)]
-  }, [subscriber, connects, selector])
-  const listen = useMemo(() => (changed: () => void) => subscriber.onChange(changed), [subscriber])
-  const value = useSyncExternalStore(listen, read, readOnServer)
-  useEffect(() => {
-    shown.current = { value }
-  }, [value])
-  return value
+  // React compares by identity, and would render for ever where each call makes an object: what says the same stays the same.
+  const last = useRef<readonly unknown[]>([])
+  const select = (from: ConnectionSnapshot) => {
+    const [value, before, by] = last.current
+    if (before === from && by === selector) return value
+    const next = selector(from)
+    const kept = isAlike(value as never, next as never) ? value : next
+    last.current = [kept, from, selector]
+    return kept
+  }
+  return useSyncExternalStore(
+    useMemo(() => (changed: () => void) => subscriber.onChange(changed), [subscriber]),
+    () => select(shownOf(subscriber.getSnapshot(), connects)),
+    () => select(NOTHING),
+  )
 }
-
-const stateOf = ({ state }: ConnectionSnapshot) => state
 
 /** Calls the newest handler for each entity event that the pattern names. */
 export function useEntityUpdates<Pattern extends PatternOf<RegisteredEvents>>(
   pattern: Pattern,
   handler: (event: EventForPattern<RegisteredEvents, Pattern>) => void,
 ): void {
-  const subscriber = useSubscriber()
-  const latest = useLatest(handler)
-  useEffect(() => subscriber.subscribe(pattern, (event) => latest.current(event)), [subscriber, pattern, latest])
+  useHandler(handler, (subscriber, call) => subscriber.subscribe(pattern, call), pattern)
 }
 
 /** Calls the newest handler for each event of these channels, of whatever type. An event without a channel is on `default`. */
 export function useSSE(channels: readonly string[], onEvent: (event: EventOf<RegisteredEvents>) => void): void {
-  const subscriber = useSubscriber()
-  const latest = useLatest({ channels, onEvent })
-  useEffect(
-    () =>
-      subscriber.on('*', (event) => {
-        const { channels, onEvent } = latest.current
-        if (channels.includes(event.channel ?? DEFAULT_CHANNEL)) return onEvent(event)
-      }),
-    [subscriber, latest],
+  useHandler(
+    (event: EventOf<RegisteredEvents>) =>
+      channels.includes(event.channel ?? ('default' satisfies typeof DEFAULT_CHANNEL)) && onEvent(event),
+    (subscriber, call) => subscriber.on('*', call),
   )
 }
 
 /** Calls the newest handler when events may have been missed: load the data again. */
 export function useResync(handler: (resync: Resync) => void): void {
-  const subscriber = useSubscriber()
-  const latest = useLatest(handler)
-  useEffect(() => subscriber.onResync((resync) => latest.current(resync)), [subscriber, latest])
+  useHandler(handler, (subscriber, call) => subscriber.onResync(call))
 }
 
-function useSubscriber(): Subscriber {
-  return useProvider().subscriber
+/** Registers once for each subscriber and key, and calls the newest handler. */
+function useHandler<Given>(
+  handler: (given: Given) => unknown,
+  register: (subscriber: Subscriber, call: (given: Given) => void) => () => void,
+  key?: string,
+): void {
+  const { subscriber } = useProvider()
+  const latest = useLatest(handler)
+  // biome-ignore lint/correctness/useExhaustiveDependencies: another function that registers the same thing is no reason to
+  useEffect(() => register(subscriber, (given) => latest.current(given)), [subscriber, key])
 }
 
 function useProvider() {
   const provided = useContext(Context)
-  if (!provided) throw new Error('there is no <DataUpdatesProvider> above this component; put one around the page')
+  if (!provided) throw new Error('no <DataUpdatesProvider>')
   return provided
 }
 
