@@ -196,6 +196,7 @@ export async function startPushpin(): Promise<RunningServer> {
     message_rate: '1000000',
     message_hwm: '1000000',
     client_maxconn: '20000',
+    client_buffer_size: '65536',
     log_level: '0',
   }))
     conf = set(conf, name, value)
