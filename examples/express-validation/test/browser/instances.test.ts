@@ -68,6 +68,6 @@ describe.skipIf(isSkipped)(
         expect(await tab.sameDocument()).toBe(true)
         expect(tab.pageErrors).toEqual([])
       }
-      })
+    })
   },
 )

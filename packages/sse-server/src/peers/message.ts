@@ -3,11 +3,11 @@ import type { ConnectionFilter } from '../feed/connection'
 import type { HubStats } from '../hub/tally'
 import type { LogRecord } from '../seams/adapter'
 
-/** What the hubs of a cluster tell each other in the control log. `from` is an instance's id. */
-export type ControlMessage = {
-  readonly from: string
-} & /** `at` is the sender's monotonic clock, and means something to itself only. */
-(
+/**
+ * What the hubs of a cluster tell each other in the control log. `from` is an instance's id; `at` is the sender's monotonic clock, and means
+ * something to itself only.
+ */
+export type ControlMessage = { readonly from: string } & (
   | { readonly kind: 'hello'; readonly at?: number }
   | { readonly kind: 'alive'; readonly at?: number }
   | { readonly kind: 'bye' }
