@@ -26,8 +26,8 @@ const LEAD_MS = 60_000
 /** A grant that is shorter ends before its headers are there. */
 const SHORTEST_MS = 1_000
 const HEADERS_MS = 10_000
-/** So long nothing is read from the old stream while the next one is asked for. */
-const HOLD_MS = 5_000
+/** So long nothing is read from the old stream while the next one is asked for: a browser that has no connection left asks in vain. */
+const HOLD_MS = 3_000
 
 /**
  * The next stream before the grant of this one ends: make before break, once a stream. From when the request leaves until it is answered

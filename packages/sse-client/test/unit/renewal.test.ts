@@ -79,18 +79,18 @@ test.each([
   ['it goes on elsewhere', (next) => next.stream(connected({ id: at(9) }))],
   ['it is another project’s', (next) => next.stream(connected({ id: at(5), projectId: 'other' }))],
   ['it is something else', (next) => next.stream(updated('x', at(9)))],
-  ['nothing comes for 5 s', () => {}],
+  ['nothing comes for 3 s', () => {}],
 ] as [string, (next: Awaited<ReturnType<typeof renewing>>['next']) => void][])(
   '[L6] where %s, the old stream is read on, nothing is seen of it, and expired leads to fresh headers',
   async (_, happens) => {
     const { page, old, next, asked } = await renewing()
     await page.send(old, updated('b', at(6)))
     happens(next)
-    await page.clock.advance(5_000)
+    await page.clock.advance(3_000)
     expect([next.released || next.status !== 200, old.released]).toEqual([true, false])
     await page.send(old, updated('c', at(7)))
     expect(page.story).toEqual(['connecting', 'connected', 'a', 'b', 'c'])
-    await page.clock.advance(39_000)
+    await page.clock.advance(41_000)
     expect(page.network.exchanges).toHaveLength(2)
     await page.send(old, closing('expired'))
     const last = await page.next()
