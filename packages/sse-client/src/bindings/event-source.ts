@@ -77,10 +77,8 @@ export class EventSource extends EventTarget {
       this.url,
       { ...others, ...(this.withCredentials && { credentials: 'include' }) },
       {
-        message: (type, data) => {
-          const { lastEventId } = this.#stream
-          this.dispatchEvent(new MessageEvent(type, { data, lastEventId, origin }))
-        },
+        message: (type, data) =>
+          this.dispatchEvent(new MessageEvent(type, { data, lastEventId: this.#stream.lastEventId, origin })),
         moved: () => this.#tell(),
         failed: (error) => this.#tell(error),
       },

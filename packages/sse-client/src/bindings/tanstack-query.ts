@@ -127,8 +127,7 @@ export function bindQueryClient<Definitions extends EventDefinitions, const Type
     if (succeeded) for (const run of after.patches) run()
   }
   const watch = () => {
-    const isConnected = subscriber.getSnapshot().state === 'connected'
-    if (isConnected) pollTimer = clearTimeout(pollTimer) as undefined
+    if (subscriber.state === 'connected') pollTimer = clearTimeout(pollTimer) as undefined
     else if (poll) pollTimer ??= setTimeout(pollNow, poll.afterMs)
   }
   const pollNow = () => {

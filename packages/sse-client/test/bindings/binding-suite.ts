@@ -55,6 +55,21 @@ function counted(subscriber: EventSubscriber, before: (name: string) => unknown)
 export function bindingSuite({ name, mount, act = (change) => change() }: Binding): void {
   async function start({ before = (_: string): unknown => undefined } = {}) {
     const server: FakeServer = createFakeServer()
+    const unhandled: unknown[] = []
+    const onUnhandled = (reason: unknown) => unhandled.push(reason)
+    process.on('unhandledRejection', onUnhandled)
+    let wakes = 0
+    const { ports } = server
+    const listenToPage = ports.wakes
+    const countedWakes: typeof listenToPage = (onWake) => {
+      const off = listenToPage(onWake)
+      wakes++
+      return () => {
+        wakes--
+        off()
+      }
+    }
+    Object.assign(ports, { wakes: countedWakes })
     /** Until then the request is not made: it is `connecting` for as long as the test wants. */
     let answer = () => {}
     const asked = new Promise<void>((resolve) => {
@@ -72,7 +87,13 @@ export function bindingSuite({ name, mount, act = (change) => change() }: Bindin
         handler: (event) => got.push(event.id),
         onResync: (reason) => resyncs.push(reason),
       })
-    onTestFinished(() => server.close())
+    onTestFinished(async () => {
+      server.close()
+      // A rejection is unhandled once the turn is over.
+      await new Promise((resolve) => setImmediate(resolve))
+      process.off('unhandledRejection', onUnhandled)
+      expect({ unhandled, timers: server.clock.pending, wakes }).toEqual({ unhandled: [], timers: 0, wakes: 0 })
+    })
     const open = () => {
       answer()
       return server.connect(subscriber)
@@ -162,6 +183,50 @@ export function bindingSuite({ name, mount, act = (change) => change() }: Bindin
       await act(() => server.gap('expired'))
       expect(resyncs).toEqual(['expired'])
       await mounted.unmount()
+    })
+
+    it('[binding] [K9] a component that takes the place of another, as by hot reload, is the only one that is subscribed', async () => {
+      const { server, live, got, show, open } = await start()
+      const before = await show()
+      await act(open)
+      const registered = total(live)
+      await before.unmount()
+      const mounted = await show()
+      expect(total(live)).toBe(registered)
+      await act(() => server.push(updated('a')))
+      expect(got).toEqual(['a'])
+      expect(mounted.shown()).toEqual(['connected', 'connected'])
+      await mounted.unmount()
+      expect(total(live)).toBe(0)
+    })
+
+    it('[binding] [K6] a cut, 503s, silence, sleep, a resync, a handler that fails, a refusal: shown as it is, and nothing is left', async () => {
+      const { server, subscriber, live, show, open } = await start()
+      const mounted = await show()
+      const seen = async (change: () => Promise<void>) => {
+        await act(change)
+        const { state } = subscriber.getSnapshot()
+        expect(mounted.shown()).toEqual([state, state])
+        return state
+      }
+      await seen(open)
+      server.status(503, { times: 2 })
+      expect(await seen(() => server.drop())).toBe('reconnecting')
+      expect(await seen(() => server.advance(10_000))).toBe('connected')
+      server.silence()
+      expect(await seen(() => server.advance(50_000))).toBe('connected')
+      await seen(() => server.sleep(3_600_000))
+      expect(await seen(() => server.wake())).toBe('connected')
+      await seen(() => server.gap())
+      await mounted.handle(() => {
+        throw new Error('of the handler')
+      })
+      expect(await seen(() => server.push(updated('a')))).toBe('connected')
+      server.status(403)
+      await seen(() => server.drop())
+      expect(await seen(() => server.advance(10_000))).toBe('disconnected')
+      await mounted.unmount()
+      expect([total(live), server.connections]).toEqual([0, 0])
     })
   })
 }
