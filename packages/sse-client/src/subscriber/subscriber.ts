@@ -68,7 +68,7 @@ export class EventSubscriber<Definitions extends EventDefinitions = EventDefinit
     const now = () => {
       if (turnAt === undefined) {
         turnAt = clock.now()
-        queueMicrotask(() => {
+        void Promise.resolve().then(() => {
           turnAt = undefined
         })
       }

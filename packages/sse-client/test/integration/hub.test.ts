@@ -228,7 +228,7 @@ test('[L6, W22] streams whose grants end are renewed before: no state changes, a
     headers: ({ reason }) => {
       logins++
       reasons.push(reason)
-      return { authorization: String(Date.now() + 1_200) }
+      return { authorization: String(Date.now() + 2_000) }
     },
   })
   const got: unknown[] = []
