@@ -126,7 +126,7 @@ describe('several processes of node:cluster and child_process.fork', () => {
     expect(read.slice(0, 50)).toEqual(Array.from({ length: 50 }, (_, n) => `${app.pids[1]}.${n + 1}`))
   }, 60_000)
 
-  it('[L2] what waits for a worker that stands still is bounded; it holds nobody up, and then is told a doubt or everything', async () => {
+  it('[S2] what waits for a worker that stands still is bounded; it holds nobody up, and then is told a doubt or everything', async () => {
     const app = await App.start()
     for (const project of ['much', 'little']) for (const n of [0, 1]) await app.worker(n, { do: 'open', project })
     await app.append(1, 'much', 20, 100_000)
@@ -176,7 +176,7 @@ describe('several processes of node:cluster and child_process.fork', () => {
     expect(told).toEqual([])
   }, 60_000)
 
-  it('[O1] a primary that forgot its call: calls end with a code that names it, and work when it is made', async () => {
+  it('[N11] a primary that forgot its call: calls end with a code that names it, and work when it is made', async () => {
     const app = await App.start({ log: false, workers: 1 })
     const refused = await app.worker<{ code: string; error: string }>(0, { do: 'open', project: 'p' })
     expect(refused).toMatchObject({ code: 'UNAVAILABLE', error: expect.stringContaining('startClusterLog()') })
@@ -186,7 +186,7 @@ describe('several processes of node:cluster and child_process.fork', () => {
     expect(await app.append(0, 'p', 1)).toMatchObject({ offset: 1 })
   }, 60_000)
 
-  it('[O1] the wrong process: each is told where the call belongs', async () => {
+  it('[N11] the wrong process: each is told where the call belongs', async () => {
     const app = await App.start({ workers: 1 })
     expect(await app.ask({ do: 'misuse' })).toEqual([
       { code: 'INVALID_OPTION', error: expect.stringContaining('once is enough') },

@@ -174,7 +174,7 @@ describe('the way to the primary', () => {
     expect(found.map((page) => ('gap' in page ? page.gap : page.entries.length))).toEqual(['expired', 2])
   })
 
-  it('[O1] a primary of another version: calls say so', async () => {
+  it('[N11] a primary of another version: calls say so', async () => {
     const [primary, worker] = ends
     const adapter = adapterOn(worker, { timeoutMs: 50 })
     // An older one would take no notice of what it cannot read but say this.
@@ -187,7 +187,7 @@ describe('the way to the primary', () => {
     })
   })
 
-  it('[O1] a worker of another version is answered with the own one', async () => {
+  it('[N11] a worker of another version is answered with the own one', async () => {
     const [primary, worker] = ends
     worker.send({ 'entitycast:log': [99, 'what they speak then'] }, undefined, undefined, () => {})
     await vi.waitFor(() => expect(primary.said).toHaveLength(1))
@@ -212,13 +212,13 @@ describe('options of the cluster adapter', () => {
     [{ checkIntervalMs: Number.NaN }, 'checkIntervalMs'],
     [{ channel: {} }, 'channel'],
     [{ timeout: 5_000 }, 'timeout is not an option'],
-  ])('[O1] %j is refused, and the message says what is right', (options, part) => {
+  ])('[N11] %j is refused, and the message says what is right', (options, part) => {
     expect(() => new ClusterAdapter(options as object)).toThrow(
       expect.objectContaining({ code: 'INVALID_OPTION', message: expect.stringContaining(part) }),
     )
   })
 
-  it('[O1] one hub an adapter, and no call before it is started', async () => {
+  it('[N11] one hub an adapter, and no call before it is started', async () => {
     const idle = new ClusterAdapter({ channel: ends[1] })
     await expect(idle.append('p', [])).rejects.toMatchObject({ code: 'INVALID_OPTION' })
     const adapter = adapterOn(ends[1])
