@@ -45,7 +45,7 @@ export interface StreamRequestInit {
   /** A redirect is never followed: it could carry credentials to another origin. */
   redirect: 'manual'
   signal: AbortSignal
-  credentials?: 'omit' | 'same-origin' | 'include'
+  credentials?: 'omit' | 'same-origin' | 'include' | undefined
 }
 
 /** The part of a `Response` that the subscriber reads. */

@@ -248,10 +248,16 @@ export class Connection implements AttemptListener, RenewalListener {
       this.#release()
     }
     effect?.()
-    const { code, status } = this.error ?? {}
-    const { clock } = this.#ports
-    const last = { ...(code && { error: code }), ...(status !== undefined && { status }) }
-    note(this.journal, { at: clock.now(), from, signal, to: next, attempt: this.attempt, ...last })
+    const { code: error, status } = this.error ?? {}
+    note(this.journal, {
+      at: this.#ports.clock.now(),
+      from,
+      signal,
+      to: next,
+      attempt: this.attempt,
+      error,
+      status,
+    })
     this.#to.moved()
   }
 
@@ -341,7 +347,7 @@ export class Connection implements AttemptListener, RenewalListener {
     const reason = this.#reason
     this.#reason = undefined
     this.#wait(HEADERS_MS, () => this.#fail('HEADERS_FAILED', `no headers in ${HEADERS_MS} ms`))
-    return { attempt: this.attempt, ...(reason && { reason }) }
+    return { attempt: this.attempt, reason }
   }
 
   leaves(identity: string | undefined): string | undefined | Promise<string | undefined> {

@@ -10,8 +10,8 @@ export interface Transition {
   readonly to: Phase
   readonly attempt: number
   /** What had gone wrong last. */
-  readonly error?: SubscriberErrorCode
-  readonly status?: number
+  readonly error?: SubscriberErrorCode | undefined
+  readonly status?: number | undefined
 }
 
 const KEPT = 100

@@ -15,7 +15,7 @@ export interface HeadersContext {
   /** 1 for the first attempt, and for the first after a stream that has held for 10 s. */
   readonly attempt: number
   /** Where it is given, what was returned before is no good any more: fetch a fresh token. */
-  readonly reason?: HeadersReason
+  readonly reason?: HeadersReason | undefined
 }
 
 /** What `shouldRetry` is told beside the error. */
@@ -170,7 +170,7 @@ export function requestInit(
   signal: AbortSignal,
 ): StreamRequestInit {
   if (cursor !== undefined) headers['last-event-id'] = cursor
-  return { method: 'GET', headers, cache: 'no-store', redirect: 'manual', signal, ...(credentials && { credentials }) }
+  return { method: 'GET', headers, cache: 'no-store', redirect: 'manual', signal, credentials }
 }
 
 function isOneOf(value: unknown, ...types: string[]): boolean {
