@@ -16,11 +16,11 @@ function respond(
   if (status === 0) throw new TypeError('fetch failed')
   let isOver = false
   const chunks = text === '' ? [] : [text]
+  const ended = new Promise<void>((resolve) => init.signal.addEventListener('abort', () => resolve()))
   const read = async (): Promise<{ done: boolean; value?: Uint8Array }> => {
     const next = chunks.shift()
     if (next !== undefined) return { done: false, value: encoder.encode(next) }
     if (isOver || after === 'end') return { done: true }
-    const ended = new Promise<void>((resolve) => init.signal.addEventListener('abort', () => resolve()))
     if (after === 'silence') await ended
     else {
       let cancelTimer = () => {}
