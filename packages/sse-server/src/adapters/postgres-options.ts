@@ -25,7 +25,7 @@ export interface PostgresAdapterOptions extends PostgresNames {
   timeoutMs?: number
   /** Appends that may wait at a time; more are refused with `UNAVAILABLE`. Default 10,000. */
   maxPendingAppends?: number
-  /** How often the database is asked for what no notification has told, in milliseconds: the latest that anything is seen. Default 1,000. */
+  /** How often the database is asked for what no notification has told, in milliseconds: the latest that anything is seen. Default 2,000. */
   pollIntervalMs?: number
   /** A project that nobody listens to and nobody publishes to is forgotten after this, in milliseconds. Default 86,400,000 (a day). */
   idleProjectTtlMs?: number
@@ -57,7 +57,7 @@ export function readOptions({ pool, ...options }: PostgresAdapterOptions): Postg
     durable: false,
     timeoutMs: 5_000,
     maxPendingAppends: 10_000,
-    pollIntervalMs: 1_000,
+    pollIntervalMs: 2_000,
     idleProjectTtlMs: 86_400_000,
   }
   for (const [name, value] of Object.entries(options)) {

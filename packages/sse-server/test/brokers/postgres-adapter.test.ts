@@ -244,9 +244,13 @@ describe.runIf(HAS_POSTGRES)('the PostgreSQL adapter', () => {
     const pool = hubs.pool(server, { user: 'strange', types: types as never, statement_timeout: 1, query_timeout: 1 })
     const [one, two] = [hubs.add(server, { pool }), hubs.add(server, { pool })]
     const client = await stream(two, 'p')
-    await Promise.all(upTo(50).map((n) => emit(n % 2 ? one : two, `☃ ${n}`)))
-    await eventually(() => expect(told(client)).toHaveLength(50))
-    expect(new Set(told(client))).toEqual(new Set(upTo(50).map((n) => `☃ ${n}`)))
+    // One after the other at each, so that the two meet in the same row.
+    const publishing = [one, two].map(async (each, i) => {
+      for (const n of upTo(100)) await emit(each, `☃ ${i} ${n}`)
+    })
+    await Promise.all(publishing)
+    await eventually(() => expect(told(client)).toHaveLength(200))
+    expect(new Set(told(client)).size).toBe(200)
   })
 
   it('[D7] close does what it was asked before', async () => {
