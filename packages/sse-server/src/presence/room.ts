@@ -4,9 +4,10 @@ import { presenceLog } from '../seams/log-name'
 import type { Ports } from '../seams/ports'
 import { Journal } from './journal'
 import { LocalUsers } from './local-users'
-import { divide, encodePresence, type PresenceMessage, type StatePart, type Telling } from './message'
+import { encodePresence, type PresenceMessage, type StatePart, type Telling } from './message'
 import type { PresenceHost, PresentUser } from './present-user'
 import type { Entry } from './roster'
+import { Speech } from './speech'
 import { Teller } from './teller'
 
 /** Whoever asks for the state and is not answered for so long, in milliseconds, begins anew: nobody is there who knows it. */
@@ -19,7 +20,6 @@ const IDLE_MS = 60_000
 const RECORDS_A_STATE = 100
 /** Events that are published together at most. */
 const MAX_TELLING = 200
-const MAX_PART_BYTES = 98_304
 
 /** What all rooms of a hub have in common. */
 export interface RoomSurroundings {
@@ -44,6 +44,7 @@ export class Room {
   streams = 0
   readonly #journal: Journal
   readonly #teller: Teller
+  readonly #speech: Speech
   #isOpen = false
   #isWorking = false
   /** Something has happened while it was working. */
@@ -72,6 +73,9 @@ export class Room {
     const { adapter, ports } = around
     this.#usedAt = this.#stateAt = ports.clock.monotonic()
     this.#teller = new Teller(adapter, projectId, around.channel)
+    this.#speech = new Speech(this.#me, adapter.manifest.maxRecordBytes, () =>
+      new Date(ports.clock.now()).toISOString(),
+    )
     this.#journal = new Journal(adapter, presenceLog(projectId), ports.clock, {
       heard: (message, offset, isNew) => {
         if (isNew) around.peers.heard(message.from)
@@ -146,7 +150,7 @@ export class Room {
     try {
       if (!this.#isOpen) return
       const leads = journal.isSynced && journal.roster.leader === this.#me
-      const messages = this.#listed([])
+      const messages = this.#list([])
       if (leads) messages.push({ kind: 'resign', from: this.#me }, ...this.#state({ asOf: journal.last }))
       if (leads || this.users.size > 0 || journal.roster.held.has(this.#me)) await this.#append(messages)
     } finally {
@@ -200,11 +204,12 @@ export class Room {
     if (this.#mustList) {
       this.#mustList = false
       users.take()
-      if (users.size > 0 || this.#journal.roster.held.has(this.#me)) await this.#say(this.#listed(users.ids()))
+      if (users.size > 0 || this.#journal.roster.held.has(this.#me)) await this.#say(this.#list(users.ids()))
       return true
     }
     if (users.changed) {
-      await this.#say(this.#changes())
+      const { in: entered, out } = users.take()
+      await this.#say(this.#speech.changes(entered, out))
       return true
     }
     if (!this.#hasHeardItself) return false
@@ -253,13 +258,13 @@ export class Room {
     for (const holder of roster.held.keys()) {
       if (!peers.isGone(holder)) continue
       const graceMs = Math.max(0, this.around.graceMs - (now - peers.heardAt(holder)))
-      await this.#append(this.#listed([], holder, graceMs))
+      await this.#append(this.#speech.list([], graceMs, holder))
       return true
     }
     const due = this.#due(now)
     if (due) {
       const { epoch, offset } = await host.head(this.projectId)
-      await this.#append([{ kind: 'tell', from: this.#me, at: this.#now(), epoch, offset, ...due }])
+      await this.#append([{ kind: 'tell', from: this.#me, at: this.#speech.now(), epoch, offset, ...due }])
       return true
     }
     // Before it expires, and before the log as a whole does, because nobody has written to it for long.
@@ -312,29 +317,13 @@ export class Room {
     }
   }
 
-  #changes(): PresenceMessage[] {
-    const { in: entered, out } = this.users.take()
-    const said = { kind: 'change', from: this.#me, at: this.#now() } as const
-    const ins = divide(entered, this.#partBytes).map((part) => ({ ...said, in: part, out: [] }))
-    const outs = divide(out, this.#partBytes).map((part) => ({ ...said, in: [], out: part }))
-    if (ins.length === 1 && outs.length === 1) return [{ ...said, in: entered, out }]
-    return [...ins, ...outs]
-  }
-
-  #listed(userIds: readonly string[], who = this.#me, graceMs = this.around.graceMs): PresenceMessage[] {
-    const parts = divide(userIds, this.#partBytes)
-    const said = { kind: 'here', from: this.#me, who, at: this.#now(), graceMs, of: parts.length } as const
-    return parts.map((users, part) => ({ ...said, part, users }))
+  #list(userIds: readonly string[]): PresenceMessage[] {
+    return this.#speech.list(userIds, this.around.graceMs)
   }
 
   #state(as: Pick<StatePart, 'asOf' | 'takeover'>): PresenceMessage[] {
-    const { roster } = this.#journal
-    const { leader, leadAt, telling } = roster
-    const { instances, users } = roster.state(this.around.ports.clock.monotonic())
-    const parts = divide(users, this.#partBytes)
-    const id = this.around.ports.randomId()
-    const said = { kind: 'state', from: this.#me, id, of: parts.length, ...as, leader, leadAt, instances } as const
-    return parts.map((part, i) => ({ ...said, part: i, users: part, ...(i === 0 && { telling }) }))
+    const { clock, randomId } = this.around.ports
+    return this.#speech.state(this.#journal.roster, randomId(), clock.monotonic(), as)
   }
 
   /** Says what this instance holds. Where that fails it may have been heard or not: the whole is said then. */
@@ -355,13 +344,5 @@ export class Room {
 
   #wake(): void {
     for (const wake of this.#waiting.splice(0)) wake()
-  }
-
-  #now(): string {
-    return new Date(this.around.ports.clock.now()).toISOString()
-  }
-
-  get #partBytes(): number {
-    return Math.min(MAX_PART_BYTES, this.around.adapter.manifest.maxRecordBytes / 2)
   }
 }
