@@ -8,8 +8,18 @@ interface Row {
 }
 
 const { cursor, rows, count }: { cursor: string; rows: Row[]; count: number } = await (await fetch('/rows')).json()
-const page = { rows, counts: [count], resyncs: [] as string[], states: [] as string[], state: 'none', restored: 0 }
+const page = {
+  rows,
+  counts: [count],
+  resyncs: [] as string[],
+  states: [] as string[],
+  state: 'none',
+  restored: 0,
+  errors: [] as string[],
+}
 Object.assign(globalThis, { page })
+addEventListener('error', ({ message }) => page.errors.push(message))
+addEventListener('unhandledrejection', ({ reason }) => page.errors.push(String(reason)))
 const updates = new EventSubscriber('/events', { since: cursor })
 updates.subscribe('document:*', (event) => {
   page.rows = applyEntityEvent(page.rows, event)

@@ -7,6 +7,7 @@ interface Shown {
   rows: { id: string; n: number; version: number }[]
   counts: number[]
   resyncs: string[]
+  errors: string[]
   state: string
   role: string
   restored: number
@@ -83,11 +84,11 @@ async function openPage({ window, site }: Stage): Promise<EngineTab> {
 async function expectEqual(site: Site, ...tabs: EngineTab[]): Promise<void> {
   const byId = (rows: Shown['rows']) => [...rows].sort((a, b) => a.id.localeCompare(b.id))
   for (const tab of tabs) {
-    await until(tab, ({ rows, counts, resyncs, state }) => {
+    await until(tab, ({ rows, counts, resyncs, errors, state }) => {
       expect([state, counts.at(-1)]).toEqual(['connected', site.count])
       expect(byId(rows)).toEqual(byId(site.rows))
       expect(counts).toEqual(counts.map((_, i) => (counts[0] as number) + i))
-      expect(resyncs).toEqual([])
+      expect([resyncs, errors]).toEqual([[], []])
     })
   }
   await vi.waitFor(() => expect(site.hub.stats().connections).toBe(1), patiently)

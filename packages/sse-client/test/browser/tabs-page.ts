@@ -19,13 +19,17 @@ interface TabsPage {
   /** The numbers of `counter:moved`, as they came. */
   counts: number[]
   resyncs: string[]
+  /** What nobody has caught. */
+  errors: string[]
   role(): string
   state(): string
 }
 
-const page: TabsPage = { rows: [], counts: [], resyncs: [], role: () => 'none', state: () => 'none' }
+const page: TabsPage = { rows: [], counts: [], resyncs: [], errors: [], role: () => 'none', state: () => 'none' }
 const shown = () => ({ ...page, role: page.role(), state: page.state() })
 Object.assign(globalThis, { tabs: page, page: { toJSON: shown } })
+addEventListener('error', ({ message }) => page.errors.push(message))
+addEventListener('unhandledrejection', ({ reason }) => page.errors.push(String(reason)))
 
 const load = async (): Promise<Loaded> => (await fetch('/rows')).json()
 const { cursor, rows, count } = await load()
