@@ -3,7 +3,7 @@ import { RedisAdapter } from '@entitycast/sse-server/redis'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { type ClientName, clients, HAS_REDIS } from '../support/redis'
 import { RedisClusterNodes } from '../support/redis-cluster'
-import { eventually, RedisHubs, ready, stream, told } from '../support/redis-hub'
+import { eventually, RedisHubs, ReturningClient, ready, stream, told } from '../support/redis-hub'
 
 /*
  * Redis Cluster: three masters, with the cluster clients of both libraries, and sharded channels.
@@ -39,7 +39,7 @@ describe.runIf(HAS_REDIS).each(Object.keys(clients) as ClientName[])('Redis Clus
     const add = () => hubs.add(name, cluster.nodes[0]!, { timeoutMs: 2_000 }, {}, cluster.client(name) as never)
     const [one, two] = [add(), add()]
     const projects = Array.from({ length: 12 }, (_, n) => `p${n}`)
-    const streams = await Promise.all(projects.map((project) => stream(one, project)))
+    const streams = await Promise.all(projects.map((project) => ReturningClient.open(one, project)))
     const publish = async (data: unknown) => {
       for (const project of projects) await eventually(() => two.hub.project(project).emit('a:b', data))
     }

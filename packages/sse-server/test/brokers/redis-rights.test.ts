@@ -4,7 +4,7 @@ import { Redis } from 'ioredis'
 import { createClient } from 'redis'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { HAS_REDIS, RedisServer } from '../support/redis'
-import { eventually, RedisHubs, ready, stream, told } from '../support/redis-hub'
+import { eventually, RedisHubs, ReturningClient, ready, stream, told } from '../support/redis-hub'
 
 /*
  * The rights that docs/adapters/redis.md says are enough: a user that has exactly those.
@@ -37,7 +37,7 @@ describe.runIf(HAS_REDIS)('a user with the rights that the guide names', () => {
       const add = () => hubs.add(name, server, {}, {}, clients[name]() as never)
       const [one, two] = [add(), add()]
       await Promise.all([ready(one), ready(two)])
-      const client = await stream(one, name)
+      const client = await ReturningClient.open(one, name)
       const first = await two.hub.project(name).emit('a:b', 1)
       await two.hub.project(name).emit('a:b', 2)
       await eventually(() => expect(told(client)).toEqual([1, 2]))

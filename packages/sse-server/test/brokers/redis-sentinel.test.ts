@@ -2,7 +2,7 @@ import { Redis } from 'ioredis'
 import { createSentinel } from 'redis'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type ClientName, HAS_REDIS, RedisServer } from '../support/redis'
-import { eventually, RedisHubs, stream, told } from '../support/redis-hub'
+import { eventually, RedisHubs, ReturningClient, told } from '../support/redis-hub'
 
 /*
  * Redis Sentinel: a master, a replica, and the sentinel that makes the replica the master.
@@ -39,7 +39,7 @@ describe.runIf(HAS_REDIS).each(['ioredis', 'node-redis'] as ClientName[])('behin
         : createSentinel({ name: 'events', sentinelRootNodes: sentinels })
     const add = () => hubs.add(name, sentinel, { timeoutMs: 3_000 }, {}, client() as never)
     const [one, two] = [add(), add()]
-    const streams = [await stream(one, 'p'), await stream(two, 'p')]
+    const streams = [await ReturningClient.open(one, 'p'), await ReturningClient.open(two, 'p')]
     for (let n = 0; n < 5; n++) await one.hub.project('p').emit('a:b', n)
     for (const each of streams) await eventually(() => expect(told(each)).toEqual([0, 1, 2, 3, 4]))
     await eventually(() => sentinel.ask('SENTINEL', 'FAILOVER', 'events'))
@@ -47,6 +47,6 @@ describe.runIf(HAS_REDIS).each(['ioredis', 'node-redis'] as ClientName[])('behin
     for (const each of streams) await eventually(() => expect(each.resyncs).toEqual(['epoch']))
     await eventually(() => two.hub.project('p').emit('a:b', 'after'))
     for (const each of streams) await eventually(() => expect(told(each).at(-1)).toBe('after'))
-    for (const each of streams) expect([each.closed, each.resyncs]).toEqual([false, ['epoch']])
+    for (const each of streams) expect([each.returns, each.resyncs]).toEqual([1, ['epoch']])
   }, 60_000)
 })
