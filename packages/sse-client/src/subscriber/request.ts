@@ -44,7 +44,7 @@ export interface SubscriberOptions {
   /** The cursor that the page's data was loaded at, from `hub.cursor(projectId)`: the stream begins right after it. */
   since?: string | undefined
   /**
-   * Where the cursor is kept over a reload: {@link sessionCursor}, or {@link storedCursor} for a storage of your own. Only of use where what the page shows is kept too:
+   * Where the cursor is kept over a reload: `sessionCursor`, or `storedCursor` for a storage of your own. Only of use where what the page shows is kept too:
    * the stream goes on right after it, and whoever loads the data anew has a newer one, for `since`, which goes before it. Written at most
    * once a second, and when the stream ends. It needs `identity`, so that users who share a tab share no cursor.
    */
