@@ -10,6 +10,7 @@ export default defineConfig({
     nest: 'src/mounts/nest.ts',
     redis: 'src/adapters/redis.ts',
     postgres: 'src/adapters/postgres.ts',
+    nats: 'src/adapters/nats.ts',
     cluster: 'src/adapters/cluster.ts',
     conformance: 'src/conformance/index.ts',
     testing: 'src/mounts/testing.ts',

@@ -12,6 +12,8 @@
  * - `UNAVAILABLE` 503: the process is full or draining, or `authorize` failed or took over 10 s
  * - `MIGRATION_MISSING` 503: the database lacks our tables, or some of them; the message names what to run
  * - `TRANSACTION_POOLING` 503: a proxy between us and the database shares its connections; give the adapter a direct one
+ * - `STREAM_MISSING` 503: NATS has no stream for our events, and we may not make it; the message holds what to make
+ * - `STREAM_UNSUITABLE` 503: the stream there is would lose events; the message says what to change
  * - `UNSUPPORTED` 500: the adapter, or the server behind it, cannot do that
  * - `BAD_GRANT` 500: `authorize` returned something that is not a grant
  * - `CLOSED` 503: the hub is closed
@@ -30,6 +32,8 @@ export type HubErrorCode =
   | 'UNAVAILABLE'
   | 'MIGRATION_MISSING'
   | 'TRANSACTION_POOLING'
+  | 'STREAM_MISSING'
+  | 'STREAM_UNSUITABLE'
   | 'UNSUPPORTED'
   | 'BAD_GRANT'
   | 'CLOSED'
@@ -49,6 +53,8 @@ const STATUS: Record<HubErrorCode, number> = {
   UNAVAILABLE: 503,
   MIGRATION_MISSING: 503,
   TRANSACTION_POOLING: 503,
+  STREAM_MISSING: 503,
+  STREAM_UNSUITABLE: 503,
   UNSUPPORTED: 500,
   BAD_GRANT: 500,
   CLOSED: 503,

@@ -1,0 +1,278 @@
+import { randomBytes } from 'node:crypto'
+import { ProtocolError } from '@entitycast/sse-protocol'
+import { type Cursor, HubError, type LogRecord } from '@entitycast/sse-server'
+import { type Link, pause } from './nats-link'
+import { compare, FOREIGN, seenOf } from './nats-log'
+import { encodeMessage, follow, type Head, headOf, type Message, offsetOf, type Stored, weightOf } from './nats-message'
+import { MAX_MESSAGE_BYTES } from './nats-stream'
+import { closed, NoAnswer, unavailable, type Wire } from './nats-wire'
+
+/** The largest record, in bytes of `data`: what fits into a message of the usual server, beside what else it holds. */
+export const MAX_RECORD_BYTES = 983_040
+/** Appends that wait hold no more than about this, in bytes, however few they are. */
+const MAX_WAITING_BYTES = 67_108_864
+/** Appends are joined up to this. */
+const BATCH_RECORDS = 500
+const BATCH_BYTES = 262_144
+/** So long the others wait for a process that has written a part and not the next one, in milliseconds. */
+const PART_MS = 1_000
+/** Heads that are remembered: a project's next append needs one request less. */
+const MAX_HEADS = 10_000
+
+interface Append {
+  readonly records: readonly LogRecord[]
+  readonly bytes: number
+  resolve(cursor: Cursor): void
+  reject(error: unknown): void
+}
+
+export interface AppendsOptions {
+  readonly link: Link
+  readonly maxPending: number
+  readonly subjectOf: (projectId: string) => string
+  /** This is in the stream. */
+  readonly appended: (projectId: string, message: Stored) => void
+}
+
+/** @returns a random name, which is an epoch or a tag */
+export function randomName(): string {
+  return randomBytes(12).toString('base64url')
+}
+
+/**
+ * Appends of one project that wait while a message is under way go together in the next one, in the order in which they were made. A message is
+ * accepted only after the very message that it was written for, so offsets follow each other whoever else writes.
+ */
+export class Appends {
+  readonly #waiting = new Map<string, Append[]>()
+  readonly #running = new Set<Promise<void>>()
+  readonly #heads = new Map<string, Head>()
+  #pending = 0
+  #pendingBytes = 0
+  #isClosed = false
+
+  constructor(readonly options: AppendsOptions) {}
+
+  /** @throws HubError `UNAVAILABLE`, `CLOSED` */
+  async add(projectId: string, records: readonly LogRecord[]): Promise<Cursor> {
+    if (this.#isClosed) throw closed()
+    const { maxPending } = this.options
+    if (this.#pending >= maxPending || this.#pendingBytes > MAX_WAITING_BYTES) {
+      const message = `${this.#pending} appends wait for NATS; at most ${maxPending} may (maxPendingAppends)`
+      throw new HubError('UNAVAILABLE', message, { retryAfterMs: 1_000 })
+    }
+    checkSizes(records)
+    const bytes = records.reduce((sum, record) => sum + sizeOf(record), 0)
+    this.#pending++
+    this.#pendingBytes += bytes
+    try {
+      return await new Promise<Cursor>((resolve, reject) => {
+        const append = { records, bytes, resolve, reject }
+        const waiting = this.#waiting.get(projectId)
+        if (waiting) {
+          waiting.push(append)
+          return
+        }
+        this.#waiting.set(projectId, [append])
+        // A turn later: what is published in one turn goes together.
+        const running = Promise.resolve().then(() => this.#run(projectId))
+        this.#running.add(running)
+        void running.finally(() => this.#running.delete(running))
+      })
+    } finally {
+      this.#pending--
+      this.#pendingBytes -= bytes
+    }
+  }
+
+  /** A message of the stream was seen: the next append is written for the newest. */
+  note(projectId: string, message: Stored): void {
+    const known = this.#heads.get(projectId)
+    if (known && known.epoch === message.epoch && known.seq >= message.seq) return
+    this.#remember(projectId, headOf(message))
+  }
+
+  /** What was known of the ends of logs may not hold any more. */
+  forget(projectId?: string): void {
+    if (projectId === undefined) this.#heads.clear()
+    else this.#heads.delete(projectId)
+  }
+
+  /** What was asked before is done, as long as that goes well; nothing more is taken. */
+  async close(): Promise<void> {
+    this.#isClosed = true
+    await Promise.all(this.#running)
+  }
+
+  async #run(projectId: string): Promise<void> {
+    const waiting = this.#waiting.get(projectId) as Append[]
+    while (waiting.length > 0) {
+      const batch = take(waiting)
+      try {
+        const last = await this.#write(
+          projectId,
+          batch.flatMap(({ records }) => records),
+        )
+        let offset = offsetOf(last) - batch.reduce((sum, { records }) => sum + records.length, 0)
+        for (const { records, resolve } of batch) {
+          offset += records.length
+          resolve({ epoch: last.epoch, offset })
+        }
+      } catch (error) {
+        for (const { reject } of batch) reject(error)
+        if (this.#isClosed) for (const { reject } of waiting.splice(0)) reject(closed())
+      }
+    }
+    this.#waiting.delete(projectId)
+  }
+
+  async #write(projectId: string, records: readonly LogRecord[]): Promise<Head> {
+    const parts = divide(records)
+    // Asked again by us, not by the link: what it would ask again may have happened.
+    let written = 0
+    let head: Head | undefined
+    return this.options.link.use(async (wire, deadline) => {
+      for (; written < parts.length; written++) {
+        head = await this.#append(wire, projectId, parts[written] ?? [], written < parts.length - 1, deadline, head)
+      }
+      return head as Head
+    })
+  }
+
+  /** One message, after the newest; or, where it goes on with what another one has begun, after that. */
+  async #append(
+    wire: Wire,
+    projectId: string,
+    records: readonly LogRecord[],
+    more: boolean,
+    deadline: number,
+    begun: Head | undefined,
+  ): Promise<Head> {
+    const subject = this.options.subjectOf(projectId)
+    let head = begun ?? this.#heads.get(projectId) ?? (await this.#last(wire, subject))
+    const since = { seq: head?.seq, at: performance.now() }
+    for (let conflicts = 0; ; ) {
+      if (head?.more && !begun && performance.now() < since.at + PART_MS) {
+        await pause()
+        head = await this.#last(wire, subject)
+        if (head?.seq !== since.seq) Object.assign(since, { seq: head?.seq, at: performance.now() })
+        if (performance.now() > deadline) throw unavailable('was busy with what others publish')
+        continue
+      }
+      const epoch = head === undefined || head.epoch === FOREIGN ? randomName() : head.epoch
+      const message = follow(head, epoch, randomName(), records, more)
+      const seq = await this.#publish(wire, subject, message, deadline)
+      if (seq !== undefined) {
+        const stored = { ...message, seq, at: Date.now() }
+        const next = headOf(stored)
+        this.#remember(projectId, next)
+        this.options.appended(projectId, stored)
+        return next
+      }
+      this.forget(projectId)
+      if (begun) throw unavailable('has let another process write between two parts; the first may be seen')
+      const before: Head | undefined = head
+      head = await this.#last(wire, subject)
+      // What was known is not there any more: what follows must not seem to go on.
+      if (head && before && compare(head, seenOf(before)) === 'lost') head = { ...head, epoch: FOREIGN }
+      if (performance.now() > deadline) throw unavailable('was busy with what others publish')
+      // Once is nothing: an instance that does not listen to the project knows its end from the last time. More often is a race.
+      if (conflicts++ > 0) await pause(Math.min(4 * 2 ** conflicts, 60))
+    }
+  }
+
+  /** Where the message lies now; `undefined` where another one came before it. It is in the stream once, or not at all. */
+  async #publish(wire: Wire, subject: string, message: Message, deadline: number): Promise<number | undefined> {
+    const body = encodeMessage(message)
+    if (body.length > MAX_MESSAGE_BYTES) {
+      throw new ProtocolError(
+        'EVENT_TOO_LARGE',
+        `an event takes ${body.length} bytes with its audience; at most ${MAX_MESSAGE_BYTES} are allowed`,
+      )
+    }
+    const { seq: last } = message.before
+    for (let isUncertain = false; ; ) {
+      try {
+        const seq = await wire.publish(subject, body, last)
+        if (seq !== undefined || !isUncertain) return seq
+        // One message only can follow that one: ours, or another.
+        const next = await wire.from(subject, last + 1)
+        if (next?.tag === message.tag) return next.seq
+        if (next && next.before.seq !== last) throw unavailable('may have done what it was asked')
+        return undefined
+      } catch (error) {
+        if (!(error instanceof NoAnswer)) throw error
+        isUncertain ||= !error.isSure
+        if (wire.isOver || performance.now() > deadline) {
+          throw unavailable(
+            isUncertain ? 'did not answer, and may still do what it was asked' : `answered ${error.reason}`,
+          )
+        }
+        await pause()
+      }
+    }
+  }
+
+  async #last(wire: Wire, subject: string): Promise<Head | undefined> {
+    const last = await wire.last(subject)
+    return last && headOf(last)
+  }
+
+  #remember(projectId: string, head: Head): void {
+    this.#heads.delete(projectId)
+    this.#heads.set(projectId, head)
+    if (this.#heads.size <= MAX_HEADS) return
+    const [oldest = ''] = this.#heads.keys()
+    this.#heads.delete(oldest)
+  }
+}
+
+function take(waiting: Append[]): Append[] {
+  let records = 0
+  let bytes = 0
+  const end = waiting.findIndex((append, i) => {
+    records += append.records.length
+    bytes += append.bytes
+    return i > 0 && (records > BATCH_RECORDS || bytes > BATCH_BYTES)
+  })
+  return waiting.splice(0, end < 0 ? waiting.length : end)
+}
+
+/** In parts that fit into a message each. */
+function divide(records: readonly LogRecord[]): LogRecord[][] {
+  const parts: LogRecord[][] = [[]]
+  let bytes = 0
+  for (const record of records) {
+    const size = sizeOf(record)
+    if (bytes + size > MAX_RECORD_BYTES && bytes > 0) {
+      parts.push([])
+      bytes = 0
+    }
+    bytes += size
+    parts.at(-1)?.push(record)
+  }
+  return parts
+}
+
+/** About what a record takes in a message, and not less. */
+function sizeOf(record: LogRecord): number {
+  const { data, channel, users, key } = record
+  const audience = users?.reduce((sum, user) => sum + user.length * 3 + 3, 0) ?? 0
+  return (
+    Buffer.byteLength(data) +
+    weightOf({ ...record, data: '' }) +
+    channel.length +
+    audience +
+    (key?.length ?? 0) * 6 +
+    40
+  )
+}
+
+/** @throws ProtocolError `EVENT_TOO_LARGE` */
+function checkSizes(records: readonly LogRecord[]): void {
+  for (const { data } of records) {
+    if (data.length * 3 > MAX_RECORD_BYTES && Buffer.byteLength(data) > MAX_RECORD_BYTES) {
+      throw new ProtocolError('EVENT_TOO_LARGE', `a record takes more than ${MAX_RECORD_BYTES} bytes`)
+    }
+  }
+}

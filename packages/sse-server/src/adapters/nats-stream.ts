@@ -1,0 +1,125 @@
+import { HubError, type Retention } from '@entitycast/sse-server'
+import type { NatsNames } from './nats-options'
+import { JetStreamError, NAME_IN_USE, NO_STREAM, NotAllowed, type Wire } from './nats-wire'
+
+/** The largest message that we send, without its conditions: what a server takes as it comes. */
+export const MAX_MESSAGE_BYTES = 1_047_552
+/** Messages of a project beyond those that hold its events: where a log begins, and where it was kept alive. */
+const SPARE_MESSAGES = 24
+
+/** A stream's configuration, as `nats stream add --config` takes it. */
+export interface NatsStreamConfig {
+  readonly name: string
+  readonly subjects: string[]
+  readonly storage: 'file'
+  readonly retention: 'limits'
+  readonly discard: 'old'
+  readonly max_msgs_per_subject: number
+  readonly max_msgs: number
+  readonly max_bytes: number
+  readonly max_age: number
+  readonly max_msg_size: number
+  readonly max_consumers: number
+  readonly num_replicas: number
+  readonly duplicate_window: number
+  readonly republish: { readonly src: string; readonly dest: string }
+}
+
+export interface StreamNeeds extends Required<NatsNames> {
+  readonly replicas: number
+  readonly retention: Retention
+}
+
+export function streamConfig({ stream, subjectPrefix, replicas, retention }: StreamNeeds): NatsStreamConfig {
+  return {
+    name: stream,
+    subjects: [`${subjectPrefix}.log.*`],
+    storage: 'file',
+    retention: 'limits',
+    discard: 'old',
+    max_msgs_per_subject: retention.events + SPARE_MESSAGES,
+    max_msgs: -1,
+    max_bytes: -1,
+    max_age: 0,
+    max_msg_size: -1,
+    max_consumers: -1,
+    num_replicas: replicas,
+    // Nothing of ours is recognised by an id: the place after which a message goes decides.
+    duplicate_window: 1_000_000_000,
+    republish: { src: `${subjectPrefix}.log.*`, dest: `${subjectPrefix}.live.{{wildcard(1)}}` },
+  }
+}
+
+/**
+ * Makes the stream where it is missing, and refuses one that would break the contract.
+ *
+ * @throws HubError `STREAM_MISSING`, `STREAM_UNSUITABLE`, `UNSUPPORTED`
+ */
+export async function prepareStream(wire: Wire, needs: StreamNeeds): Promise<void> {
+  if (wire.maxPayload < 1_048_576) {
+    throw new HubError('UNSUPPORTED', `NATS takes messages of ${wire.maxPayload} bytes; set max_payload to 1MB or more`)
+  }
+  const wanted = streamConfig(needs)
+  const found = (await ask(wire, 'INFO', needs.stream)) ?? (await create(wire, wanted))
+  const faults = faultsOf(found, wanted)
+  if (faults.length === 0) return
+  throw new HubError(
+    'STREAM_UNSUITABLE',
+    `The stream ${needs.stream} would break what is promised: ${faults.join('; ')}. Mend it with nats stream edit ${needs.stream}, or delete it, and it is made anew`,
+  )
+}
+
+async function create(wire: Wire, wanted: NatsStreamConfig): Promise<Record<string, unknown>> {
+  try {
+    const { config } = await wire.api(`STREAM.CREATE.${wanted.name}`, wanted)
+    return config as Record<string, unknown>
+  } catch (error) {
+    // Another instance has made it at this moment.
+    if (error instanceof JetStreamError && error.code === NAME_IN_USE) {
+      const found = await ask(wire, 'INFO', wanted.name)
+      if (found) return found
+    }
+    if (!(error instanceof JetStreamError || error instanceof NotAllowed)) throw error
+    throw new HubError(
+      'STREAM_MISSING',
+      `There is no stream ${wanted.name}, and it could not be made (${error.message}). Make it: nats stream add --config stream.json, with this in the file: ${JSON.stringify(wanted)}`,
+    )
+  }
+}
+
+async function ask(wire: Wire, what: string, stream: string): Promise<Record<string, unknown> | undefined> {
+  try {
+    const { config } = await wire.api(`STREAM.${what}.${stream}`)
+    return config as Record<string, unknown>
+  } catch (error) {
+    if (error instanceof JetStreamError && error.code === NO_STREAM) return undefined
+    if (!(error instanceof NotAllowed)) throw error
+    throw new HubError('STREAM_MISSING', `The stream ${stream} cannot be seen: NATS ${error.message}`)
+  }
+}
+
+/** What of a stream would break the contract, and how it should be. */
+function faultsOf(found: Record<string, unknown>, wanted: NatsStreamConfig): string[] {
+  const faults: string[] = []
+  const must = (holds: boolean, name: keyof NatsStreamConfig, say = 'must be') => {
+    if (!holds)
+      faults.push(`${name} is ${JSON.stringify(found[name] ?? null)}, and ${say} ${JSON.stringify(wanted[name])}`)
+  }
+  const limit = (name: keyof NatsStreamConfig) => {
+    const value = Number(found[name] ?? 0)
+    return value <= 0 ? Number.POSITIVE_INFINITY : value
+  }
+  const { src, dest, headers_only } = (found.republish ?? {}) as Record<string, unknown>
+  must(JSON.stringify(found.subjects) === JSON.stringify(wanted.subjects), 'subjects')
+  must(src === wanted.republish.src && dest === wanted.republish.dest && !headers_only, 'republish')
+  must(found.storage === 'file', 'storage')
+  must(found.retention === 'limits', 'retention')
+  must(found.discard === 'old', 'discard')
+  must(limit('max_age') === Number.POSITIVE_INFINITY, 'max_age')
+  must(limit('max_msgs_per_subject') >= wanted.max_msgs_per_subject, 'max_msgs_per_subject', 'must be at least')
+  must(limit('max_msg_size') > MAX_MESSAGE_BYTES, 'max_msg_size')
+  if (found.no_ack === true) faults.push('no_ack is true, and must be false')
+  if (found.sealed === true) faults.push('it is sealed')
+  if (found.mirror) faults.push('it is a mirror')
+  return faults
+}

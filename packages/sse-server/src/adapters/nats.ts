@@ -1,0 +1,277 @@
+import {
+  type Adapter,
+  type AdapterManifest,
+  type AdapterStatus,
+  type Cursor,
+  HubError,
+  type LogListener,
+  type LogPage,
+  type LogRecord,
+  logName,
+  type OpenLog,
+  type Retention,
+} from '@entitycast/sse-server'
+import { Appends, MAX_RECORD_BYTES, randomName } from './nats-appends'
+import { Care, ttlOf } from './nats-care'
+import { Link, pause } from './nats-link'
+import { LiveLog, type Oddities } from './nats-live'
+import { FOREIGN, type Found, findAfter, readAfter, type Seen } from './nats-log'
+import { encodeMessage, follow, headOf, type Stored } from './nats-message'
+import { type NatsAdapterOptions, type NatsNames, type NatsSettings, readNames, readOptions } from './nats-options'
+import { type NatsStreamConfig, prepareStream, streamConfig } from './nats-stream'
+import { closed, Wire } from './nats-wire'
+
+export type { Oddities } from './nats-live'
+export type { NatsAdapterOptions, NatsNames } from './nats-options'
+export type { NatsStreamConfig } from './nats-stream'
+
+/** What one read gives at most; more is read again. */
+const PAGE_BYTES = 1_048_576
+const PAGE_RECORDS = 1_000
+/** Projects that are compared at a time. */
+const BATCH = 100
+
+/**
+ * The log in NATS JetStream: several instances, one order. One stream holds all projects, a subject for each; it is made where it is missing. The
+ * connection is one of our own.
+ *
+ * @example
+ * import { connect } from '@nats-io/transport-node'
+ * const hub = new EventHub({ adapter: new NatsAdapter({ connect: () => connect({ servers: process.env.NATS_URL }) }) })
+ */
+export class NatsAdapter implements Adapter {
+  readonly manifest: AdapterManifest = {
+    name: 'nats',
+    durability: 'broker-disk',
+    shared: true,
+    maxRecordBytes: MAX_RECORD_BYTES,
+  }
+  /** What went wrong on the way and was mended, since the start. */
+  readonly oddities: Oddities = { garbage: 0, repeated: 0, holes: 0, repaired: 0, doubts: 0 }
+  readonly #connect: NatsAdapterOptions['connect']
+  readonly #settings: NatsSettings
+  readonly #logs = new Map<string, LiveLog>()
+  /** The same projects, by the subject that each is heard on. */
+  readonly #lives = new Map<string, string>()
+  #retention: Retention | undefined
+  #link!: Link
+  #appends!: Appends
+  #care!: Care
+  #round: NodeJS.Timeout | undefined
+  #closed = false
+
+  /** @throws HubError `INVALID_OPTION` */
+  constructor(options: NatsAdapterOptions) {
+    this.#settings = readOptions(options)
+    this.#connect = options.connect
+  }
+
+  /**
+   * The stream's configuration, for those who make it themselves: `nats stream add --config` takes it as JSON. `events` is the hub's
+   * `retention.events`, default 1,000.
+   *
+   * @throws HubError `INVALID_OPTION`
+   * @example
+   * console.log(JSON.stringify(NatsAdapter.streamConfig({ replicas: 3 })))
+   */
+  static streamConfig({
+    replicas = 1,
+    events = 1_000,
+    ...names
+  }: NatsNames & { replicas?: number; events?: number } = {}): NatsStreamConfig {
+    return streamConfig({ ...readNames(names), replicas, retention: { ageMs: 0, bytes: 0, events } })
+  }
+
+  start(retention: Retention): void {
+    if (this.#retention) {
+      throw new HubError('INVALID_OPTION', 'An adapter belongs to one hub; make another one for each')
+    }
+    this.#retention = retention
+    const { timeoutMs, maxPendingAppends: maxPending, stream } = this.#settings
+    const subjectOf = (projectId: string) => this.#subject('log', projectId)
+    this.#link = new Link({
+      dial: async (lost) => {
+        const wire: Wire = new Wire(await this.#connect(), stream, Math.max(100, timeoutMs / 4), {
+          live: (subject, message) => this.#hear(wire, subject, message),
+          lost: (error) => lost(wire, error),
+        })
+        return wire
+      },
+      prepare: async (wire) => {
+        await prepareStream(wire, { ...this.#settings, retention })
+        for (const subject of this.#lives.keys()) wire.subscribe(subject)
+        await wire.flush()
+      },
+      up: () => {
+        // What was published while nobody listened is in the stream; and it may be another stream.
+        this.#appends.forget()
+        void this.#checkAll()
+      },
+      timeoutMs,
+    })
+    this.#appends = new Appends({
+      link: this.#link,
+      maxPending,
+      subjectOf,
+      appended: (projectId, message) => {
+        this.#care.appended(projectId, message)
+        this.#logs.get(projectId)?.told(message)
+      },
+    })
+    this.#care = new Care(this.#link, this.#settings, retention, subjectOf)
+    this.#planRound()
+  }
+
+  async append(projectId: string, records: readonly LogRecord[]): Promise<Cursor> {
+    this.#opened()
+    // Thrown here, where it is not one of many.
+    this.#subject('log', projectId)
+    return this.#appends.add(projectId, records)
+  }
+
+  async open(projectId: string, listener: LogListener): Promise<OpenLog> {
+    this.#opened()
+    const log = this.#logs.get(projectId) ?? this.#follow(projectId)
+    log.users++
+    try {
+      const live = this.#subject('live', projectId)
+      await this.#link.use((wire) => wire.flush(live))
+      const head = await log.head()
+      if (this.#closed) throw closed()
+      const stop = log.listen(listener)
+      let isOpen = true
+      return {
+        head,
+        close: () => {
+          if (!isOpen) return
+          isOpen = false
+          stop()
+          this.#leave(projectId, log)
+        },
+      }
+    } catch (error) {
+      this.#leave(projectId, log)
+      throw error
+    }
+  }
+
+  async read(projectId: string, after: Cursor, limit: number): Promise<LogPage> {
+    const retention = this.#opened()
+    const subject = this.#subject('log', projectId)
+    const page = await this.#link.use((wire) => readAfter(wire, subject, after, limit, PAGE_BYTES, retention))
+    if ('gap' in page) return page
+    const entries = page.messages.flatMap(({ first, records }) =>
+      records.map((record, i) => ({ offset: first + i, record })),
+    )
+    return { entries: entries.filter(({ offset }) => offset > after.offset).slice(0, limit) }
+  }
+
+  status(): AdapterStatus {
+    return this.#retention && this.#link.isWell ? 'ok' : 'degraded'
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    clearTimeout(this.#round)
+    for (const log of this.#logs.values()) log.close()
+    this.#logs.clear()
+    this.#lives.clear()
+    if (!this.#retention) return
+    await this.#appends.close()
+    this.#link.close()
+  }
+
+  #opened(): Retention {
+    if (this.#closed) throw closed()
+    if (!this.#retention) throw new HubError('INVALID_OPTION', 'Give the adapter to an EventHub, which starts it')
+    return this.#retention
+  }
+
+  /** Project ids in an alphabet without dots and wildcards: no project's subject reaches another's. */
+  #subject(kind: 'log' | 'live', projectId: string): string {
+    return `${this.#settings.subjectPrefix}.${kind}.${logName(projectId).slice('events.'.length)}`
+  }
+
+  /** Begins to follow a project. */
+  #follow(projectId: string): LiveLog {
+    const live = this.#subject('live', projectId)
+    const log = new LiveLog(
+      (seen) => this.#ask(projectId, seen),
+      this.oddities,
+      () => this.#link.drop(),
+    )
+    this.#logs.set(projectId, log)
+    this.#lives.set(live, projectId)
+    this.#link.wire?.subscribe(live)
+    return log
+  }
+
+  #leave(projectId: string, log: LiveLog): void {
+    if (--log.users > 0 || this.#logs.get(projectId) !== log) return
+    const live = this.#subject('live', projectId)
+    log.close()
+    this.#logs.delete(projectId)
+    this.#lives.delete(live)
+    this.#link.wire?.unsubscribe(live)
+  }
+
+  #hear(wire: Wire, subject: string, message: Stored | undefined): void {
+    const projectId = this.#lives.get(subject)
+    const log = projectId === undefined ? undefined : this.#logs.get(projectId)
+    if (projectId === undefined || !log) return
+    // While a wire is made ready it may already bring what is to be compared first.
+    if (wire !== this.#link.wire && this.#link.wire) return
+    log.hear(message)
+  }
+
+  /** What lies after what was seen. Where that is gone an epoch begins. */
+  #ask(projectId: string, seen: Seen | undefined): Promise<Found & { last: Stored }> {
+    const subject = this.#subject('log', projectId)
+    return this.#link.use(async (wire, deadline) => {
+      for (;;) {
+        const found: Found = seen
+          ? await findAfter(wire, subject, seen, PAGE_RECORDS, PAGE_BYTES)
+          : { what: 'ok', last: await wire.last(subject), messages: [] }
+        const { what, last, messages } = found
+        const isLost = what === 'lost' || !last || last.epoch === FOREIGN
+        if (!isLost && !(seen && messages.length === 0 && this.#isIdle(last))) return { ...found, last }
+        // A log that begins; or one that somebody listens to, which must not be forgotten.
+        const message = follow(last && headOf(last), isLost ? randomName() : last.epoch, randomName(), [])
+        const seq = await wire.publish(subject, encodeMessage(message), last?.seq ?? 0)
+        if (seq !== undefined) {
+          this.#appends.forget(projectId)
+          const stored = { ...message, seq, at: Date.now() }
+          if (!isLost) return { what, last: stored, messages: what === 'ok' ? [stored] : [] }
+          return { what: seen ? 'epoch' : 'ok', last: stored, messages: [] }
+        }
+        if (performance.now() > deadline) return { ...found, last: last ?? { ...message, seq: 0, at: 0 } }
+        await pause()
+      }
+    })
+  }
+
+  #isIdle({ at }: Stored): boolean {
+    return at < Date.now() - ttlOf(this.#settings, this.#retention as Retention) / 2
+  }
+
+  #planRound(): void {
+    const { checkIntervalMs } = this.#settings
+    const delayMs = checkIntervalMs * (0.75 + Math.random() / 2)
+    this.#round = setTimeout(() => {
+      this.#care.round()
+      const answers: Promise<unknown>[] = [this.#checkAll(performance.now() - checkIntervalMs / 2)]
+      // With nothing to ask, whether somebody is there.
+      if (this.#link.wire) answers.push(this.#link.use((wire) => wire.flush()))
+      void Promise.allSettled(answers).then(() => this.#closed || this.#planRound())
+    }, delayMs).unref()
+  }
+
+  /** Compares what this process has seen with the stream, for every project that has not proven to be whole since `provenBefore`. */
+  async #checkAll(provenBefore = Number.POSITIVE_INFINITY): Promise<void> {
+    const doubtful = [...this.#logs.values()].filter(({ provenAt }) => provenAt < provenBefore)
+    for (let i = 0; i < doubtful.length; i += BATCH) {
+      if (!this.#link.wire || this.#closed) return
+      await Promise.allSettled(doubtful.slice(i, i + BATCH).map((log) => log.check()))
+    }
+  }
+}

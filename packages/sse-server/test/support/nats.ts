@@ -1,0 +1,169 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { connect, type NatsConnection } from '@nats-io/transport-node'
+
+/*
+ * A real nats-server with JetStream for tests, and what can be done to it.
+ */
+
+const BINARY = ['nats-server', '/usr/sbin/nats-server', '/usr/bin/nats-server'].find(
+  (path) => spawnSync(path, ['--version']).status === 0,
+)
+const REQUIRED = process.env.ENTITYCAST_REQUIRE_SERVICES === '1'
+
+/** Whether tests with NATS can run. Where they must and cannot, they fail at `NatsServer.start`. */
+export const HAS_NATS = BINARY !== undefined || REQUIRED
+if (!HAS_NATS) console.warn('skipped: the tests with NATS, because there is no nats-server here')
+
+/** Servers that run: none outlives the tests, whatever becomes of these. */
+const running = new Set<ChildProcess>()
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL')
+})
+
+export class NatsServer {
+  #process: ChildProcess | undefined
+  #stopped = false
+
+  private constructor(
+    readonly port: number,
+    readonly folder: string,
+    /** More lines of its configuration. */
+    readonly settings: string,
+    /** Who may look whether it answers. */
+    readonly login: { user?: string; pass?: string },
+  ) {}
+
+  /** A server on a free port, with a folder of its own. */
+  static async start(settings = '', login: { user?: string; pass?: string } = {}, port?: number): Promise<NatsServer> {
+    if (!BINARY) throw new Error('ENTITYCAST_REQUIRE_SERVICES=1, and there is no nats-server')
+    const folder = await mkdtemp(join(tmpdir(), 'entitycast-nats-'))
+    const server = new NatsServer(port ?? (await freePort()), folder, settings, login)
+    await server.#spawn()
+    return server
+  }
+
+  /** Three servers that know each other. */
+  static async cluster(): Promise<NatsServer[]> {
+    const ports = await Promise.all([1, 2, 3, 4, 5, 6].map(freePort))
+    const routes = ports.slice(3).map((port) => `nats://127.0.0.1:${port}`)
+    return Promise.all(
+      routes.map((route, i) =>
+        NatsServer.start(
+          `server_name: n${i}\ncluster { name: c, listen: "${route.slice('nats://'.length)}", routes: [${routes.map((one) => `"${one}"`).join(', ')}] }`,
+          {},
+          ports[i],
+        ),
+      ),
+    )
+  }
+
+  get url(): string {
+    return `127.0.0.1:${this.port}`
+  }
+
+  /** It hangs: every thread of it, before this resolves. */
+  async stop(): Promise<void> {
+    this.#process?.kill('SIGSTOP')
+    this.#stopped = true
+    const { pid } = this.#process ?? {}
+    while (
+      pid &&
+      !spawnSync('ps', ['-L', '-o', 'state=', '-p', String(pid)], { encoding: 'utf8' }).stdout.match(/^[Tt\s]*$/)
+    ) {
+      await new Promise<void>((resolve) => {
+        setTimeout(resolve, 5)
+      })
+    }
+  }
+
+  async kill(): Promise<void> {
+    const child = this.#process
+    this.#process = undefined
+    this.#stopped = false
+    if (!child || child.exitCode !== null || child.signalCode !== null) return
+    const ended = new Promise((resolve) => child.once('exit', resolve))
+    child.kill('SIGKILL')
+    await ended
+  }
+
+  /** It runs, whatever was done to it before. */
+  async restart(): Promise<void> {
+    if (this.#stopped) this.#process?.kill('SIGCONT')
+    else if (!this.#process) await this.#spawn()
+    this.#stopped = false
+    await this.#answers()
+  }
+
+  /** Killed, and back with an empty folder. */
+  async renew(): Promise<void> {
+    await this.kill()
+    await rm(join(this.folder, 'js'), { recursive: true, force: true })
+    await this.restart()
+  }
+
+  async end(): Promise<void> {
+    await this.kill()
+    await rm(this.folder, { recursive: true, force: true })
+  }
+
+  /** A connection of a test's own. */
+  connect(login = this.login): Promise<NatsConnection> {
+    return connect({ servers: this.url, ...login, timeout: 2_000, reconnect: false })
+  }
+
+  /** The answer of the JetStream API. */
+  async ask(what: string, question?: object): Promise<Record<string, never>> {
+    const connection = await this.connect()
+    try {
+      const payload = question ? JSON.stringify(question) : ''
+      return (await connection.request(`$JS.API.${what}`, payload, { timeout: 5_000 })).json()
+    } finally {
+      await connection.close()
+    }
+  }
+
+  async #spawn(): Promise<void> {
+    const config = join(this.folder, 'nats.conf')
+    await writeFile(
+      config,
+      `listen: "127.0.0.1:${this.port}"\njetstream { store_dir: "${join(this.folder, 'js')}" }\n${this.settings}\n`,
+    )
+    const child = spawn(BINARY as string, ['-c', config], { stdio: 'ignore' })
+    running.add(child)
+    child.once('exit', () => running.delete(child))
+    this.#process = child
+    await this.#answers()
+  }
+
+  async #answers(): Promise<void> {
+    const deadline = Date.now() + 20_000
+    for (;;) {
+      if (this.#process?.exitCode != null) throw new Error(`nats-server ended with ${this.#process.exitCode}`)
+      try {
+        const connection = await this.connect()
+        await connection.close()
+        return
+      } catch (error) {
+        if (Date.now() > deadline) throw new Error('nats-server does not answer', { cause: error })
+      }
+      await new Promise<void>((resolve) => {
+        setTimeout(resolve, 10)
+      })
+    }
+  }
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer()
+    server.once('error', reject)
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as { port: number }
+      server.close(() => resolve(port))
+    })
+  })
+}
