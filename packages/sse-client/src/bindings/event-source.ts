@@ -1,11 +1,10 @@
-import { type ForeignOptions, ForeignStream, type Ports, type SubscriberError } from '@entitycast/sse-client'
+import { ForeignStream, type Ports, type SubscriberError, type SubscriberOptions } from '@entitycast/sse-client'
 
 /** What the constructor takes beside the address: the platform's own option, and what `EventSubscriber` knows of requests. */
 export interface EventSourceOptions
-  extends Pick<
-    ForeignOptions,
-    'fetch' | 'headers' | 'heartbeatMs' | 'hidden' | 'maxEventBytes' | 'shouldRetry' | 'signal'
-  > {
+  extends Pick<SubscriberOptions, 'fetch' | 'headers' | 'hidden' | 'maxEventBytes' | 'shouldRetry' | 'signal'> {
+  /** How often the server sends at least a byte, such as a comment, in milliseconds. Default: silence means nothing. */
+  heartbeatMs?: number | undefined
   /** Whether cookies go to other origins too. Default: to the own origin only. */
   withCredentials?: boolean | undefined
 }
@@ -133,8 +132,7 @@ export class EventSource extends EventTarget {
   }
 
   #tell(error?: SubscriberError): void {
-    const before = this.#told
-    const now = this.readyState
+    const [before, now] = [this.#told, this.readyState]
     this.#told = now
     if (now === 1 && before !== 1) this.dispatchEvent(new Event('open'))
     else if (error || (now === 0 && before === 1)) {
