@@ -116,7 +116,7 @@ export class Backend {
   /** Credentials for a user: some end soon. */
   login(userId: string): string {
     const { random, chaos } = this.world
-    const lifeMs = chaos && random.chance(0.3) ? random.pick([random.int(100, 900), random.int(2_000, 10_000)]) : 0
+    const lifeMs = chaos && random.chance(0.4) ? random.pick([random.int(100, 900), random.int(1_500, 8_000)]) : 0
     return `${userId} ${lifeMs > 0 ? this.server.now() + lifeMs : ''} ${++this.#logins}`
   }
 

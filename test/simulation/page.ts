@@ -90,7 +90,11 @@ export class Page {
   /** What a user does who was thrown out, or is impatient. */
   again(): void {
     if (this.#stopped || this.#away || !this.#subscriber) return
-    if (this.#subscriber.state === 'disconnected') this.#token = undefined
+    if (this.#subscriber.state === 'disconnected') {
+      this.#token = undefined
+      // Whoever asks for it does not wait for what a renewal was told.
+      this.#notBefore = 0
+    }
     this.#subscriber.connect()
   }
 
