@@ -8,7 +8,7 @@ import { HubError } from './error'
 export interface Grant {
   /** The project whose events may be seen. */
   projectId: string
-  /** Who it is: for audiences, `activeUsers`, `disconnect`, `revoke` and the limit per user. */
+  /** Who it is: for audiences, presence, `activeUsers`, `disconnect`, `revoke` and the limit per user. */
   userId?: string | undefined
   /** The channels that may be seen; `default` is the channel of events that name none. Default `'all'`. */
   channels?: 'all' | readonly string[] | undefined

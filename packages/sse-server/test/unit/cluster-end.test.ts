@@ -9,6 +9,7 @@ describe('revoke and disconnect, with several instances', () => {
   let hubs = new SharedHubs()
   afterEach(async () => {
     await hubs.end()
+    expect(hubs.clock.timers).toBe(0)
     hubs = new SharedHubs()
   })
 
@@ -161,6 +162,7 @@ describe('clusterStats', () => {
   let hubs = new SharedHubs()
   afterEach(async () => {
     await hubs.end()
+    expect(hubs.clock.timers).toBe(0)
     hubs = new SharedHubs()
   })
 

@@ -118,6 +118,7 @@ describe('presence, with several instances', () => {
   let hubs: Hubs = new SharedHubs()
   afterEach(async () => {
     await hubs.end()
+    expect(hubs.clock.timers).toBe(0)
     hubs = new SharedHubs()
   })
 
