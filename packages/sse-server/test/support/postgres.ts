@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { type ChildProcess, type SpawnOptions, spawn, spawnSync } from 'node:child_process'
 import { existsSync, openSync, readdirSync, readFileSync } from 'node:fs'
 import { chmod, chown, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
@@ -24,6 +24,8 @@ if (!HAS_POSTGRES) console.warn('skipped: the tests with PostgreSQL, because the
 /** The same for PgBouncer. */
 export const HAS_PGBOUNCER = HAS_POSTGRES && (POOLER !== undefined || REQUIRED)
 if (!HAS_PGBOUNCER) console.warn('skipped: the tests with PgBouncer, because there is none here')
+
+const HAS_SETPRIV = spawnSync('setpriv', ['--version']).status === 0
 
 /** The server and its tools refuse to run as root. */
 const NOBODY = 65_534
@@ -163,7 +165,7 @@ export class PostgresServer {
     // A killed server's children may hold its memory for a moment longer.
     for (let attempt = 0; ; attempt++) {
       const errors = openSync(join(this.folder, 'server.log'), 'a')
-      const child = spawn(join(FOLDER as string, 'postgres'), ['-D', this.folder, ...options], {
+      const child = mortal(join(FOLDER as string, 'postgres'), ['-D', this.folder, ...options], {
         stdio: ['ignore', errors, errors],
         ...asNobody,
       })
@@ -228,7 +230,7 @@ logfile = ${join(folder, 'pgbouncer.log')}
 `,
     )
     await chmod(folder, 0o755)
-    const child = spawn(POOLER, [config], { stdio: 'ignore', ...asNobody })
+    const child = mortal(POOLER, [config], { stdio: 'ignore', ...asNobody })
     running.add(child)
     child.once('exit', () => running.delete(child))
     const pooler = new Pooler(port, folder, child)
@@ -255,6 +257,11 @@ logfile = ${join(folder, 'pgbouncer.log')}
     await ended
     await rm(this.folder, { recursive: true, force: true })
   }
+}
+
+/** A process that ends with this one, also where this one is killed. */
+function mortal(path: string, args: readonly string[], options: SpawnOptions): ChildProcess {
+  return HAS_SETPRIV ? spawn('setpriv', ['--pdeathsig', 'KILL', path, ...args], options) : spawn(path, args, options)
 }
 
 async function makeTemplate(): Promise<string> {
