@@ -115,6 +115,22 @@ describe('[W1] as the platform has it', () => {
     expect([source.readyState, network.open]).toEqual([CLOSED, 0])
   })
 
+  test.each(['end', 'silence', 'refusal'])('close() in onerror, after %s: there is no other request', async (what) => {
+    const { clock, network, source, told } = open({ heartbeatMs: 1_000 })
+    source.onerror = () => source.close()
+    await settle()
+    if (what === 'refusal') network.last.answer(503)
+    else {
+      network.last.stream()
+      await settle()
+      if (what === 'end') network.last.end()
+    }
+    await clock.advance(60_000)
+    expect(told.at(-1)).toEqual(['error', what === 'silence' ? expect.any(Number) : CONNECTING, expect.any(String)])
+    expect([source.readyState, network.open, clock.pending]).toEqual([CLOSED, 0, 0])
+    expect(network.exchanges.length).toBe(1)
+  })
+
   test('close() before the request leaves: there is none', async () => {
     const { network, source, told } = open()
     source.close()
