@@ -73,6 +73,13 @@ async function adapterOf(name: string, at: number): Promise<Adapter> {
       ])
       return new RedisAdapter(createClient({ socket: { host: '127.0.0.1', port: at } }), { checkIntervalMs: 500 })
     }
+    case 'nats': {
+      const [{ NatsAdapter }, { connect }] = await Promise.all([
+        import('@entitycast/sse-server/nats'),
+        import('@nats-io/transport-node'),
+      ])
+      return new NatsAdapter({ connect: () => connect({ servers: `127.0.0.1:${at}` }), checkIntervalMs: 500 })
+    }
     default:
       throw new Error(`there is no engine ${JSON.stringify(name)}`)
   }
