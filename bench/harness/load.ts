@@ -1,6 +1,7 @@
-import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
+import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
+import type { Readable, Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { adopt, ended } from './children'
 
@@ -30,7 +31,7 @@ export interface Asking {
 
 /** The load generator, `c/load.c`: opens streams, reads them, and fails at the first event that is missing, doubled or out of order. */
 export class Load {
-  readonly #process: ChildProcessWithoutNullStreams
+  readonly #process: ChildProcessByStdio<Writable, Readable, null>
   readonly #answers: ((line: string) => void)[] = []
   readonly #waiting: { number: number; resolve: () => void }[] = []
   /** Never resolves. Rejects when an event was missing, doubled or out of order, or the server has ended a stream. */
@@ -46,8 +47,9 @@ export class Load {
       this.#reject = reject
     })
     this.failed.catch(() => {})
-    this.#process = adopt(spawn(path.join(BUILT, 'load'), ['127.0.0.1', String(port)]))
-    this.#process.stderr.pipe(process.stderr)
+    this.#process = adopt(
+      spawn(path.join(BUILT, 'load'), ['127.0.0.1', String(port)], { stdio: ['pipe', 'pipe', 'inherit'] }),
+    )
     this.#process.stdin.on('error', () => this.#fail('the load generator takes no commands'))
     this.#process.on('exit', () => this.#fail('the load generator ended'))
     createInterface(this.#process.stdout).on('line', (line) => this.#line(line))

@@ -1,4 +1,5 @@
 import type { Workload } from '../harness/workload'
+import { adapters } from './adapters'
 import { catchUp } from './catch-up'
 import { client } from './client'
 import { cluster } from './cluster'
@@ -22,6 +23,7 @@ export const workloads: readonly Workload[] = [
   projects,
   catchUp,
   cluster,
+  adapters,
   publish,
   client,
 ]
