@@ -3,14 +3,19 @@
  * Needs Linux and a C compiler (`cc`). `--help` lists what can be chosen.
  */
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { build } from 'esbuild'
 
 const bench = path.dirname(fileURLToPath(import.meta.url))
-const out = path.join(bench, 'dist')
+// A folder for each run, named after its process: two runs at a time do not disturb each other, but for the time that they take.
+const dist = path.join(bench, 'dist')
+const out = path.join(dist, String(process.pid))
 mkdirSync(out, { recursive: true })
+for (const name of readdirSync(dist))
+  if (!existsSync(`/proc/${name}`)) rmSync(path.join(dist, name), { recursive: true, force: true })
+process.on('exit', () => rmSync(out, { recursive: true, force: true }))
 
 if (process.platform !== 'linux') {
   console.error('The bench reads /proc and uses epoll: it runs on Linux.')
@@ -47,8 +52,6 @@ const programs = [
 // meanwhile does not reach into a run.
 const { dependencies } = JSON.parse(readFileSync(path.join(bench, 'package.json'), 'utf8'))
 const peers = Object.keys(dependencies).filter((name) => !name.startsWith('@entitycast/'))
-// Other files of earlier runs would only be confusing.
-for (const file of readdirSync(out)) if (/\.mjs(\.map)?$/.test(file)) rmSync(path.join(out, file))
 await build({
   entryPoints: programs.map((file) => path.join(bench, file)),
   outdir: out,

@@ -1,7 +1,8 @@
 import path from 'node:path'
 import type { ServerOptions } from '../contenders/contender'
 import type { Asking } from './load'
-import { nchanInstalled, pushpinInstalled, startC, startNchan, startPushpin } from './native'
+import { nchanInstalled, startC, startNchan } from './native'
+import { pushpinInstalled, startPushpin } from './pushpin'
 import { type RunningServer, startNode } from './server'
 
 /** A server in the table. */

@@ -18,6 +18,8 @@ export interface LoadStats {
 
 /** Where compiled programs lie: beside this one. */
 export const BUILT = path.dirname(fileURLToPath(import.meta.url))
+/** The workspace of the bench, of which `BUILT` is `dist/<process>`. */
+export const BENCH = path.join(BUILT, '..', '..')
 
 /** How the streams of one kind of server are asked for. */
 export interface Asking {

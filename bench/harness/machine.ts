@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module'
 import os from 'node:os'
 import path from 'node:path'
-import { BUILT } from './load'
+import { BENCH } from './load'
 
 /** What the run was on: enough to judge it by, and nothing that names a host. */
 export function machine(): string {
@@ -13,7 +13,7 @@ export function machine(): string {
 
 /** The versions of the npm packages that take part. */
 export function versions(): string {
-  const require = createRequire(path.join(BUILT, '..', 'package.json'))
+  const require = createRequire(path.join(BENCH, 'package.json'))
   const { dependencies } = require('./package.json') as { dependencies: Record<string, string> }
   const peers = [
     'better-sse',

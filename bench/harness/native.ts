@@ -1,18 +1,17 @@
 import { spawn } from 'node:child_process'
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { Agent, request } from 'node:http'
-import { createServer } from 'node:net'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
-import { benchEvent, EVENT_NAME, FRAME_BYTES, frameOf, idOf, payloadOf } from '../contenders/event'
+import { benchEvent, EVENT_NAME, FRAME_BYTES, payloadOf } from '../contenders/event'
 import { adopt, ended } from './children'
 import { BUILT } from './load'
-import type { RunningServer, Usage } from './server'
+import { poster } from './poster'
+import { answering, freePort, rssOf, usageOf } from './processes'
+import type { RunningServer } from './server'
 
 /*
- * Servers that are not Node: the C program, nginx with nchan, Pushpin. Their processor time is read from /proc; those that are published
- * to over HTTP are published to from here, on connections that are kept.
+ * Servers that are not Node: the C program, and nginx with nchan.
  */
 
 /** The limit: `c/fanout.c`. */
@@ -53,13 +52,8 @@ export async function startC(): Promise<RunningServer> {
 
 const NCHAN = '/usr/lib/nginx/modules/ngx_nchan_module.so'
 const NGINX = '/usr/sbin/nginx'
-const PUSHPIN = '/usr/bin/pushpin'
-const PUSHPIN_INTERNAL = '/usr/lib/pushpin/internal.conf'
-const ZURL = '/usr/bin/zurl'
-const ZURL_RUN = '/var/run/zurl'
 
 export const nchanInstalled = () => existsSync(NCHAN) && existsSync(NGINX)
-export const pushpinInstalled = () => existsSync(PUSHPIN) && existsSync(ZURL)
 
 /** nginx with nchan, one worker; `/stream` and `/publish`. */
 export async function startNchan(): Promise<RunningServer> {
@@ -97,212 +91,5 @@ http {
       await ended(child)
       rmSync(folder, { recursive: true, force: true })
     },
-  }
-}
-
-/** Publishing over HTTP: a turn's events go out together on one connection and are answered before the next turn. */
-function poster(
-  port: number,
-  url: string,
-  messageOf: (number: number) => { headers: Record<string, string>; body: string },
-): Pick<RunningServer, 'allow' | 'pace'> {
-  const agent = new Agent({ keepAlive: true, maxSockets: 16 })
-  let number = 0
-  let turn = 0
-  let allowed = 0
-  let running = false
-  const publish = () =>
-    new Promise<void>((resolve, reject) => {
-      const { headers, body } = messageOf(++number)
-      const sent = request(
-        {
-          host: '127.0.0.1',
-          port,
-          path: url,
-          method: 'POST',
-          agent,
-          headers: { ...headers, 'content-length': Buffer.byteLength(body) },
-        },
-        (answer) => {
-          answer.resume()
-          if ((answer.statusCode ?? 500) >= 300) reject(new Error(`publishing was answered ${answer.statusCode}`))
-          else answer.on('end', resolve)
-        },
-      )
-      sent.on('error', reject)
-      sent.end(body)
-    })
-  const run = async (events: number) => {
-    running = true
-    while (turn < allowed) {
-      // One after the other: over several connections they could change places.
-      for (let i = 0; i < events; i++) await publish()
-      turn++
-    }
-    running = false
-  }
-  return {
-    allow(turns, events) {
-      allowed = turns
-      if (!running) void run(events)
-    },
-    async pace(everyMs, count) {
-      for (let i = 0; i < count; i++) {
-        const next = new Promise((resolve) => setTimeout(resolve, everyMs))
-        await publish()
-        await next
-      }
-      return number
-    },
-  }
-}
-
-/** Pushpin in front of an origin that grants every stream; published to through its HTTP control port. */
-export async function startPushpin(): Promise<RunningServer> {
-  const folder = mkdtempSync(path.join(os.tmpdir(), 'bench-pushpin-'))
-  const [port, control, origin] = [await freePort(), await freePort(), await freePort()]
-  const { createServer: createHttp } = await import('node:http')
-  const backend = createHttp((_req, res) => {
-    res.writeHead(200, { 'content-type': 'text/event-stream', 'grip-hold': 'stream', 'grip-channel': 'bench' })
-    res.end('event: connected\ndata: {}\n\n')
-  })
-  await new Promise<void>((resolve) => backend.listen(origin, '127.0.0.1', resolve))
-  writeFileSync(path.join(folder, 'routes'), `* 127.0.0.1:${origin}\n`)
-  const standard = readFileSync('/etc/pushpin/pushpin.conf', 'utf8')
-  const set = (text: string, name: string, value: string) =>
-    new RegExp(`^#?${name}=.*$`, 'm').test(text)
-      ? text.replace(new RegExp(`^#?${name}=.*$`, 'm'), `${name}=${value}`)
-      : text
-  let conf = standard
-  // Its proxy asks the origin through zurl, which Debian runs as a service; here it is one of ours.
-  writeFileSync(path.join(folder, 'internal.conf'), readFileSync(PUSHPIN_INTERNAL, 'utf8').replaceAll(ZURL_RUN, folder))
-  writeFileSync(
-    path.join(folder, 'zurl.conf'),
-    readFileSync('/etc/zurl.conf', 'utf8')
-      .replaceAll(ZURL_RUN, folder)
-      .replace(/^deny=.*$/m, 'deny='),
-  )
-  for (const [name, value] of Object.entries({
-    include: path.join(folder, 'internal.conf'),
-    rundir: folder,
-    logdir: folder,
-    http_port: `127.0.0.1:${port}`,
-    routesfile: path.join(folder, 'routes'),
-    push_in_http_addr: '127.0.0.1',
-    push_in_http_port: String(control),
-    push_in_spec: `ipc://${folder}/push`,
-    push_in_sub_specs: `ipc://${folder}/sub`,
-    command_spec: `ipc://${folder}/command`,
-    message_rate: '1000000',
-    message_hwm: '1000000',
-    client_maxconn: '20000',
-    client_buffer_size: '65536',
-    log_level: '0',
-  }))
-    conf = set(conf, name, value)
-  writeFileSync(path.join(folder, 'pushpin.conf'), conf)
-  const zurl = adopt(spawn(ZURL, [`--config=${path.join(folder, 'zurl.conf')}`], { stdio: 'ignore' }))
-  const child = adopt(
-    spawn(PUSHPIN, [`--config=${path.join(folder, 'pushpin.conf')}`], { stdio: 'ignore', detached: true }),
-    { group: true },
-  )
-  await answering(port)
-  await granting(port)
-  const post = poster(control, '/publish/', (number) => {
-    const event = benchEvent(number)
-    return {
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({
-        items: [{ channel: 'bench', id: idOf(event), formats: { 'http-stream': { content: frameOf(event) } } }],
-      }),
-    }
-  })
-  return {
-    port,
-    ...post,
-    usage: async () => usageOf(familyOf(child.pid as number)),
-    async stop() {
-      child.kill('SIGTERM')
-      zurl.kill('SIGTERM')
-      await Promise.all([ended(child), ended(zurl)])
-      backend.closeAllConnections()
-      backend.close()
-      rmSync(folder, { recursive: true, force: true })
-    },
-  }
-}
-
-/** The process and everything that it has started. */
-function familyOf(pid: number): number[] {
-  const children: number[] = []
-  for (const name of readdirSync(`/proc/${pid}/task`)) {
-    const text = readFileSync(`/proc/${pid}/task/${name}/children`, 'utf8').trim()
-    if (text) children.push(...text.split(' ').map(Number))
-  }
-  return [pid, ...children.flatMap(familyOf)]
-}
-
-function usageOf(pids: readonly number[]): Usage {
-  let user = 0
-  let system = 0
-  for (const pid of pids) {
-    // The name may hold anything, so the fields are counted from its closing bracket; a tick is 10 ms.
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-    user += Number(fields[11]) * 10_000
-    system += Number(fields[12]) * 10_000
-  }
-  return { userMicros: user, systemMicros: system, rssBytes: rssOf(pids) }
-}
-
-function rssOf(pids: readonly number[]): number {
-  let kilobytes = 0
-  for (const pid of pids) {
-    kilobytes += Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0)
-  }
-  return kilobytes * 1_024
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number }
-      server.close(() => resolve(port))
-    })
-  })
-}
-
-/** Resolves when a stream is granted there: several processes have to find each other first. */
-async function granting(port: number): Promise<void> {
-  for (const end = Date.now() + 15_000; ; ) {
-    const status = await new Promise<number | undefined>((resolve) => {
-      const probe = request({ host: '127.0.0.1', port, path: '/stream', agent: false, timeout: 1_000 }, (answer) => {
-        resolve(answer.statusCode)
-        answer.destroy()
-      })
-      probe.on('timeout', () => probe.destroy())
-      probe.on('error', () => resolve(undefined))
-      probe.end()
-    })
-    if (status === 200) return
-    if (Date.now() > end) throw new Error(`no stream is granted on port ${port}`)
-    await new Promise((resolve) => setTimeout(resolve, 100))
-  }
-}
-
-/** Resolves when something listens there. */
-async function answering(port: number): Promise<void> {
-  const { connect } = await import('node:net')
-  for (const end = Date.now() + 15_000; ; ) {
-    const open = await new Promise<boolean>((resolve) => {
-      const socket = connect(port, '127.0.0.1', () => {
-        socket.destroy()
-        resolve(true)
-      })
-      socket.on('error', () => resolve(false))
-    })
-    if (open) return
-    if (Date.now() > end) throw new Error(`nothing listens on port ${port}`)
-    await new Promise((resolve) => setTimeout(resolve, 50))
   }
 }

@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { chart } from './chart'
 import { absent } from './contestants'
-import { BUILT } from './load'
+import { BENCH } from './load'
 import { machine, versions } from './machine'
 import { showSpread } from './statistics'
 import type { Aim, Effort, Findings, Workload } from './workload'
@@ -14,8 +14,6 @@ export interface Outcome {
   /** Why there are none. */
   readonly failure?: string
 }
-
-const BENCH = path.join(BUILT, '..')
 
 /** For the terminal. */
 export function print(outcomes: readonly Outcome[]): void {
