@@ -120,7 +120,13 @@ export const CLIENT_BUGS = [
   },
   {
     name: 'the same headers are sent after a 401',
-    edits: [{ file: 'sse-client/src/subscriber/connection.ts', from: "this.#reason = 'unauthorized'", to: '' }],
+    edits: [
+      {
+        file: 'sse-client/src/subscriber/connection.ts',
+        from: "this.#refreshed = true\n      this.#reason = 'unauthorized'",
+        to: 'this.#refreshed = true',
+      },
+    ],
   },
   {
     name: 'a resync moves the cursor, and nobody is told',
