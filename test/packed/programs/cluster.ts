@@ -12,7 +12,10 @@ async function serve(hub: EventHub): Promise<void> {
     })
   })
   await hub.cursor('proj_123')
-  process.once('message', () => void hub.project('proj_123').emit('note:added', { by: process.pid }))
+  // The log's own messages come over the same channel.
+  process.on('message', (message) => {
+    if (message === 'go') void hub.project('proj_123').emit('note:added', { by: process.pid })
+  })
   process.send?.('ready')
   await both
   assert(JSON.stringify(heard).includes(String(process.pid)))
