@@ -50,6 +50,27 @@ describe('before the application is asked', () => {
     await hub.close()
   })
 
+  it('[C4] an answer that comes after it was waited for makes no room twice', async () => {
+    const { hub, clock } = testHub({ limits: { connectsPerSecond: 3 } })
+    const answers: ((grant: null) => void)[] = []
+    const authorize = () =>
+      new Promise<null>((resolve) => {
+        answers.push(resolve)
+      })
+    const late = Array.from({ length: 3 }, () => ask(hub, null, { authorize }))
+    await clock.advance(10_000)
+    await Promise.all(late.map(({ done }) => done))
+    expect(late.map(({ stream }) => stream.status)).toEqual([503, 503, 503])
+    for (const answer of answers) answer(null)
+    await clock.settle()
+    const asked = Array.from({ length: 6 }, () => ask(hub, null, { authorize }))
+    await clock.settle()
+    expect(asked.map(({ stream }) => stream.status)).toEqual([0, 0, 0, 503, 503, 503])
+    for (const answer of answers) answer(null)
+    await Promise.all(asked.map(({ done }) => done))
+    await hub.close()
+  })
+
   it('[C4] those who are turned away do not use up the rate of those who are let in', async () => {
     const { hub } = testHub({ limits: { connectsPerSecond: 5 } })
     for (let n = 0; n < 100; n++) expect((await open(hub, null)).status).toBe(401)
