@@ -76,7 +76,7 @@ BEGIN
   RETURN v;
 END $$;
 
--- Appends to several logs in one step. The projects come in the order of their bytes, so that two of these never wait for each other.
+-- Appends to several logs in one step; with no records, it only gives a place to what was committed. The projects come in the order of their bytes, so that two of these never wait for each other.
 -- Without keys nobody is told.
 CREATE OR REPLACE FUNCTION "public"."entitycast_append"(
   p_server text, p_names text[], p_projects text[], p_counts integer[], p_records text[], p_sizes integer[], p_keys text[]
@@ -98,7 +98,10 @@ BEGIN
       UPDATE "public"."entitycast_project" t SET head = t.head + p_counts[i], tag = p_names[i], used_at = now(),
         total = t.total + (SELECT sum(s.size) FROM unnest(p_sizes[v_from:v_to]) s (size))
         WHERE t.project = p_projects[i];
-      PERFORM pg_notify('public.entitycast_', p_keys[i] || ' ' || (v.head + p_counts[i])) WHERE p_keys IS NOT NULL;
+    END IF;
+    -- Its own records, or those of the outbox, which it has just given its name.
+    IF p_keys IS NOT NULL AND (p_counts[i] > 0 OR v.tag = p_names[i]) THEN
+      PERFORM pg_notify('public.entitycast_', p_keys[i] || ' ' || (v.head + p_counts[i]));
     END IF;
     v_from := v_to + 1;
     RETURN QUERY SELECT v.epoch, v.head + p_counts[i], v.tag;

@@ -32,6 +32,8 @@ export interface AppendsOptions {
   readonly keyOf: (projectId: string) => string
   /** These are in the log. */
   readonly appended: (projectId: string, appended: Appended) => void
+  /** The log ends there: what transactions have left has its place. */
+  readonly settled: (projectId: string, head: number) => void
 }
 
 /**
@@ -112,7 +114,7 @@ export class Appends {
   }
 
   async #write(batch: readonly Append[]): Promise<void> {
-    const { link, text, randomName, keyOf, appended } = this.options
+    const { link, text, randomName, keyOf, appended, settled } = this.options
     const byProject = new Map<string, Append[]>()
     for (const append of batch) {
       const own = byProject.get(append.projectId)
@@ -155,7 +157,8 @@ export class Appends {
         offset += append.records.length
         append.resolve({ epoch: epoch as string, offset })
       }
-      if (records.length > 0) {
+      if (records.length === 0) settled(projectId, offset)
+      else {
         appended(projectId, {
           epoch: epoch as string,
           first,

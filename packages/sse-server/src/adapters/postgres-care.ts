@@ -141,6 +141,7 @@ export class Care {
   }
 }
 
+/** Not in step with the other instances, and never later than said. */
 function jittered(ms: number): number {
-  return ms * (0.75 + Math.random() / 2)
+  return ms * (0.75 + Math.random() / 4)
 }

@@ -13,6 +13,7 @@ import {
 } from '@entitycast/sse-server'
 import { Appends, checkSizes, MAX_RECORD_BYTES } from './postgres-appends'
 import { Care } from './postgres-care'
+import { Commits } from './postgres-commits'
 import { closed, Link, unavailable } from './postgres-link'
 import { LiveLog, type Oddities } from './postgres-live'
 import { invalid, type PostgresAdapterOptions, type PostgresSettings, readNames, readOptions } from './postgres-options'
@@ -64,6 +65,7 @@ export class PostgresAdapter implements Adapter {
   #retention: Retention | undefined
   #link: Link | undefined
   #appends: Appends | undefined
+  #commits: Commits | undefined
   #care: Care | undefined
   #isClosed = false
 
@@ -102,7 +104,10 @@ export class PostgresAdapter implements Adapter {
       randomName,
       keyOf,
       appended: (projectId, appended) => this.#logs.get(projectId)?.hear(appended),
+      settled: (projectId, head) => this.#logs.get(projectId)?.wake(head),
     })
+    // Where that fails, whoever asks next gives it its place.
+    this.#commits = new Commits((projectId) => void this.#appends?.add(projectId, []).catch(() => {}))
     this.#care = new Care({
       link,
       settings,
@@ -147,7 +152,9 @@ export class PostgresAdapter implements Adapter {
       throw invalid('client is no client of pg; give the one that the transaction runs on, not the pool')
     }
     checkSizes(records)
-    const [row] = await this.#inTransaction(client as TransactionClient, {
+    const commits = this.#commits as Commits
+    const isWatched = commits.canWatch(client)
+    const statement: Statement = {
       text: `WITH added AS (
           INSERT INTO ${named(this.#settings, 'outbox')} (project, record, size)
           SELECT $1, r.record, r.size FROM unnest($2::text[], $3::integer[]) WITH ORDINALITY r (record, size, n) ORDER BY r.n
@@ -159,9 +166,11 @@ export class PostgresAdapter implements Adapter {
         records.map(encodeRecord),
         records.map(weightOf),
         channelOf(this.#settings),
-        this.#appends?.isQuiet ? null : `${keyOf(projectId)} -`,
+        isWatched || this.#appends?.isQuiet ? null : `${keyOf(projectId)} -`,
       ],
-    })
+    }
+    const run = () => this.#inTransaction(client as TransactionClient, statement)
+    const [row] = isWatched ? await commits.watch(client, projectId, run) : await run()
     // A row that is not there is made on our own connection: in the transaction it would make others wait.
     if (!row?.epoch) return (this.#appends as Appends).add(projectId, [])
     return { epoch: row.epoch, offset: Number(row.head) }
@@ -205,6 +214,7 @@ export class PostgresAdapter implements Adapter {
   async close(): Promise<void> {
     this.#isClosed = true
     this.#care?.close()
+    this.#commits?.close()
     for (const log of this.#logs.values()) log.close()
     this.#logs.clear()
     this.#keys.clear()

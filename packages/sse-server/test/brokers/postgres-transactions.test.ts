@@ -188,6 +188,59 @@ describe.runIf(HAS_POSTGRES)('events that are part of a transaction', () => {
     })
   })
 
+  it('[D7] the commit is seen on its own connection, or told by a notification where that cannot be watched; polling plays no part', async () => {
+    const never = { pollIntervalMs: 600_000 }
+    const [publisher, reader] = [hubs.add(server, never), hubs.add(server, never)]
+    const clients = [await stream(publisher, 'p'), await stream(reader, 'p')]
+    const expected: string[] = []
+    const own = await pool.connect()
+    const { connection } = own as unknown as { connection: { listenerCount(event: string): number } }
+    const listeners = () => ['readyForQuery', 'end'].map((event) => connection.listenerCount(event))
+    const before = listeners()
+    const wrapped = { query: (statement: pg.QueryConfig) => own.query(statement) }
+    for (const [name, client] of Object.entries({ own, wrapped })) {
+      for (const end of ['COMMIT', 'ROLLBACK', 'COMMIT']) {
+        // The answer to BEGIN is not waited for, nor that to the first publish.
+        void own.query('BEGIN')
+        const first = emit(publisher, `${name} 1 ${end}`, client)
+        await emit(publisher, `${name} 2 ${end}`, client)
+        await first
+        await own.query(end)
+        if (end === 'COMMIT') expected.push(`${name} 1 ${end}`, `${name} 2 ${end}`)
+        for (const each of clients) await eventually(() => expect(told(each)).toEqual(expected))
+        expect(listeners()).toEqual(before)
+      }
+      // Without a transaction the statement is one of its own.
+      await emit(publisher, name, client)
+      expected.push(name)
+      for (const each of clients) await eventually(() => expect(told(each)).toEqual(expected))
+      expect(listeners()).toEqual(before)
+    }
+    own.release()
+  })
+
+  it('[D7] a hub that is closed, or a connection that is lost, in the middle of a transaction leaves nothing behind', async () => {
+    const own = await pool.connect()
+    own.on('error', () => {})
+    const { connection } = own as unknown as { connection: { listenerCount(event: string): number } }
+    const count = () => connection.listenerCount('readyForQuery')
+    const before = count()
+    const three = hubs.add(server)
+    await own.query('BEGIN')
+    await emit(three, 'from one that is closed', own)
+    expect(count()).toBe(before + 1)
+    await three.hub.close()
+    expect(count()).toBe(before)
+    await emit(one, 'from one that stays', own)
+    const [{ pid }] = (await own.query('SELECT pg_backend_pid() AS pid')).rows
+    await server.ask('SELECT pg_terminate_backend($1)', [pid])
+    await eventually(() => expect(count()).toBe(before))
+    own.release(true)
+    const client = await stream(two, 'p')
+    await emit(one, 'sentinel')
+    await eventually(() => expect(told(client)).toEqual(['sentinel']))
+  })
+
   it('[D7] what is no client of a transaction is refused, and nothing is published', async () => {
     for (const wrong of [pool, {}, null, 'client'] as object[]) {
       await expect(emit(one, 'wrong', wrong)).rejects.toMatchObject({ code: 'INVALID_OPTION' })
