@@ -193,7 +193,7 @@ export class Appends {
     const { seq: last } = message.before
     for (let isUncertain = false; ; ) {
       try {
-        const seq = await wire.publish(subject, body, last)
+        const seq = await wire.publish(subject, body, last, message.tag)
         if (seq !== undefined || !isUncertain) return seq
         // One message only can follow that one: ours, or another.
         const next = await wire.from(subject, last + 1)

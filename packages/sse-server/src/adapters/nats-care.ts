@@ -1,4 +1,5 @@
 import type { Retention } from '@entitycast/sse-server'
+import { randomName } from './nats-appends'
 import { type Link, pause } from './nats-link'
 import { type Stored, weightOf } from './nats-message'
 import type { NatsSettings } from './nats-options'
@@ -109,7 +110,7 @@ export class Care {
     await this.link.use(async (wire) => {
       const before = await wire.last(ours)
       if (before && Date.now() - before.at < Math.min(3_600_000, ttlMs / 4) / 2) return
-      if ((await wire.publish(ours, Buffer.from('care'), before?.seq ?? 0)) === undefined) return
+      if ((await wire.publish(ours, Buffer.from('care'), before?.seq ?? 0, randomName())) === undefined) return
       void this.#forgetAll(wire, stream, ours, Date.now() - ttlMs).catch(() => {})
     })
   }
@@ -138,6 +139,8 @@ export function ttlOf({ idleProjectTtlMs }: NatsSettings, { ageMs }: Retention):
   return Math.max(idleProjectTtlMs, ageMs * 2)
 }
 
-function purge(wire: Wire, stream: string, filter: string, seq: number): Promise<unknown> {
-  return wire.api(`STREAM.PURGE.${stream}`, { filter, seq })
+/** Takes what lies before a place. */
+async function purge(wire: Wire, stream: string, filter: string, seq: number): Promise<void> {
+  // Before the first there is nothing, and the server would take that for no place at all, and purge the whole subject.
+  if (seq > 1) await wire.api(`STREAM.PURGE.${stream}`, { filter, seq })
 }

@@ -44,8 +44,8 @@ export function streamConfig({ stream, subjectPrefix, replicas, retention }: Str
     max_msg_size: -1,
     max_consumers: -1,
     num_replicas: replicas,
-    // Nothing of ours is recognised by an id: the place after which a message goes decides.
-    duplicate_window: 1_000_000_000,
+    // In nanoseconds: twice the longest timeout, in which a message may be sent again.
+    duplicate_window: 120_000_000_000,
     republish: { src: `${subjectPrefix}.log.*`, dest: `${subjectPrefix}.live.{{wildcard(1)}}` },
   }
 }
@@ -117,6 +117,7 @@ function faultsOf(found: Record<string, unknown>, wanted: NatsStreamConfig): str
   must(found.discard === 'old', 'discard')
   must(limit('max_age') === Number.POSITIVE_INFINITY, 'max_age')
   must(limit('max_msgs_per_subject') >= wanted.max_msgs_per_subject, 'max_msgs_per_subject', 'must be at least')
+  must(Number(found.duplicate_window ?? 0) >= wanted.duplicate_window, 'duplicate_window', 'must be at least')
   must(limit('max_msg_size') > MAX_MESSAGE_BYTES, 'max_msg_size')
   if (found.no_ack === true) faults.push('no_ack is true, and must be false')
   if (found.sealed === true) faults.push('it is sealed')

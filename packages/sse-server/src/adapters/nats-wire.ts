@@ -83,8 +83,10 @@ export class Wire {
   }
 
   /** Adds a message, if that at `lastSeq` is still the last of its subject: its place, or `undefined` where it is not. */
-  async publish(subject: string, body: Uint8Array, lastSeq: number): Promise<number | undefined> {
+  async publish(subject: string, body: Uint8Array, lastSeq: number, tag: string): Promise<number | undefined> {
     const conditions = headers()
+    // Asked again after no answer: servers that choose a leader may hold it already, and not know it yet.
+    conditions.set('Nats-Msg-Id', tag)
     conditions.set('Nats-Expected-Stream', this.stream)
     conditions.set('Nats-Expected-Last-Subject-Sequence', String(lastSeq))
     try {

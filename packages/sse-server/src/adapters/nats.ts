@@ -237,7 +237,7 @@ export class NatsAdapter implements Adapter {
         if (!isLost && !(seen && messages.length === 0 && this.#isIdle(last))) return { ...found, last }
         // A log that begins; or one that somebody listens to, which must not be forgotten.
         const message = follow(last && headOf(last), isLost ? randomName() : last.epoch, randomName(), [])
-        const seq = await wire.publish(subject, encodeMessage(message), last?.seq ?? 0)
+        const seq = await wire.publish(subject, encodeMessage(message), last?.seq ?? 0, message.tag)
         if (seq !== undefined) {
           this.#appends.forget(projectId)
           const stored = { ...message, seq, at: Date.now() }

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -102,6 +102,21 @@ export class NatsServer {
   async renew(): Promise<void> {
     await this.kill()
     await rm(join(this.folder, 'js'), { recursive: true, force: true })
+    await this.restart()
+  }
+
+  /** Remembers what is on the disk. It is killed and started for that. */
+  async save(): Promise<void> {
+    await this.kill()
+    await cp(join(this.folder, 'js'), join(this.folder, 'saved'), { recursive: true })
+    await this.restart()
+  }
+
+  /** Killed, and back with what was remembered: as from a backup, or after the power was lost. */
+  async rewind(): Promise<void> {
+    await this.kill()
+    await rm(join(this.folder, 'js'), { recursive: true, force: true })
+    await cp(join(this.folder, 'saved'), join(this.folder, 'js'), { recursive: true })
     await this.restart()
   }
 
