@@ -1,4 +1,4 @@
-import { type BrokerKind, postgres, redis } from '../harness/brokers'
+import { type BrokerKind, nats, postgres, redis } from '../harness/brokers'
 import { within } from '../harness/children'
 import type { Load, LoadStats } from '../harness/load'
 import { show, showSpread, spread } from '../harness/statistics'
@@ -26,6 +26,7 @@ const KINDS: readonly SiteKind[] = [
   { id: 'cluster', label: '**cluster**, two workers', hasLog: true },
   { id: 'redis', label: '**redis**', broker: redis, hasLog: true },
   { id: 'postgres', label: '**postgres**', broker: postgres, hasLog: true },
+  { id: 'nats', label: '**nats**', broker: nats, hasLog: true },
   { id: 'plain-redis', label: 'Redis `SUBSCRIBE` and a `res.write` loop', broker: redis, hasLog: false },
   {
     id: 'socket.io-redis',
