@@ -171,9 +171,10 @@ export class PostgresAdapter implements Adapter {
     }
     const run = () => this.#inTransaction(client as TransactionClient, statement)
     const [row] = isWatched ? await commits.watch(client, projectId, run) : await run()
-    // A row that is not there is made on our own connection: in the transaction it would make others wait.
-    if (!row?.epoch) return (this.#appends as Appends).add(projectId, [])
-    return { epoch: row.epoch, offset: Number(row.head) }
+    if (row?.epoch) return { epoch: row.epoch, offset: Number(row.head) }
+    // A row that is not there is made on our own connection: in the transaction it would make others wait. Before the event lies its beginning.
+    const { epoch } = await (this.#appends as Appends).add(projectId, [])
+    return { epoch, offset: 0 }
   }
 
   async open(projectId: string, listener: LogListener): Promise<OpenLog> {

@@ -166,6 +166,14 @@ describe.runIf(HAS_POSTGRES)('events that are part of a transaction', () => {
     const fresh = await stream(two, 'new', first)
     await eventually(() => expect(told(fresh)).toEqual(['the first ever']))
     expect([back.resyncs, fresh.resyncs]).toEqual([[], []])
+    // A statement that is a transaction by itself.
+    const own = await pool.connect()
+    for (const n of [1, 2]) {
+      const alone = await stream(two, 'alone', await emit(one, n, own, 'alone'))
+      await eventually(() => expect(told(alone)).toEqual([n]))
+      expect(alone.resyncs).toEqual([])
+    }
+    own.release()
   })
 
   it('[D7] the process that published is gone at the commit: others tell it, and in a project that nobody reads it gets its place all the same', async () => {
