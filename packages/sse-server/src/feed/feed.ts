@@ -41,6 +41,8 @@ export class Feed implements LogListener {
   readonly #frames = new Frames()
   #log: OpenLog | undefined
   readonly #views = new Map<string, View>()
+  /** Questions to the log that are under way. */
+  readonly #reads = new Map<string, Promise<LogPage>>()
   /** What came since connections were last written to. */
   #unsentEvents = 0
   #unsentBytes = 0
@@ -210,11 +212,26 @@ export class Feed implements LogListener {
     // Entries of the log before must not be kept as a page of this one.
     if (this.#epoch !== epoch) return { gap: 'epoch' }
     if ('gap' in result) return result
-    return this.#pageOf(connection, this.#span(connection, takePage(result.entries)))
+    const { offset: from, view, lagging: conflated } = connection
+    // Whoever had the same answer before has made the page already.
+    const span = view.span(from, conflated) ?? this.#span(connection, takePage(result.entries))
+    return this.#pageOf(connection, span)
   }
 
+  /** Those who come back together ask for the same: the log is asked once for all of them. */
   #readLog(after: number, limit: number): Promise<LogPage> {
-    return this.adapter.read(this.projectId, { epoch: this.#epoch, offset: after }, limit)
+    const ask = () => this.adapter.read(this.projectId, { epoch: this.#epoch, offset: after }, limit)
+    // What lies ahead may be there a moment later: an answer to an earlier question would be wrong.
+    if (after >= this.head) return ask()
+    const key = `${this.#epoch}/${after}/${limit}`
+    let reading = this.#reads.get(key)
+    if (!reading) {
+      reading = ask()
+      this.#reads.set(key, reading)
+      const done = () => this.#reads.delete(key)
+      reading.then(done, done)
+    }
+    return reading
   }
 
   #pageOf({ userId }: Reader, span: Span): Page | Gap {

@@ -45,6 +45,33 @@ describe('a reader whose page must come from the log', () => {
     await end(hub, clock)
   })
 
+  it('[D4] those who come back together ask the log once, and each gets all of it', async () => {
+    const { hub, clock, log, cursor, reads } = await behind()
+    log.holds = (call) => call === 'read'
+    const opening = Promise.all([0, 1, 2].map(() => open(hub, { projectId: 'p1' }, { lastEventId: cursor })))
+    await clock.settle()
+    expect(log.calls.read).toBe(reads + 1)
+    log.release()
+    const streams = await opening
+    await clock.settle()
+    for (const stream of streams) expect(ids(stream)).toEqual(['a', 'b'])
+    // Where they are, and the page.
+    expect(log.calls.read).toBe(reads + 2)
+    await end(hub, clock)
+  })
+
+  it('[D4] what lies ahead of this process is asked for anew each time: it may be there by now', async () => {
+    const { hub, clock, log, cursor, reads } = await behind()
+    const ahead = cursor.replace(/\.0$/, '.3')
+    log.holds = (call) => call === 'read'
+    const opening = Promise.all([0, 1].map(() => open(hub, { projectId: 'p1' }, { lastEventId: ahead })))
+    await clock.settle()
+    expect(log.calls.read).toBe(reads + 2)
+    log.release()
+    for (const stream of await opening) expect(stream.resyncs).toEqual(['ahead'])
+    await end(hub, clock)
+  })
+
   it('[D4] a heartbeat meanwhile does not claim the head', async () => {
     const { hub, clock, log, cursor, reads } = await behind()
     log.holds = (call, nth) => call === 'read' && nth > reads + 1
@@ -81,8 +108,8 @@ describe('a reader whose page must come from the log', () => {
 
   it('[D4] a page of the old log is not kept for readers of the new one', async () => {
     const { hub, clock, log, cursor, reads } = await behind()
-    // Two readers at one place, so that a page is worth keeping.
-    log.holds = (call, nth) => call === 'read' && nth > reads + 2
+    // Two readers at one place, so that a page is worth keeping. Both are located by one question.
+    log.holds = (call, nth) => call === 'read' && nth > reads + 1
     const streams = await Promise.all([0, 1].map(() => open(hub, { projectId: 'p1' }, { lastEventId: cursor })))
     const listener = log.listeners.get('p1')
     listener?.doubt({ epoch: 'another', offset: 0 }, 'epoch')
