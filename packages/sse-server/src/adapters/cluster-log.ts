@@ -17,7 +17,7 @@ export function holdsLog(): boolean {
 /** The log of a primary process. */
 export interface ClusterLog {
   /**
-   * Serves a process of `child_process.fork` too. Workers of `node:cluster` are served by themselves.
+   * Serves a process of `child_process.fork` too. Workers of `node:cluster` are served by themselves. May be called twice.
    *
    * @example
    * log.attach(fork('./worker.js'))
@@ -60,7 +60,7 @@ class PrimaryLog implements ClusterLog {
   readonly #store = new MemoryAdapter()
   /** What is kept. The store looks at it each time, and the newest worker's word counts: a deployment may change it. */
   readonly #keep = { ageMs: 0, events: 0, bytes: 0 } satisfies Retention
-  readonly #ends = new Set<() => void>()
+  readonly #ends = new Map<IpcChannel, () => void>()
   readonly #forked = (worker: Worker) => this.attach(worker.process)
 
   constructor() {
@@ -70,6 +70,8 @@ class PrimaryLog implements ClusterLog {
   }
 
   attach(child: IpcChannel): void {
+    // A worker that was forked in this turn is in the list, and the event of its fork is yet to come.
+    if (this.#ends.has(child)) return
     const links = new Map<string, WorkerLink>()
     const heard = (message: unknown) => {
       const ask = decodeAsk(message)
@@ -81,18 +83,18 @@ class PrimaryLog implements ClusterLog {
     const end = () => {
       child.off('message', heard)
       child.off('disconnect', end)
-      this.#ends.delete(end)
+      this.#ends.delete(child)
       for (const link of links.values()) link.end()
       links.clear()
     }
     child.on('message', heard)
     child.on('disconnect', end)
-    this.#ends.add(end)
+    this.#ends.set(child, end)
   }
 
   async close(): Promise<void> {
     cluster.off('fork', this.#forked)
-    for (const end of this.#ends) end()
+    for (const end of this.#ends.values()) end()
     await this.#store.close()
     flags[STARTED] = false
   }

@@ -1,3 +1,4 @@
+import cluster, { type Worker } from 'node:cluster'
 import { EventEmitter } from 'node:events'
 import type { LogEntry } from '@entitycast/sse-server'
 import { ClusterAdapter, type ClusterLog, type IpcChannel, startClusterLog } from '@entitycast/sse-server/cluster'
@@ -192,6 +193,36 @@ describe('the way to the primary', () => {
     worker.send({ 'entitycast:log': [99, 'what they speak then'] }, undefined, undefined, () => {})
     await vi.waitFor(() => expect(primary.said).toHaveLength(1))
     expect(primary.said).toEqual([{ 'entitycast:log': [1, expect.anything(), expect.anything(), 0, [], []] }])
+  })
+
+  it('[B1] a process that is attached twice is served once: what it publishes is there once', async () => {
+    const [primary, worker] = ends
+    log.attach(primary)
+    const adapter = adapterOn(worker)
+    const { epoch } = await adapter.append('p', [record('once')])
+    await vi.waitFor(async () => {
+      const page = await adapter.read('p', { epoch, offset: 0 }, 10)
+      expect(page).toEqual({ entries: [{ offset: 1, record: record('once') }] })
+    })
+    primary.emit('disconnect')
+    expect(primary.listenerCount('message')).toBe(0)
+    log.attach(primary)
+    expect(primary.listenerCount('message')).toBe(1)
+  })
+
+  it('[B1] a worker that is forked right before the log begins is served once', async () => {
+    await log.close()
+    // As node:cluster does it: the worker is in the list at once, and the event comes in the next turn.
+    const child = new End()
+    const worker = { process: child } as unknown as Worker
+    Object.assign(cluster.workers as object, { 1: worker })
+    try {
+      log = startClusterLog()
+      cluster.emit('fork', worker)
+      expect(child.listenerCount('message')).toBe(1)
+    } finally {
+      Reflect.deleteProperty(cluster.workers as object, 1)
+    }
   })
 
   it('[S2] nothing is left of an adapter that has closed, and of a worker that has gone', async () => {
