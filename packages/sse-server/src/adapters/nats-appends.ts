@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { ProtocolError } from '@entitycast/sse-protocol'
 import { type Cursor, HubError, type LogRecord } from '@entitycast/sse-server'
 import { type Link, pause } from './nats-link'
-import { compare, FOREIGN, seenOf } from './nats-log'
+import { add, compare, FOREIGN, followerOf, newest, seenOf } from './nats-log'
 import { encodeMessage, follow, type Head, headOf, type Message, offsetOf, type Stored, weightOf } from './nats-message'
 import { MAX_MESSAGE_BYTES } from './nats-stream'
 import { closed, NoAnswer, unavailable, type Wire } from './nats-wire'
@@ -161,7 +161,7 @@ export class Appends {
       }
       const epoch = head === undefined || head.epoch === FOREIGN ? randomName() : head.epoch
       const message = follow(head, epoch, randomName(), records, more)
-      const seq = await this.#publish(wire, subject, message, deadline)
+      const seq = await this.#publish(wire, subject, message, head?.tail ?? head?.seq ?? 0, deadline)
       if (seq !== undefined) {
         const stored = { ...message, seq, at: Date.now() }
         const next = headOf(stored)
@@ -181,25 +181,28 @@ export class Appends {
     }
   }
 
-  /** Where the message lies now; `undefined` where another one came before it. It is in the stream once, or not at all. */
-  async #publish(wire: Wire, subject: string, message: Message, deadline: number): Promise<number | undefined> {
-    const body = encodeMessage(message)
-    if (body.length > MAX_MESSAGE_BYTES) {
+  /** Where the message lies now; `undefined` where another one came before it. It is in the log once, or not at all. */
+  async #publish(
+    wire: Wire,
+    subject: string,
+    message: Message,
+    tail: number,
+    deadline: number,
+  ): Promise<number | undefined> {
+    const { length } = encodeMessage(message)
+    if (length > MAX_MESSAGE_BYTES) {
       throw new ProtocolError(
         'EVENT_TOO_LARGE',
-        `an event takes ${body.length} bytes with its audience; at most ${MAX_MESSAGE_BYTES} are allowed`,
+        `an event takes ${length} bytes with its audience; at most ${MAX_MESSAGE_BYTES} are allowed`,
       )
     }
-    const { seq: last } = message.before
     for (let isUncertain = false; ; ) {
       try {
-        const seq = await wire.publish(subject, body, last, message.tag)
+        const seq = await add(wire, subject, message, tail)
         if (seq !== undefined || !isUncertain) return seq
-        // One message only can follow that one: ours, or another.
-        const next = await wire.from(subject, last + 1)
-        if (next?.tag === message.tag) return next.seq
-        if (next && next.before.seq !== last) throw unavailable('may have done what it was asked')
-        return undefined
+        const first = await followerOf(wire, subject, message.before.seq)
+        if (first === 'gone') throw unavailable('may have done what it was asked')
+        return first?.tag === message.tag ? first.seq : undefined
       } catch (error) {
         if (!(error instanceof NoAnswer)) throw error
         isUncertain ||= !error.isSure
@@ -214,7 +217,7 @@ export class Appends {
   }
 
   async #last(wire: Wire, subject: string): Promise<Head | undefined> {
-    const last = await wire.last(subject)
+    const last = await newest(wire, subject)
     return last && headOf(last)
   }
 

@@ -1,8 +1,13 @@
-import { type Head, headOf, offsetOf, type Step, type Stored, TRAIL } from './nats-message'
-import type { Wire } from './nats-wire'
+import { encodeMessage, type Head, headOf, type Message, offsetOf, type Step, type Stored, TRAIL } from './nats-message'
+import { NoAnswer, type Wire } from './nats-wire'
 
 /*
- * Reading one subject of the stream. Every request is answered by the stream's leader: what was accepted is in the answer.
+ * One subject of the stream. Every request is answered by the stream's leader: what was accepted is in the answer.
+ *
+ * The server takes a message only if the one that it was written for is the last. A cluster looks at that before it has agreed on what came
+ * meanwhile, so that two writers at one moment, or a change of the leader, may get two messages in after the same one. Therefore the order of
+ * the stream decides: of all messages that name the same one before them the first counts, and the others are nobody's. Who writes to a
+ * stream of several copies looks whether it was the first before it says so.
  */
 
 /** Messages that are fetched at a time. */
@@ -10,6 +15,46 @@ const TOGETHER = 32
 
 /** The epoch of what is no message of ours: whoever finds that at the end begins a new one. */
 export const FOREIGN = '-'
+
+/** The newest message that counts. `undefined`: there is none. */
+export async function newest(wire: Wire, subject: string): Promise<Stored | undefined> {
+  const last = await wire.last(subject)
+  if (!last || !wire.isReplicated || last.epoch === FOREIGN) return last
+  let head: Stored | undefined
+  let { seq } = last.before
+  for (let at = seq + 1; ; ) {
+    const next = await wire.from(subject, at)
+    if (!next || next.seq > last.seq) break
+    if (next.before.seq === seq && (!head || next.before.tag === '-' || next.before.tag === head.tag)) {
+      head = next
+      seq = next.seq
+    }
+    if (next.seq === last.seq) break
+    at = next.seq + 1
+  }
+  return head && { ...head, tail: last.seq }
+}
+
+/** The first message that names this one before it: the one that counts. `gone`: what followed is not there any more. */
+export async function followerOf(wire: Wire, subject: string, seq: number): Promise<Stored | 'gone' | undefined> {
+  for (let at = seq + 1; ; ) {
+    const next = await wire.from(subject, at)
+    if (!next) return undefined
+    if (next.before.seq === seq) return next
+    if (next.before.seq > seq) return 'gone'
+    at = next.seq + 1
+  }
+}
+
+/** Adds a message, and says where it lies; `undefined` where another one came before it. `tail`: the last of the subject, whether it counts or not. */
+export async function add(wire: Wire, subject: string, message: Message, tail: number): Promise<number | undefined> {
+  const seq = await wire.publish(subject, encodeMessage(message), tail, message.tag)
+  if (seq === undefined || !wire.isReplicated) return seq
+  const first = await followerOf(wire, subject, message.before.seq)
+  // It was taken, and is not there: whoever leads now does not know all yet.
+  if (first === undefined || first === 'gone') throw new NoAnswer(false, 'a leader that does not know all yet')
+  return first.tag === message.tag ? seq : undefined
+}
 
 /** What has been seen of a log. */
 export interface Seen {
@@ -121,7 +166,7 @@ export async function findAfter(
   most: number,
   mostWeight: number,
 ): Promise<Found> {
-  const last = await wire.last(subject)
+  const last = await newest(wire, subject)
   const answer = (what: Found['what'], messages: readonly Stored[] = []): Found => ({ what, last, messages })
   if (!last) return answer('lost')
   switch (compare(last, seen)) {
@@ -159,17 +204,17 @@ export async function readAfter(
   mostWeight: number,
   { ageMs, events, bytes }: Kept,
 ): Promise<{ gap: 'epoch' | 'ahead' | 'expired' } | { messages: readonly Stored[] }> {
-  const last = await wire.last(subject)
+  const last = await newest(wire, subject)
   if (last?.epoch !== after.epoch) return { gap: 'epoch' }
   const head = offsetOf(headOf(last))
   if (after.offset > head) return { gap: 'ahead' }
   if (after.offset === head) return { messages: [] }
   if (after.offset < head - events) return { gap: 'expired' }
   // Of the newest all are given, however large they are.
-  const newest = last.records.length > 0 ? last.seq : (last.trail.find(({ count }) => count > 0)?.seq ?? last.seq)
+  const newestSeq = last.records.length > 0 ? last.seq : (last.trail.find(({ count }) => count > 0)?.seq ?? last.seq)
   let isTooMuch = false
   const places = await walk(wire, last, ({ first, seq }, weight) => {
-    isTooMuch ||= weight > bytes && seq < newest
+    isTooMuch ||= weight > bytes && seq < newestSeq
     return isTooMuch || first <= after.offset + 1
   })
   if (!places || isTooMuch || (places[0]?.first ?? 0) > after.offset + 1) return { gap: 'expired' }

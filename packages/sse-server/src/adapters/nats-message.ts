@@ -40,6 +40,8 @@ export interface Stored extends Message {
   readonly seq: number
   /** When the server stored it, by its clock, in milliseconds. */
   readonly at: number
+  /** The last message of the subject, where messages follow that do not count. */
+  readonly tail?: number
 }
 
 /** What of a message is needed to write the next one. */

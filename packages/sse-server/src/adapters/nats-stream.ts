@@ -61,6 +61,7 @@ export async function prepareStream(wire: Wire, needs: StreamNeeds): Promise<voi
   }
   const wanted = streamConfig(needs)
   const found = (await ask(wire, 'INFO', needs.stream)) ?? (await create(wire, wanted))
+  wire.isReplicated = Number(found.num_replicas ?? 1) > 1
   const faults = faultsOf(found, wanted)
   if (faults.length === 0) return
   throw new HubError(

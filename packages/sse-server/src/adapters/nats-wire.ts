@@ -39,6 +39,8 @@ export class NoAnswer extends Error {
 }
 
 export class Wire {
+  /** Whether the stream has several copies. Known when the wire is ready. */
+  isReplicated = true
   #heardAt = performance.now()
   #isOver = false
   readonly #subscriptions = new Map<string, Subscription>()

@@ -15,8 +15,8 @@ import { Appends, MAX_RECORD_BYTES, randomName } from './nats-appends'
 import { Care, ttlOf } from './nats-care'
 import { Link, pause } from './nats-link'
 import { LiveLog, type Oddities } from './nats-live'
-import { FOREIGN, type Found, findAfter, readAfter, type Seen } from './nats-log'
-import { encodeMessage, follow, headOf, type Stored } from './nats-message'
+import { add, FOREIGN, type Found, findAfter, newest, readAfter, type Seen } from './nats-log'
+import { follow, headOf, type Stored } from './nats-message'
 import { type NatsAdapterOptions, type NatsNames, type NatsSettings, readNames, readOptions } from './nats-options'
 import { type NatsStreamConfig, prepareStream, streamConfig } from './nats-stream'
 import { closed, Wire } from './nats-wire'
@@ -231,13 +231,13 @@ export class NatsAdapter implements Adapter {
       for (;;) {
         const found: Found = seen
           ? await findAfter(wire, subject, seen, PAGE_RECORDS, PAGE_BYTES)
-          : { what: 'ok', last: await wire.last(subject), messages: [] }
+          : { what: 'ok', last: await newest(wire, subject), messages: [] }
         const { what, last, messages } = found
         const isLost = what === 'lost' || !last || last.epoch === FOREIGN
         if (!isLost && !(seen && messages.length === 0 && this.#isIdle(last))) return { ...found, last }
         // A log that begins; or one that somebody listens to, which must not be forgotten.
         const message = follow(last && headOf(last), isLost ? randomName() : last.epoch, randomName(), [])
-        const seq = await wire.publish(subject, encodeMessage(message), last?.seq ?? 0, message.tag)
+        const seq = await add(wire, subject, message, last?.tail ?? last?.seq ?? 0)
         if (seq !== undefined) {
           this.#appends.forget(projectId)
           const stored = { ...message, seq, at: Date.now() }

@@ -172,8 +172,10 @@ describe.runIf(HAS_NATS)('NatsAdapter on a real NATS', () => {
     const on = names()
     const adapter = instances.adapter(server, on, { ageMs: 400, events: 1_000, bytes: 20_000 })
     const held = async () => {
-      const { state } = await server.ask(`STREAM.INFO.${on.stream}`, { subjects_filter: `${on.subjectPrefix}.log.*` })
-      return (state as { subjects?: Record<string, number> }).subjects?.[`${on.subjectPrefix}.log.p`]
+      const { state } = await server.ask<{ state: { subjects?: Record<string, number> } }>(`STREAM.INFO.${on.stream}`, {
+        subjects_filter: `${on.subjectPrefix}.log.*`,
+      })
+      return state.subjects?.[`${on.subjectPrefix}.log.p`]
     }
     let last = { epoch: '', offset: 0 }
     for (let n = 0; n < 100; n++) last = await adapter.append('p', [record('x'.repeat(1_000))])

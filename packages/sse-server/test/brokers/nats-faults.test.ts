@@ -182,8 +182,9 @@ describe.runIf(HAS_NATS)('hubs on a NATS that is harmed', () => {
     const epochs = new Set<string>()
     for (let n = 1; n <= 30; n++) epochs.add((await one.append('p', [record(n)])).epoch)
     const [epoch = ''] = epochs
-    const { message } = await server.ask('STREAM.MSG.GET.ENTITYCAST', { last_by_subj: LOG })
-    await server.ask('STREAM.MSG.DELETE.ENTITYCAST', { seq: (message as { seq: number }).seq - 5 })
+    const question = { last_by_subj: LOG }
+    const { message } = await server.ask<{ message: { seq: number } }>('STREAM.MSG.GET.ENTITYCAST', question)
+    await server.ask('STREAM.MSG.DELETE.ENTITYCAST', { seq: message.seq - 5 })
     const page = await one.read('p', { epoch, offset: 20 }, 100)
     expect('entries' in page && page.entries.map(({ offset }) => offset)).toEqual([21, 22, 23, 24])
     expect(await one.read('p', { epoch, offset: 24 }, 100)).toEqual({ gap: 'expired' })

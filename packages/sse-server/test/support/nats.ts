@@ -131,7 +131,7 @@ export class NatsServer {
   }
 
   /** The answer of the JetStream API. */
-  async ask(what: string, question?: object): Promise<Record<string, never>> {
+  async ask<Answer = Record<string, unknown>>(what: string, question?: object): Promise<Answer> {
     const connection = await this.connect()
     try {
       const payload = question ? JSON.stringify(question) : ''
