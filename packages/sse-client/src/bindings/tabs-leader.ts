@@ -25,13 +25,17 @@ export interface Greeting {
 interface Stream {
   readonly pipe: Pipe
   readonly aborter: AbortController
-  readonly term: string
   /** The cursor of this tab's subscriber, and the one that went to the server. */
   readonly cursor: string | undefined
   readonly from: string | undefined
+  /** The next stream has its answer, or will not get one. */
+  readonly answered: () => void
   hello?: Record<string, unknown>
+  term: string
   seq: number
   bytesAt: number
+  /** What is read of it waits for this: its next stream goes on where it stands. */
+  hold?: Promise<void>
 }
 
 /** As the subscriber's own watchdog counts. */
@@ -97,7 +101,14 @@ export class Leader {
     if (init.signal.aborted) abort()
     this.#open.add(aborter)
     this.#refusal = undefined
+    let answered = () => {}
+    if (this.#stream) {
+      this.#stream.hold = new Promise((resolve) => {
+        answered = resolve
+      })
+    }
     const over = () => {
+      answered()
       init.signal.removeEventListener('abort', abort)
       this.#open.delete(aborter)
     }
@@ -122,6 +133,7 @@ export class Leader {
     const stream: Stream = {
       pipe,
       aborter,
+      answered,
       term: Math.random().toString(36).slice(2),
       cursor,
       from,
@@ -150,6 +162,9 @@ export class Leader {
         const { done, value } = await reader.read()
         if (done || stream.aborter.signal.aborted) break
         stream.bytesAt = this.#now()
+        await stream.hold
+        // Another stream goes on where this one stood, and brings the same.
+        if (stream.hold && this.#stream !== stream) return
         const blocks = splitter.feed(decoder.decode(value, { stream: true }))
         this.#blocks(stream, blocks)
         // Bytes are a sign of life, also those of a block that is long on its way.
@@ -201,6 +216,7 @@ export class Leader {
     const { pipe, cursor, from } = stream
     stream.hello = parse(connected?.data)
     const { resume } = stream.hello
+    const before = this.#stream
     if (!connected || resume === 'resync') {
       // Where the stream goes on is in the frame that follows.
       pipe.write(text)
@@ -208,10 +224,19 @@ export class Leader {
     }
     // A server that goes on "live" elsewhere has not looked at the cursor.
     const isProven = from !== undefined && (resume === 'replayed' || connected.id === from)
+    let isSame = false
     if (!isProven) this.#tape.begin(connected.id)
-    else if (this.#tape.head === from) this.#tape.resume()
-    else this.#tape.begin(from)
-    this.#ready(stream)
+    else if (this.#tape.head === from) {
+      // Renewed at the end of a page: for the other tabs it is the same stream.
+      isSame = before !== undefined && this.#tape.tail().length === 0
+      this.#tape.resume()
+    } else this.#tape.begin(from)
+    if (before && isSame) {
+      stream.term = before.term
+      stream.seq = before.seq
+      this.#stream = stream
+    } else this.#ready(stream)
+    stream.answered()
     if (!isProven || cursor === from) pipe.write(text)
     else {
       const { hello, entries } = this.#greeting(stream, cursor)
@@ -236,11 +261,14 @@ export class Leader {
   }
 
   #answer(stream: Stream, request: string, cursor: string | undefined): void {
-    this.#post({ type: 'answer', request, term: stream.term, seq: stream.seq, ...this.#greeting(stream, cursor) })
+    // When the grant ends is this tab's business: it renews for all.
+    const { expiresInMs: _, ...hello } = stream.hello ?? {}
+    const greeting = this.#greeting({ hello }, cursor)
+    this.#post({ type: 'answer', request, term: stream.term, seq: stream.seq, ...greeting })
   }
 
   /** What the server would say to a request with this cursor, as far as the tape knows. */
-  #greeting(stream: Stream, cursor: string | undefined): Greeting {
+  #greeting(stream: Pick<Stream, 'hello'>, cursor: string | undefined): Greeting {
     const { head } = this.#tape
     const missed = cursor === undefined ? undefined : this.#tape.after(cursor)
     if (missed) return { hello: connectedFrame(stream, 'replayed', cursor), at: cursor, entries: missed }
@@ -259,7 +287,7 @@ export class Leader {
   }
 }
 
-function connectedFrame({ hello }: Stream, resume: string, id: string | undefined): string {
+function connectedFrame({ hello }: Pick<Stream, 'hello'>, resume: string, id: string | undefined): string {
   return encodeFrame({
     event: 'connected',
     ...(id !== undefined && { id }),

@@ -41,8 +41,8 @@ export class Tape {
   record(text: string): void {
     const { event, id, isEmpty } = readBlock(text)
     if (event === 'resync') this.begin(id)
-    // A stream's end is no part of the log, nor is a comment.
-    else if (!isEmpty && event !== 'closing') this.#add({ text, id })
+    // A stream's end is no part of the log, nor are a comment and a heartbeat that says no cursor.
+    else if (!isEmpty && event !== 'closing' && (event !== 'heartbeat' || id !== undefined)) this.#add({ text, id })
   }
 
   #add(entry: Entry): void {

@@ -115,6 +115,58 @@ test('[D9] a leader that has nothing to say is not replaced', async () => {
   expect(states(tabs)).toEqual(all(3, 'connected'))
 })
 
+/** A server whose grants end: its `connected` says when. */
+function expiring(server: FakeServer, expiresInMs: number): FakeServer['fetch'] {
+  return async (url, init) => {
+    const response = await server.fetch(url, init)
+    const getReader = response.body?.getReader.bind(response.body)
+    if (!getReader) return response
+    const { status, headers } = response
+    const read = (reader: ReturnType<typeof getReader>) => async () => {
+      const { done, value } = await reader.read()
+      const text = new TextDecoder()
+        .decode(value)
+        .replace('"heartbeatMs"', `"expiresInMs":${expiresInMs},"heartbeatMs"`)
+      return { done, value: new TextEncoder().encode(text) }
+    }
+    const body = {
+      cancel: async () => {},
+      getReader: () => {
+        const reader = getReader()
+        return { read: read(reader), cancel: () => reader.cancel() }
+      },
+    }
+    return { status, headers, body }
+  }
+}
+
+test('[L6 D2] the leading tab renews the stream for all before its grant ends, and none of them notices', async () => {
+  const server = createFakeServer()
+  const browser = new FakeBrowser()
+  const tabs = all(4, null).map(() => browser.tab(server, { fetch: expiring(server, 40_000) }))
+  onTestFinished(() => {
+    for (const { subscriber } of tabs) subscriber.close()
+    server.close()
+  })
+  for (const { subscriber } of tabs) subscriber.connect()
+  await server.advance(0)
+  const changes: string[] = []
+  for (const { tab, subscriber } of tabs) subscriber.onState((state) => changes.push(`${tab}: ${state}`))
+  changes.length = 0
+  const told: string[] = []
+  for (let round = 0; round < 10; round++) {
+    await server.push(update(`r${round}`))
+    told.push(`r${round}`)
+    await server.advance(20_000)
+  }
+  for (const { ids, errors, resyncs } of tabs) expect([ids, errors, resyncs]).toEqual([told, [], []])
+  expect(changes).toEqual([])
+  expect(server.connections).toBe(1)
+  // Each stream once, and by one tab: 200 s in grants of 40 s.
+  expect(server.requests.length).toBeGreaterThanOrEqual(5)
+  expect(server.requests.length).toBeLessThanOrEqual(8)
+})
+
 test('[D3] a tab that comes late with a cursor is given what lies after it, by the leading tab', async () => {
   const { server, browser, tabs } = await open(1)
   const since = server.cursor
