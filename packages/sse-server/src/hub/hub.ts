@@ -329,6 +329,11 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
     return this.#admission.ask()
   }
 
+  /** Resolves when what other instances revoke is heard here; nothing where it is already. For mounts. */
+  ready(): Promise<void> | undefined {
+    return this.#cluster.ready()
+  }
+
   /** Counts a refusal. For mounts. */
   refused(error: HubError): void {
     count(this.#tally.refused, error.code)

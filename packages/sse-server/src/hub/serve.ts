@@ -75,8 +75,12 @@ export async function serveStream<Source>(
       throw new HubError('UNAVAILABLE', 'The server is shutting down', {
         retryAfterMs: 1_000 + Math.round(hub.random() * 2_000),
       })
+    // An answer from before revocations are heard may be revoked without anybody here knowing.
+    const ready = hub.ready()
+    if (ready) await answerOf(hub, () => ready)
+    if (response.gone) return
     const askedAt = hub.clock.monotonic()
-    const grant = await authorize(hub, options, source)
+    const grant = await answerOf(hub, () => options.authorize(source))
     if (response.gone) return
     if (!grant) throw new HubError('UNAUTHORIZED', 'No valid credentials')
     const projectId = request.header('x-project-id')
@@ -154,16 +158,12 @@ function encoded(projectId: string): string | undefined {
   }
 }
 
-/** What the application answers, if it does so in time. An answer that is here at once needs no timer. */
-function authorize<Source>(
-  hub: Hub,
-  options: EventStreamOptions<Source>,
-  source: Source,
-): ReturnType<EventStreamOptions<Source>['authorize']> {
+/** What is answered, if that is in time. An answer that is here at once needs no timer. */
+function answerOf<Answer>(hub: Hub, ask: () => Answer | Promise<Answer>): Answer | Promise<Answer> {
   const answered = hub.asking()
   let isPending = false
   try {
-    const answer = options.authorize(source)
+    const answer = ask()
     isPending = typeof (answer as Partial<Promise<unknown>> | null | undefined)?.then === 'function'
     return isPending ? inTime(hub, answer, answered) : answer
   } finally {

@@ -147,6 +147,30 @@ describe('revoke and disconnect, with several instances', () => {
     expect((await open(late.hub, { projectId: 'p1' })).status).toBe(200)
   })
 
+  it('[S5] who may see what is asked when revocations are heard: one that was before that is in the answer', async () => {
+    const [a] = await hubs.start(1)
+    let begin = () => {}
+    const begun = new Promise<void>((resolve) => {
+      begin = resolve
+    })
+    const late = hubs.add({}, (instance) => {
+      const openLog = instance.open.bind(instance)
+      instance.open = async (projectId, listener) => {
+        if (projectId === CONTROL_LOG) await begun
+        return openLog(projectId, listener)
+      }
+    })
+    let mayRead = true
+    const asked = ask(late.hub, null, { authorize: () => (mayRead ? { projectId: 'p1', userId: 'u1' } : null) })
+    await hubs.clock.settle()
+    mayRead = false
+    await a!.hub.revoke({ userId: 'u1' })
+    await hubs.clock.advance(10)
+    begin()
+    await asked.done
+    expect(asked.stream.status).toBe(401)
+  })
+
   it('with a log that is not shared nothing is sent, and the answer is final', async () => {
     const { hub, clock } = testHub()
     await open(hub, { projectId: 'p1', userId: 'u1' })
