@@ -53,6 +53,7 @@ const IN_NODE = [
   'redis',
   'postgres',
   'cluster',
+  'deployment',
   'conformance',
   'bindings',
   'event-source',
