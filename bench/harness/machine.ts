@@ -23,7 +23,12 @@ export function versions(): string {
     '@hono/node-server',
     '@fastify/sse',
     'socket.io',
+    '@socket.io/redis-adapter',
+    '@socket.io/redis-streams-adapter',
     'ws',
+    'redis',
+    'pg',
+    '@nats-io/transport-node',
   ]
   return peers.map((name) => `${name} ${dependencies[name]}`).join(', ')
 }

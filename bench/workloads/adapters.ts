@@ -8,8 +8,8 @@ import { monotonicMicros } from './adapters-clock'
 import { Site, type SiteKind, socketIoAsking } from './adapters-site'
 
 const STREAMS = 1_000
-const EVERY_MS = 50
-const PACED_MS = 1_000
+const EVERY_MS = 25
+const PACED_MS = 1_500
 const APPEND_MS = 500
 const IN_FLIGHT = 64
 const MISSED = 1_000
