@@ -5,6 +5,7 @@ import pg from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { HAS_POSTGRES, PostgresServer } from '../support/postgres'
 import { degraded, eventually, type PostgresHub, PostgresHubs, ready, stream, told } from '../support/postgres-hub'
+import { open } from '../support/stream'
 
 const hubs = new PostgresHubs()
 const emit = ({ hub }: PostgresHub, data: unknown, projectId = 'p') => hub.project(projectId).emit('a:b', data)
@@ -22,11 +23,6 @@ describe.runIf(HAS_POSTGRES)('the PostgreSQL adapter', () => {
 
   const make = (options: Partial<PostgresAdapterOptions> = {}) =>
     new PostgresAdapter({ pool: hubs.pool(server), prefix: hubs.prefix, pollIntervalMs: 250, ...options })
-  /** The size of a project's log in the table. */
-  const size = async (projectId = 'p') => {
-    const text = `SELECT count(*)::integer AS count FROM ${hubs.prefix}log WHERE project = $1`
-    return (await server.ask(text, [projectId]))[0]?.count
-  }
 
   it('[B1] two connections of its own, however many projects there are, and none of the pool; after close there is none', async () => {
     const pool = hubs.pool(server, { application_name: 'ours', max: 1 })
@@ -130,85 +126,17 @@ describe.runIf(HAS_POSTGRES)('the PostgreSQL adapter', () => {
     await adapter.close()
   })
 
-  it('[D3] what the table keeps is bounded, by number, by bytes and by age; the edge is told exactly, deleted or not', async () => {
-    for (const [retention, left] of [
-      [{ ageMs: 10_000, events: 20, bytes: 1_000_000 }, 20],
-      [{ ageMs: 10_000, events: 10_000, bytes: 5_030 }, 50],
-      [{ ageMs: 500, events: 10_000, bytes: 1_000_000 }, 0],
-    ] as const) {
-      await hubs.migrate(server)
-      const adapter = make()
-      adapter.start(retention)
-      const { epoch } = await adapter.append(
-        'p',
-        upTo(700).map(() => record('x'.repeat(97))),
-      )
-      const { offset } = await adapter.append(
-        'p',
-        upTo(10).map(() => record('x'.repeat(97))),
-      )
-      expect(offset).toBe(710)
-      if (left > 0) {
-        // Whatever is in the table still.
-        expect(await adapter.read('p', { epoch, offset: 709 - left }, 1)).toEqual({ gap: 'expired' })
-        expect(await adapter.read('p', { epoch, offset: 0 }, 1)).toEqual({ gap: 'expired' })
-        const page = await adapter.read('p', { epoch, offset: 710 - left }, 1_000)
-        expect('entries' in page && page.entries).toHaveLength(left)
-      }
-      await eventually(async () => expect(await size()).toBe(left))
-      await eventually(async () =>
-        expect(await adapter.read('p', { epoch, offset: 709 - left }, 1)).toEqual({ gap: 'expired' }),
-      )
-      const next = await adapter.append('p', [record('next')])
-      expect(next).toEqual({ epoch, offset: 711 })
-      expect(await adapter.read('p', { epoch, offset: 710 }, 1)).toMatchObject({ entries: [{ offset: 711 }] })
-      await adapter.close()
-    }
-  })
-
-  it('[D3] all that was seen has been deleted by age: what comes next goes on from it, without a resync', async () => {
-    const retention = { ageMs: 300 }
-    const [one, two] = [hubs.add(server, {}, { retention }), hubs.add(server, {}, { retention })]
-    const clients = [await stream(one, 'p'), await stream(two, 'p')]
-    for (const n of upTo(3)) {
-      await emit(two, n)
-      for (const client of clients) await eventually(() => expect(told(client)).toEqual(upTo(n)))
-      await eventually(async () => expect(await size()).toBe(0))
-    }
-    for (const client of clients) expect([client.resyncs, client.closed]).toEqual([[], false])
-    for (const { adapter } of [one, two]) expect(adapter.oddities.doubts).toBe(0)
-  })
-
-  it('[D3] deleting waits for nobody: not for a project whose row somebody holds', async () => {
-    const adapter = make()
-    adapter.start({ ageMs: 10_000, events: 1, bytes: 1_000_000 })
-    await adapter.append(
-      'p',
-      upTo(900).map(() => record('1')),
-    )
-    // Somebody holds the row of the project: the records go all the same.
-    const client = await hubs.pool(server).connect()
-    await client.query(`BEGIN; SELECT FROM ${hubs.prefix}project WHERE project = 'p' FOR NO KEY UPDATE`)
-    await eventually(async () => expect(await size()).toBe(1))
-    await client.query('COMMIT')
-    client.release()
-    await adapter.append('p', [record('2')])
-    await eventually(async () => expect(await size()).toBe(1))
-    await adapter.close()
-  })
-
-  it('[D3] a project that nobody uses is forgotten after its time, and one that somebody reads is not', async () => {
-    const one = hubs.add(server, { idleProjectTtlMs: 1_000 }, { retention: { ageMs: 1_500 } })
-    const client = await stream(one, 'read')
-    await emit(one, 1, 'read')
-    await emit(one, 1, 'left')
+  it('[D8] what a hub tells the others goes the same way: revoke ends the streams of all, presence knows of all, clusterStats asks all', async () => {
+    const all = upTo(3).map(() => hubs.add(server, {}, { presence: true }))
+    const streams = await Promise.all(all.map(({ hub }, n) => open(hub, { projectId: 'p', userId: `u${n % 2}` })))
     await eventually(async () => {
-      const rows = await server.ask(`SELECT project FROM ${hubs.prefix}project WHERE project > 'a'`)
-      expect(rows).toEqual([{ project: 'read' }])
+      const users = await all[0]!.hub.presence('p')
+      expect(users.map(({ userId }) => userId).sort()).toEqual(['u0', 'u1'])
+      const { missing, totals } = await all[1]!.hub.clusterStats()
+      expect([missing, totals.connections]).toEqual([[], 3])
     })
-    await emit(one, 2, 'read')
-    await eventually(() => expect(told(client)).toEqual([1, 2]))
-    expect(client.resyncs).toEqual([])
+    await all[1]!.hub.revoke({ userId: 'u0' })
+    await eventually(() => expect(streams.map(({ closing }) => closing)).toEqual(['revoked', undefined, 'revoked']))
   })
 
   it('[B3] garbage is counted', async () => {
