@@ -18,16 +18,19 @@ const leaving = new Set()
 let stopping = false
 let address = ''
 
-/** Resolves with a new worker, once it listens. */
+/** Resolves with a new worker, once it listens; where it dies before that, with the one that takes its place. */
 function fork() {
   const worker = cluster.fork()
   const bornAt = performance.now()
-  worker.on('exit', (code, signal) => {
-    console.log(`worker ${worker.process.pid} has ended (${signal ?? code})`)
-    if (stopping || leaving.delete(worker)) return
-    setTimeout(fork, performance.now() - bornAt < STABLE_MS ? STABLE_MS : 0)
-  })
   return new Promise((resolve) => {
+    worker.on('exit', (code, signal) => {
+      console.log(`worker ${worker.process.pid} has ended (${signal ?? code})`)
+      if (leaving.delete(worker)) return
+      const again = () => {
+        if (!stopping) resolve(fork())
+      }
+      setTimeout(again, performance.now() - bornAt < STABLE_MS ? STABLE_MS : 0)
+    })
     worker.once('listening', ({ address: host, port }) => {
       address ||= `http://${host}:${port}`
       console.log(`worker ${worker.process.pid} serves ${address}`)
@@ -37,17 +40,20 @@ function fork() {
 }
 
 /** @param {Worker} worker */
-function end(worker) {
+async function end(worker) {
+  if (worker.isDead()) return
   leaving.add(worker)
   const ended = new Promise((resolve) => worker.once('exit', resolve))
   worker.process.kill('SIGTERM')
-  return ended
+  await ended
 }
 
 let restarted = Promise.resolve()
 async function restart() {
   for (const worker of Object.values(cluster.workers ?? {})) {
-    if (!worker || stopping) continue
+    if (!worker || worker.isDead() || stopping) continue
+    // Its place is taken already: where it dies meanwhile, it needs no other one.
+    leaving.add(worker)
     await fork()
     await end(worker)
   }

@@ -163,4 +163,22 @@ describe('two workers behind one port', () => {
       expect((await fetch(`${server.url}${path}`)).status, path).toBe(404)
     }
   })
+
+  it('[cluster] a worker that dies while all are replaced does not stop that', async () => {
+    const before = server.workers()
+    server.primary.kill('SIGHUP')
+    process.kill(before[0] as number, 'SIGKILL')
+    await eventually(() => expect(server.printed).toContain('all workers are new'))
+    await eventually(() => expect(server.workers()).toHaveLength(2))
+    expect(server.workers().filter((pid) => before.includes(pid))).toEqual([])
+  }, 60_000)
+
+  it('[cluster] SIGTERM ends it also while a worker that died is about to be replaced', async () => {
+    const [pid = 0] = server.workers()
+    const exit = once(server.primary, 'exit')
+    process.kill(pid, 'SIGKILL')
+    await eventually(() => expect(server.printed).toContain(`worker ${pid} has ended`))
+    server.primary.kill('SIGTERM')
+    expect(await exit).toEqual([0, null])
+  }, 60_000)
 })
