@@ -73,12 +73,12 @@ async function opening({ asking, start }: Contestant): Promise<Rate> {
     } finally {
       await load.close()
       // Until the server has seen that they are gone.
-      await rest(400)
+      await rest(300)
     }
   }
   try {
     // The first are compiled code and caches, and no one's daily life.
-    for (let i = 0; i < 3; i++) await open()
+    for (let i = 0; i < 2; i++) await open()
     const rates = [await open(), await open()]
     return {
       perCpuSecond: spread(rates.map(({ perCpuSecond }) => perCpuSecond)).median,

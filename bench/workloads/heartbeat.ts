@@ -29,7 +29,7 @@ export const heartbeat: Workload = {
       chosen,
       { ...effort, rounds: Math.min(effort.rounds, 3) },
       async (contestant) => {
-        const share = await shareOfACore(contestant, effort.seconds + 3)
+        const share = await shareOfACore(contestant, effort.seconds + 2.5)
         effort.log(`heartbeat: ${contestant.id} ${show(share)} % of a core`)
         return share
       },
@@ -60,7 +60,7 @@ async function shareOfACore({ id, asking, start }: Contestant, seconds: number):
     load.countBlocks()
     await load.open(STREAMS, asking)
     load.nap(1_000)
-    await rest(2_000)
+    await rest(1_500)
     await load.stats()
     const before = await server.usage()
     const began = performance.now()

@@ -33,7 +33,7 @@ export const paced: Workload = {
       log,
     )
     try {
-      const count = Math.round((Math.max(effort.seconds, 1.5) * 1_000) / EVERY_MS)
+      const count = Math.round((Math.max(effort.seconds, 1.2) * 1_000) / EVERY_MS)
       const taken = await takeTurns(arenas, { ...effort, log }, async (arena) => {
         const latency = await arena.pace(EVERY_MS, count)
         log(`${arena.id} p50 ${show(latency.p50 / 1_000)} ms, p99 ${show(latency.p99 / 1_000)} ms`)
