@@ -73,6 +73,14 @@ async function adapterOf(name: string, at: number): Promise<Adapter> {
       ])
       return new RedisAdapter(createClient({ socket: { host: '127.0.0.1', port: at } }), { checkIntervalMs: 500 })
     }
+    case 'postgres': {
+      const [{ PostgresAdapter }, { default: pg }] = await Promise.all([
+        import('@entitycast/sse-server/postgres'),
+        import('pg'),
+      ])
+      const pool = new pg.Pool({ host: '127.0.0.1', port: at, user: 'postgres', database: 'postgres' })
+      return new PostgresAdapter({ pool, pollIntervalMs: 500 })
+    }
     case 'nats': {
       const [{ NatsAdapter }, { connect }] = await Promise.all([
         import('@entitycast/sse-server/nats'),

@@ -80,7 +80,13 @@ export class TestStream implements StreamResponse {
   }
 
   /** The first frame's data. */
-  get connected(): { connectionId: string; projectId: string; resume: string; heartbeatMs: number } {
+  get connected(): {
+    connectionId: string
+    projectId: string
+    resume: string
+    heartbeatMs: number
+    expiresInMs?: number
+  } {
     const [first] = this.frames
     if (first?.type !== 'connected') throw new Error(`the first frame is ${first?.type}`)
     return first.data
