@@ -104,6 +104,12 @@ const CASES: { name: string; dependencies: Record<string, string>; peers: string
     entries: [SERVER, { specifier: '@entitycast/sse-server/postgres', exports: ['PostgresAdapter'] }],
   },
   {
+    name: 'nats',
+    dependencies: { '@nats-io/transport-node': '3.4.0' },
+    peers: ['@nats-io/transport-node'],
+    entries: [SERVER, { specifier: '@entitycast/sse-server/nats', exports: ['NatsAdapter'] }],
+  },
+  {
     name: 'nest',
     dependencies: NEST,
     peers: ['@nestjs/common', '@nestjs/core', 'rxjs'],

@@ -5,6 +5,7 @@ import { programs } from './snippets'
 
 const DEPENDENCIES = {
   '@angular/core': '21.2.26',
+  '@nats-io/transport-node': '3.4.0',
   '@nestjs/common': '12.5.1',
   '@nestjs/core': '12.5.1',
   '@nestjs/event-emitter': '12.0.1',
@@ -52,6 +53,7 @@ const IN_NODE = [
   'presence',
   'redis',
   'postgres',
+  'nats',
   'cluster',
   'deployment',
   'conformance',

@@ -16,6 +16,8 @@ const BATCH_RECORDS = 500
 const BATCH_BYTES = 262_144
 /** So long the others wait for a process that has written a part and not the next one, in milliseconds. */
 const PART_MS = 1_000
+/** So often a message comes too late before it is announced. */
+const CLAIM_AFTER = 3
 /** Heads that are remembered: a project's next append needs one request less. */
 const MAX_HEADS = 10_000
 
@@ -151,8 +153,9 @@ export class Appends {
     const subject = this.options.subjectOf(projectId)
     let head = begun ?? this.#heads.get(projectId) ?? (await this.#last(wire, subject))
     const since = { seq: head?.seq, at: performance.now() }
+    let isOurs = begun !== undefined
     for (let conflicts = 0; ; ) {
-      if (head?.more && !begun && performance.now() < since.at + PART_MS) {
+      if (head?.more && !isOurs && performance.now() < since.at + PART_MS) {
         await pause()
         head = await this.#last(wire, subject)
         if (head?.seq !== since.seq) Object.assign(since, { seq: head?.seq, at: performance.now() })
@@ -160,16 +163,22 @@ export class Appends {
         continue
       }
       const epoch = head === undefined || head.epoch === FOREIGN ? randomName() : head.epoch
-      const message = follow(head, epoch, randomName(), records, more)
+      // A large message loses to small ones for ever: after a few times a small one asks the others to wait for it.
+      const isClaim = !isOurs && conflicts >= CLAIM_AFTER
+      const message = follow(head, epoch, randomName(), isClaim ? [] : records, isClaim || more)
       const seq = await this.#publish(wire, subject, message, head?.tail ?? head?.seq ?? 0, deadline)
       if (seq !== undefined) {
         const stored = { ...message, seq, at: Date.now() }
         const next = headOf(stored)
         this.#remember(projectId, next)
         this.options.appended(projectId, stored)
-        return next
+        if (!isClaim) return next
+        head = next
+        isOurs = true
+        continue
       }
       this.forget(projectId)
+      isOurs = false
       if (begun) throw unavailable('has let another process write between two parts; the first may be seen')
       const before: Head | undefined = head
       head = await this.#last(wire, subject)

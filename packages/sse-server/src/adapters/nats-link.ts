@@ -1,5 +1,5 @@
 import { HubError } from '@entitycast/sse-server'
-import { closed, JetStreamError, NO_STREAM, NoAnswer, reasonOf, unavailable, type Wire } from './nats-wire'
+import { closed, JetStreamError, NO_STREAM, NoAnswer, NotAllowed, reasonOf, unavailable, type Wire } from './nats-wire'
 
 /** The first wait before NATS is dialled again, and the longest, in milliseconds. Each is a random part of what it may be. */
 const FIRST_WAIT_MS = 100
@@ -139,7 +139,7 @@ export class Link {
         }
         // It is made again, where that is allowed, by whoever dials next.
         if (error instanceof JetStreamError && error.code === NO_STREAM) this.drop(wire)
-        throw unavailable(`answered ${reasonOf(error)}`)
+        throw unavailable(error instanceof NotAllowed ? error.message : `answered ${reasonOf(error)}`)
       }
     }
   }

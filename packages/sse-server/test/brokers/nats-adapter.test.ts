@@ -126,11 +126,13 @@ describe.runIf(HAS_NATS)('NatsAdapter on a real NATS', () => {
     await one.append('p', [record('first')])
     const large = upTo(4).map((n) => record(`${n}${'x'.repeat(600_000)}`))
     let isOver = false
+    // As fast as it can: a large message must get its turn all the same.
     const small = (async () => {
       for (let n = 0; !isOver; n++) await two.append('p', [record(`small ${n}`)])
     })()
-    const { offset } = await one.append('p', large)
-    isOver = true
+    const { offset } = await one.append('p', large).finally(() => {
+      isOver = true
+    })
     await small
     const sentinel = await two.append('p', [record('sentinel')])
     await eventually(() => expect(ear.seen.at(-1)?.offset).toBe(sentinel.offset))

@@ -1,0 +1,81 @@
+import type { Cursor } from '@entitycast/sse-server'
+import { connect } from '@nats-io/transport-node'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { HAS_NATS, NatsServer } from '../support/nats'
+import { Ear, eventually, NatsInstances, record } from '../support/nats-hub'
+
+/*
+ * Three servers that hold the stream three times. Whoever leads it ends, in the middle of what is published.
+ */
+
+const instances = new NatsInstances()
+afterEach(() => instances.end())
+
+describe.runIf(HAS_NATS)('a cluster of three', () => {
+  let servers: NatsServer[] = []
+  beforeAll(async () => {
+    servers = await NatsServer.cluster()
+  })
+  afterAll(() => Promise.all(servers.map((server) => server.end())))
+
+  const any = () => servers[0] as NatsServer
+  const add = () =>
+    instances.adapter(any(), {
+      connect: () => connect({ servers: servers.map(({ url }) => url), timeout: 2_000 }),
+      replicas: 3,
+      timeoutMs: 5_000,
+      checkIntervalMs: 500,
+    })
+  const leader = async (from = any()) => {
+    const { cluster } = await from.ask<{ cluster: { leader: string } }>('STREAM.INFO.ENTITYCAST')
+    return servers[Number(cluster.leader.slice(1))] as NatsServer
+  }
+
+  for (const harm of ['kill', 'stop'] as const) {
+    it(`[B1 B4] ${harm}: the leader ends while two instances publish: nothing accepted is missing, and no doubt is needed`, {
+      timeout: 90_000,
+    }, async () => {
+      const [one, two] = [add(), add()]
+      // Until the three have found each other.
+      const ears = [await eventually(() => Ear.open(one, harm)), await eventually(() => Ear.open(two, harm))]
+      const accepted: { cursor: Cursor; data: string }[] = []
+      let isOver = false
+      const publishing = [one, two].map(async (by, who) => {
+        for (let n = 0; !isOver; n++) {
+          const data = `${who}/${n}`
+          await by.append(harm, [record(data)]).then(
+            (cursor) => accepted.push({ cursor, data }),
+            // It may have happened.
+            () => {},
+          )
+        }
+      })
+      const more = async (count: number) => {
+        const goal = accepted.length + count
+        await eventually(() => expect(accepted.length).toBeGreaterThan(goal))
+      }
+      await more(50)
+      const ended = await leader()
+      await ended[harm]()
+      await more(50)
+      isOver = true
+      await Promise.all(publishing)
+      const last = await eventually(() => one.append(harm, [record('sentinel')]))
+      for (const ear of ears) {
+        await eventually(() => expect([ear.doubts, ear.seen.at(-1)?.offset]).toEqual([[], last.offset]))
+        expect(ear.doubts).toEqual([])
+        expect(ear.seen.map(({ offset }) => offset)).toEqual(Array.from({ length: last.offset }, (_, n) => n + 1))
+        for (const { cursor, data } of accepted) expect(ear.datas[cursor.offset - 1]).toBe(data)
+        // Nothing twice either, also of what was asked again.
+        expect(new Set(ear.datas).size).toBe(ear.datas.length)
+      }
+      await ended.restart()
+      await eventually(async () => {
+        const { cluster } = await any().ask<{ cluster: { replicas?: { current: boolean }[] } }>(
+          'STREAM.INFO.ENTITYCAST',
+        )
+        expect(cluster.replicas?.map(({ current }) => current)).toEqual([true, true])
+      })
+    })
+  }
+})
