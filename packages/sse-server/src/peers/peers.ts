@@ -166,7 +166,8 @@ export class Peers {
           if (missing().length === 0) resolve()
         })
       })
-      await this.#send({ kind: 'ask', question })
+      // A log that does not answer is not waited for any longer.
+      await Promise.race([this.#send({ kind: 'ask', question }), done])
       // One that does not know of anybody yet waits too: whoever is there may only just not have been heard.
       if (!this.alone) await done
       return result(missing())

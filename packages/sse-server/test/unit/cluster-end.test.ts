@@ -1,3 +1,4 @@
+import type { ClusterStats } from '@entitycast/sse-server'
 import { afterEach, describe, expect, it } from 'vitest'
 import { CONTROL_LOG } from '../../src/seams/log-name'
 import { testHub } from '../support/hub'
@@ -230,6 +231,28 @@ describe('clusterStats', () => {
     await hubs.clock.advance(10)
     const [joined] = await whileAdvancing(a!.hub.clusterStats())
     expect([joined.instances.length, joined.missing]).toEqual([2, []])
+  })
+
+  it('does not wait for longer than it was told where the log does not answer', async () => {
+    const [a, b] = await hubs.start(2)
+    const append = a!.instance.append.bind(a!.instance)
+    let go = () => {}
+    const begun = new Promise<void>((resolve) => {
+      go = resolve
+    })
+    a!.instance.append = async (projectId, records) => {
+      await begun
+      return append(projectId, records)
+    }
+    let stats: ClusterStats | undefined
+    const asked = a!.hub.clusterStats({ timeoutMs: 300 }).then((answer) => {
+      stats = answer
+    })
+    await hubs.clock.advance(300)
+    expect(stats?.missing).toHaveLength(1)
+    expect(b!.hub.status()).toBe('ok')
+    go()
+    await asked
   })
 
   it('rejects where the log cannot be reached', async () => {
