@@ -19,9 +19,10 @@ describe.runIf(HAS_NATS)('a cluster of three', () => {
   afterAll(() => Promise.all(servers.map((server) => server.end())))
 
   const any = () => servers[0] as NatsServer
-  const add = () =>
+  const dial = () => connect({ servers: servers.map(({ url }) => url), timeout: 2_000 })
+  const add = (connectAs = dial) =>
     instances.adapter(any(), {
-      connect: () => connect({ servers: servers.map(({ url }) => url), timeout: 2_000 }),
+      connect: connectAs,
       replicas: 3,
       timeoutMs: 5_000,
       checkIntervalMs: 500,
@@ -30,6 +31,38 @@ describe.runIf(HAS_NATS)('a cluster of three', () => {
     const { cluster } = await from.ask<{ cluster: { leader: string } }>('STREAM.INFO.ENTITYCAST')
     return servers[Number(cluster.leader.slice(1))] as NatsServer
   }
+
+  it('[D1] the cluster takes every message, whatever it was written for: the first counts, and everyone sees one order, each record once', {
+    timeout: 90_000,
+  }, async () => {
+    const without = async () => {
+      const connection = await dial()
+      const request = connection.request.bind(connection)
+      connection.request = (subject, payload, options) => {
+        options?.headers?.delete('Nats-Expected-Last-Subject-Sequence')
+        return request(subject, payload, options)
+      }
+      return connection
+    }
+    const writers = [add(without), add(without)]
+    const ears = await Promise.all([...writers, add()].map((one) => eventually(() => Ear.open(one, 'p'))))
+    const accepted = await Promise.all(
+      writers.map(async (by, who) => {
+        const own: [number, string][] = []
+        for (let n = 0; n < 40; n++) own.push([(await by.append('p', [record(`${who}/${n}`)])).offset, `${who}/${n}`])
+        return own
+      }),
+    )
+    const last = await writers[0]?.append('p', [record('sentinel')])
+    expect(last?.offset).toBe(81)
+    for (const ear of ears) {
+      await eventually(() => expect([ear.doubts, ear.seen.at(-1)?.offset]).toEqual([[], 81]))
+      expect(ear.seen.map(({ offset }) => offset)).toEqual(Array.from({ length: 81 }, (_, n) => n + 1))
+      for (const [offset, data] of accepted.flat()) expect(ear.datas[offset - 1]).toBe(data)
+    }
+    const page = await add().read('p', { epoch: last?.epoch ?? '', offset: 0 }, 100)
+    expect('entries' in page && page.entries.map(({ record: { data } }) => data)).toEqual(ears[0]?.datas)
+  })
 
   for (const harm of ['kill', 'stop'] as const) {
     it(`[B1 B4] ${harm}: the leader ends while two instances publish: nothing accepted is missing, and no doubt is needed`, {
