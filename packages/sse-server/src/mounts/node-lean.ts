@@ -23,8 +23,9 @@ export interface Lent {
  * Call it once, before the server listens. Other requests and WebSockets work as before, at a somewhat higher cost, since their bytes
  * pass through one more stream.
  *
- * The price: `close` of a stream's request and response comes as soon as the stream is open, not when it ends. Middlewares that
- * log or measure the end of a response see a short one. `server.closeAllConnections()` no longer reaches streams: `hub.close()` ends them.
+ * The price: `close` of a stream's request and response comes as soon as the stream is open, not when it ends, and a listener for the
+ * request's `error` hears `ECONNRESET`, as when a client leaves. Middlewares that log or measure the end of a response see a short one.
+ * `server.closeAllConnections()` no longer reaches streams: `hub.close()` ends them.
  *
  * @example
  * const server = createServer(app)
