@@ -21,6 +21,7 @@ const PEERS = [
   'redis',
   'ioredis',
   'pg',
+  '@nats-io/transport-node',
 ]
 
 interface Entry {
