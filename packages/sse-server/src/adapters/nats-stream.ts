@@ -1,11 +1,14 @@
 import { HubError, type Retention } from '@entitycast/sse-server'
+import { pause } from './nats-link'
 import type { NatsNames } from './nats-options'
-import { JetStreamError, NAME_IN_USE, NO_STREAM, NotAllowed, type Wire } from './nats-wire'
+import { JetStreamError, NO_STREAM, NotAllowed, type Wire } from './nats-wire'
 
 /** The largest message that we send, without its conditions: what a server takes as it comes. */
 export const MAX_MESSAGE_BYTES = 1_047_552
 /** Messages of a project beyond those that hold its events: where a log begins, and where it was kept alive. */
 const SPARE_MESSAGES = 24
+/** How often a stream that could not be made is looked for. */
+const RACE_TRIES = 5
 
 /** A stream's configuration, as `nats stream add --config` takes it. */
 export interface NatsStreamConfig {
@@ -75,10 +78,11 @@ async function create(wire: Wire, wanted: NatsStreamConfig): Promise<Record<stri
     const { config } = await wire.api(`STREAM.CREATE.${wanted.name}`, wanted)
     return config as Record<string, unknown>
   } catch (error) {
-    // Another instance has made it at this moment.
-    if (error instanceof JetStreamError && error.code === NAME_IN_USE) {
+    // Another instance makes it at this moment: it may be there under its name, or only its subjects be taken.
+    for (let tries = 0; error instanceof JetStreamError && tries < RACE_TRIES; tries++) {
       const found = await ask(wire, 'INFO', wanted.name)
       if (found) return found
+      await pause()
     }
     if (!(error instanceof JetStreamError || error instanceof NotAllowed)) throw error
     throw new HubError(

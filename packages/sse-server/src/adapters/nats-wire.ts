@@ -22,7 +22,6 @@ export class JetStreamError extends Error {
 
 export const NO_MESSAGE = 10_037
 export const NO_STREAM = 10_059
-export const NAME_IN_USE = 10_058
 const WRONG_LAST = new Set([10_071, 10_070])
 /** There is no leader at the moment, or none that answers yet. */
 const COMING_BACK = new Set([10_008, 10_009, 10_075])

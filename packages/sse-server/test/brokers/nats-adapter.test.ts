@@ -50,6 +50,14 @@ describe.runIf(HAS_NATS)('NatsAdapter on a real NATS', () => {
   })
   afterAll(() => server?.end())
 
+  it('[B1] many instances start at once where there is no stream: one is made, and all serve', async () => {
+    const all = Array.from({ length: 8 }, () =>
+      instances.adapter(server, { stream: 'AT-ONCE', subjectPrefix: 'at-once' }),
+    )
+    const cursors = await Promise.all(all.map((one) => one.append('p', [record(1)])))
+    expect(cursors.map(({ offset }) => offset).sort()).toEqual(upTo(8))
+  })
+
   it('[D1] two instances publish one project at full speed: one order, each once, no hole', async () => {
     const on = names()
     const [one, two] = [instances.adapter(server, on), instances.adapter(server, on)]
