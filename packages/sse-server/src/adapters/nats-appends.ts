@@ -87,13 +87,6 @@ export class Appends {
     }
   }
 
-  /** A message of the stream was seen: the next append is written for the newest. */
-  note(projectId: string, message: Stored): void {
-    const known = this.#heads.get(projectId)
-    if (known && known.epoch === message.epoch && known.seq >= message.seq) return
-    this.#remember(projectId, headOf(message))
-  }
-
   /** What was known of the ends of logs may not hold any more. */
   forget(projectId?: string): void {
     if (projectId === undefined) this.#heads.clear()
@@ -181,12 +174,13 @@ export class Appends {
       isOurs = false
       if (begun) throw unavailable('has let another process write between two parts; the first may be seen')
       const before: Head | undefined = head
+      // Once is nothing: an instance that does not listen to the project knows its end from the last time. More often is a race, which is won
+      // by whoever comes soon after having looked.
+      if (conflicts++ > 0) await pause(4)
       head = await this.#last(wire, subject)
       // What was known is not there any more: what follows must not seem to go on.
       if (head && before && compare(head, seenOf(before)) === 'lost') head = { ...head, epoch: FOREIGN }
       if (performance.now() > deadline) throw unavailable('was busy with what others publish')
-      // Once is nothing: an instance that does not listen to the project knows its end from the last time. More often is a race.
-      if (conflicts++ > 0) await pause(Math.min(4 * 2 ** conflicts, 60))
     }
   }
 
