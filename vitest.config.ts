@@ -27,7 +27,7 @@ const alias = [
 const IO = '{api,browser,chaos,integration,interop,load,proxy,simulation}'
 const all = ['packages/*/test/**/*.test.{ts,tsx}', 'examples/*/test/**/*.test.{ts,tsx}', 'test/**/*.test.{ts,tsx}']
 const io = ['packages/*', 'examples/*', ''].map((folder) => `${folder && `${folder}/`}test/${IO}/**/*.test.{ts,tsx}`)
-/** Tests that mostly wait: for a broker to be stopped, killed, wiped and started again. A few files at a time. */
+/** Tests that mostly wait: for a broker to be stopped, killed, wiped and started again. Three files at a time; `npm test` runs them beside the others. */
 const brokers = ['packages/*/test/brokers/**/*.test.ts', 'test/brokers/**/*.test.ts']
 const packed = ['test/packed/**/*.test.ts']
 
@@ -52,7 +52,7 @@ export default defineConfig({
       },
       {
         extends: true,
-        test: { name: 'brokers', include: brokers, maxWorkers: 4, sequence: { groupOrder: 3 } },
+        test: { name: 'brokers', include: brokers, maxWorkers: 3, sequence: { groupOrder: 3 } },
       },
       {
         extends: true,
