@@ -198,7 +198,11 @@ export class NatsAdapter implements Adapter {
     const log = new LiveLog(
       (seen) => this.#ask(projectId, seen),
       this.oddities,
-      () => this.#link.drop(),
+      // Not another connection: appends are under way on this one.
+      () => {
+        this.#link.wire?.unsubscribe(live)
+        this.#link.wire?.subscribe(live)
+      },
     )
     this.#logs.set(projectId, log)
     this.#lives.set(live, projectId)
