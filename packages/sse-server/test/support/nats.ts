@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
-import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { closeSync, openSync } from 'node:fs'
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -93,7 +94,8 @@ export class NatsServer {
   /** It runs, whatever was done to it before. */
   async restart(): Promise<void> {
     if (this.#stopped) this.#process?.kill('SIGCONT')
-    else if (!this.#process) await this.#spawn()
+    // One that has ended by itself was reported when somebody waited for it; the tests after that begin with a sound one.
+    else if (!this.#process || this.#process.exitCode !== null) await this.#spawn()
     this.#stopped = false
     await this.#answers()
   }
@@ -147,7 +149,9 @@ export class NatsServer {
       config,
       `listen: "127.0.0.1:${this.port}"\njetstream { store_dir: "${join(this.folder, 'js')}" }\n${this.settings}\n`,
     )
-    const child = spawn(BINARY as string, ['-c', config], { stdio: 'ignore' })
+    const log = openSync(join(this.folder, 'server.log'), 'a')
+    const child = spawn(BINARY as string, ['-c', config], { stdio: ['ignore', log, log] })
+    closeSync(log)
     running.add(child)
     child.once('exit', () => running.delete(child))
     this.#process = child
@@ -157,7 +161,10 @@ export class NatsServer {
   async #answers(): Promise<void> {
     const deadline = Date.now() + 20_000
     for (;;) {
-      if (this.#process?.exitCode != null) throw new Error(`nats-server ended with ${this.#process.exitCode}`)
+      if (this.#process?.exitCode != null) {
+        const log = await readFile(join(this.folder, 'server.log'), 'utf8')
+        throw new Error(`nats-server ended with ${this.#process.exitCode}: ${log.slice(-3_000)}`)
+      }
       try {
         const connection = await this.connect()
         await connection.close()
