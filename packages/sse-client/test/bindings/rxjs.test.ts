@@ -2,10 +2,21 @@ import { type ConnectionState, EventSubscriber } from '@entitycast/sse-client'
 import { connection$, connectionState$, fromPattern, fromType, resync$ } from '@entitycast/sse-client/rxjs'
 import { createFakeServer } from '@entitycast/sse-client/testing'
 import { defineEvents } from '@entitycast/sse-protocol'
-import { BehaviorSubject, Subscription } from 'rxjs'
-import { expect, expectTypeOf, it } from 'vitest'
+import { BehaviorSubject, config, Subscription } from 'rxjs'
+import { afterAll, beforeAll, expect, expectTypeOf, it } from 'vitest'
 import { z } from 'zod'
 import { bindingSuite } from './binding-suite'
+
+/** What an observer throws, RxJS throws again in a task of its own, unless it is told whom to tell. */
+const thrown: unknown[] = []
+beforeAll(() => {
+  config.onUnhandledError = (error) => thrown.push(error)
+})
+afterAll(() => {
+  config.onUnhandledError = null
+  // One test of the suite has a handler that fails.
+  expect(thrown).toEqual([new Error('of the handler')])
+})
 
 bindingSuite({
   name: 'rxjs',
