@@ -3,7 +3,7 @@ import { connection$, connectionState$, fromPattern, fromType, resync$ } from '@
 import { createFakeServer } from '@entitycast/sse-client/testing'
 import { defineEvents } from '@entitycast/sse-protocol'
 import { BehaviorSubject, config, Subscription } from 'rxjs'
-import { afterAll, beforeAll, expect, expectTypeOf, it } from 'vitest'
+import { afterAll, beforeAll, expect, expectTypeOf, it, vi } from 'vitest'
 import { z } from 'zod'
 import { bindingSuite } from './binding-suite'
 
@@ -12,10 +12,10 @@ const thrown: unknown[] = []
 beforeAll(() => {
   config.onUnhandledError = (error) => thrown.push(error)
 })
-afterAll(() => {
-  config.onUnhandledError = null
+afterAll(async () => {
   // One test of the suite has a handler that fails.
-  expect(thrown).toEqual([new Error('of the handler')])
+  await vi.waitFor(() => expect(thrown).toEqual([new Error('of the handler')]))
+  config.onUnhandledError = null
 })
 
 bindingSuite({
