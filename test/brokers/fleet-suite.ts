@@ -3,7 +3,8 @@ import { tableText } from '../chaos/live-page'
 import { type Broker, Fleet } from './fleet'
 
 const PAGES = 300
-const DRAIN_MS = 3_000
+/** Long beside the moments in which a busy machine lets a process wait: those bring together whoever was due in them. */
+const DRAIN_MS = 8_000
 const WAIT = { timeout: 90_000, interval: 100 }
 
 export interface FleetSuite {
@@ -81,9 +82,8 @@ export function describeFleet(name: string, suite: FleetSuite): void {
             `${name}: drained in ${Math.round(drainedMs)} ms; ${length} streams asked for, at most ${busiest} in ${DRAIN_MS / 10} ms`,
           )
           await hub.start()
-          // A tenth would be even, and all at once is what must not be. More cannot be asked here: 300 clients share the test's process, and
-          // whatever holds that up brings them together. `drain.test.ts` looks closer.
-          expect(busiest).toBeLessThan(Math.max(30, length * 0.75))
+          // A tenth would be even; all at once is what must not be.
+          expect(busiest).toBeLessThan(Math.max(30, length * 0.4))
         }
       })
     })
