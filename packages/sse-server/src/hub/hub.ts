@@ -248,8 +248,8 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
   /**
    * Asks all instances for their `stats()`. Resolves as soon as those that are known have answered, at the latest after `timeoutMs`.
    *
-   * @param options.timeoutMs default 1,000
-   * @throws HubError `UNAVAILABLE` where the log cannot be reached
+   * @param options.timeoutMs 1 to 60,000; default 1,000
+   * @throws HubError `INVALID_OPTION`; `UNAVAILABLE` where the log cannot be reached
    */
   clusterStats(options: { timeoutMs?: number } = {}): Promise<ClusterStats> {
     return this.#cluster.stats(options.timeoutMs ?? 1_000)

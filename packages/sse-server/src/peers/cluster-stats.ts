@@ -1,3 +1,5 @@
+import { quote } from '@entitycast/sse-protocol'
+import { HubError } from '../hub/error'
 import type { HubStats } from '../hub/tally'
 
 /** One hub of a cluster, and what it has done and holds. */
@@ -43,6 +45,12 @@ const SUMS = [
   'opened',
 ] as const
 const COUNTS = ['closed', 'resyncs', 'refused'] as const
+
+/** @throws HubError `INVALID_OPTION` */
+export function assertTimeoutMs(timeoutMs: number): void {
+  if (Number.isFinite(timeoutMs) && timeoutMs >= 1 && timeoutMs <= 60_000) return
+  throw new HubError('INVALID_OPTION', `timeoutMs is ${quote(timeoutMs)}; it must be 1 to 60,000 milliseconds`)
+}
 
 /** Puts the answers together. An answer comes from outside: what is no number counts as none. */
 export function clusterStats(instances: readonly InstanceStats[], missing: readonly string[]): ClusterStats {

@@ -4,7 +4,7 @@ import type { HubStats } from '../hub/tally'
 import type { Adapter, LogEntry } from '../seams/adapter'
 import { CONTROL_LOG } from '../seams/log-name'
 import type { Ports } from '../seams/ports'
-import { type ClusterStats, clusterStats, type InstanceStats } from './cluster-stats'
+import { assertTimeoutMs, type ClusterStats, clusterStats, type InstanceStats } from './cluster-stats'
 import { Follower } from './follower'
 import { type ControlMessage, decodeMessage, encodeMessage } from './message'
 
@@ -145,9 +145,10 @@ export class Peers {
   /**
    * Asks every instance, and waits for those that are known for at most `timeoutMs`.
    *
-   * @throws HubError `UNAVAILABLE`, `CLOSED`
+   * @throws HubError `INVALID_OPTION`, `UNAVAILABLE`, `CLOSED`
    */
   async stats(timeoutMs: number): Promise<ClusterStats> {
+    assertTimeoutMs(timeoutMs)
     const answers = new Map([[this.instanceId, this.peer.stats()]])
     const result = (missing: readonly string[]) =>
       clusterStats(

@@ -268,6 +268,20 @@ describe('clusterStats', () => {
     await hub.close()
   })
 
+  it('a timeout that would never end, or is none, is refused by name', async () => {
+    const [a] = await hubs.start(1)
+    const alone = testHub()
+    for (const timeoutMs of [Number.POSITIVE_INFINITY, Number.NaN, 0, -1, 60_001, '500' as never]) {
+      for (const { hub } of [a!, alone]) {
+        await expect(hub.clusterStats({ timeoutMs })).rejects.toMatchObject({
+          code: 'INVALID_OPTION',
+          message: expect.stringMatching(/^timeoutMs is .+; it must be 1 to 60,000 milliseconds$/),
+        })
+      }
+    }
+    await alone.hub.close()
+  })
+
   it('after the log itself was away nobody is missing who has not come back to it yet', async () => {
     const [a, b] = await hubs.start(2)
     for (const { instance } of [a!, b!]) instance.isCutOff = true
