@@ -18,6 +18,22 @@ interface Watched {
   readonly stop: () => void
 }
 
+/** The end of the last statement of ours on each client, whichever hub it is for. */
+const turns = new WeakMap<object, Promise<unknown>>()
+
+/** Runs a statement of ours on the caller's client when those before it are answered: `pg` wants one at a time, and callers publish several. */
+export function inTurn<Result>(client: object, run: () => Promise<Result>): Promise<Result> {
+  const before = turns.get(client)
+  const result = before ? before.then(run) : run()
+  const end = result.then(
+    () => {},
+    () => {},
+  )
+  turns.set(client, end)
+  void end.then(() => turns.get(client) === end && turns.delete(client))
+  return result
+}
+
 /** Watches the connections on which something was published, until their transaction has ended. */
 export class Commits {
   readonly #watched = new Map<Connection, Watched>()

@@ -13,7 +13,7 @@ import {
 } from '@entitycast/sse-server'
 import { Appends, checkSizes, MAX_RECORD_BYTES } from './postgres-appends'
 import { Care } from './postgres-care'
-import { Commits } from './postgres-commits'
+import { Commits, inTurn } from './postgres-commits'
 import { closed, Link, unavailable } from './postgres-link'
 import { LiveLog, type Oddities } from './postgres-live'
 import { invalid, type PostgresAdapterOptions, type PostgresSettings, readNames, readOptions } from './postgres-options'
@@ -169,7 +169,7 @@ export class PostgresAdapter implements Adapter {
         isWatched || this.#appends?.isQuiet ? null : `${keyOf(projectId)} -`,
       ],
     }
-    const run = () => this.#inTransaction(client as TransactionClient, statement)
+    const run = () => inTurn(client, () => this.#inTransaction(client as TransactionClient, statement))
     const [row] = isWatched ? await commits.watch(client, projectId, run) : await run()
     if (row?.epoch) return { epoch: row.epoch, offset: Number(row.head) }
     // A row that is not there is made on our own connection: in the transaction it would make others wait. Before the event lies its beginning.

@@ -208,8 +208,8 @@ describe.runIf(HAS_POSTGRES)('events that are part of a transaction', () => {
     const wrapped = { query: (statement: pg.QueryConfig) => own.query(statement) }
     for (const [name, client] of Object.entries({ own, wrapped })) {
       for (const end of ['COMMIT', 'ROLLBACK', 'COMMIT']) {
-        // The answer to BEGIN is not waited for, nor that to the first publish.
-        void own.query('BEGIN')
+        await own.query('BEGIN')
+        // The answer to the first publish is not waited for.
         const first = emit(publisher, `${name} 1 ${end}`, client)
         await emit(publisher, `${name} 2 ${end}`, client)
         await first
@@ -225,6 +225,40 @@ describe.runIf(HAS_POSTGRES)('events that are part of a transaction', () => {
       expect(listeners()).toEqual(before)
     }
     own.release()
+  })
+
+  it('[D7] publishes of one transaction need not wait for each other: their statements do, in order, and pg has nothing to warn of', async () => {
+    const warnings: Error[] = []
+    const warned = (warning: Error) => void warnings.push(warning)
+    process.on('warning', warned)
+    const client = await stream(two, 'p')
+    await transaction(pool, 'COMMIT', async (own) => {
+      const { query } = own
+      let running = 0
+      let most = 0
+      own.query = (async (...args: never[]) => {
+        most = Math.max(most, ++running)
+        try {
+          return await (query as (...args: never[]) => unknown).apply(own, args)
+        } finally {
+          running--
+        }
+      }) as never
+      // Of two hubs, as in an application that has one for each of its parts.
+      await Promise.all(Array.from({ length: 10 }, (_, n) => emit(n % 2 ? one : two, n, own)))
+      expect(most).toBe(1)
+      own.query = query
+    })
+    await eventually(() => expect(told(client)).toEqual(Array.from({ length: 10 }, (_, n) => n)))
+    await transaction(pool, 'ROLLBACK', async (own) => {
+      await own.query('SELECT 1/0').catch(() => {})
+      const all = await Promise.allSettled([emit(one, 'a', own), emit(one, 'b', own)])
+      for (const each of all) {
+        expect(each).toMatchObject({ status: 'rejected', reason: { code: 'UNAVAILABLE', sqlState: '25P02' } })
+      }
+    })
+    process.off('warning', warned)
+    expect(warnings).toEqual([])
   })
 
   it('[D7] a hub that is closed, or a connection that is lost, in the middle of a transaction leaves nothing behind', async () => {
