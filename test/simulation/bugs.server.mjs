@@ -196,7 +196,7 @@ export const SERVER_BUGS = [
   {
     name: 'a server that shuts down takes new streams',
     edits: [
-      { file: 'sse-server/src/hub/serve.ts', from: 'if (hub.draining)', to: 'if (false)' },
+      { file: 'sse-server/src/hub/admission.ts', from: 'if (isDraining) throw this.draining()', to: '' },
       { file: 'sse-server/src/hub/hub.ts', from: 'if (this.#closing) throw this.#admission.draining()', to: '' },
     ],
   },

@@ -13,7 +13,7 @@ export interface ConnectRequest {
   /** The client's cursor, as it sent it: not to be trusted. */
   readonly lastEventId?: string | undefined
   readonly ip?: string | undefined
-  /** When the application was asked for the grant, by the hub's monotonic clock: a later revocation undoes it. */
+  /** The hub's `moment` when the application was asked for the grant: what ends the user's streams after it undoes it. */
   readonly askedAt: number
   readonly reauthorize?: (() => boolean | Promise<boolean>) | undefined
   /** Whether the client has left. */
@@ -51,7 +51,8 @@ export class Admission {
    *
    * @throws HubError `UNAVAILABLE`
    */
-  ask(): () => void {
+  ask(isDraining: boolean): () => void {
+    if (isDraining) throw this.draining()
     this.#fill()
     if (this.#tokens < 1 || this.#asking >= this.limits.connectsPerSecond) throw this.#tooFast()
     this.#asking++

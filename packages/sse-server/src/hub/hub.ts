@@ -326,7 +326,7 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
 
   /** Before the application is asked for a grant; throws `UNAVAILABLE`. The result is called when it has answered. For mounts. */
   asking(): () => void {
-    return this.#admission.ask()
+    return this.#admission.ask(this.draining)
   }
 
   /** Resolves when what other instances revoke is heard here; nothing where it is already. For mounts. */
@@ -339,10 +339,8 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
     count(this.#tally.refused, error.code)
     const expected = error.code === 'UNAVAILABLE' || error.code === 'CLOSED'
     if (error.status >= 500 && (!expected || error.cause !== undefined)) {
-      this.#settings.logger.error('a stream could not be opened', {
-        code: error.code,
-        cause: describe(error.cause ?? error),
-      })
+      const cause = describe(error.cause ?? error)
+      this.#settings.logger.error('a stream could not be opened', { code: error.code, cause })
     }
   }
 
@@ -360,8 +358,9 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
     return this.#ports.clock
   }
 
-  get random(): Ports['random'] {
-    return this.#ports.random
+  /** A later number each time: `ConnectRequest.askedAt`. For mounts. */
+  get moment(): number {
+    return this.#streams.revocations.moment
   }
 
   async #feed(projectId: string): Promise<Feed> {

@@ -71,15 +71,11 @@ export async function serveStream<Source>(
       return
     }
     const query = readQuery(request)
-    if (hub.draining)
-      throw new HubError('UNAVAILABLE', 'The server is shutting down', {
-        retryAfterMs: 1_000 + Math.round(hub.random() * 2_000),
-      })
+    const cameAt = hub.moment
     // An answer from before revocations are heard may be revoked without anybody here knowing.
-    const ready = hub.ready()
-    if (ready) await answerOf(hub, () => ready)
+    await answerOf(hub, () => hub.ready())
     if (response.gone) return
-    const askedAt = hub.clock.monotonic()
+    const askedAt = request.isGranted ? cameAt : hub.moment
     const grant = await answerOf(hub, () => options.authorize(source))
     if (response.gone) return
     if (!grant) throw new HubError('UNAUTHORIZED', 'No valid credentials')

@@ -32,18 +32,17 @@ export class Streams implements ConnectionObserver {
     return this.registry.size + this.leaving.size
   }
 
-  /** Ends streams whose clients may come back. @throws HubError `INVALID_FILTER` */
+  /** Ends streams whose clients may come back, and what may become one. @throws HubError `INVALID_FILTER` */
   disconnect(filter: ConnectionFilter): number {
     return this.#end(filter, 'rotated')
   }
 
-  /** Ends streams for good, and what may become one. @throws HubError `INVALID_FILTER` */
+  /** The same for good, with what was queued. @throws HubError `INVALID_FILTER` */
   revoke(filter: ConnectionFilter): number {
     const leaving = [...this.leaving]
     const ended = this.#end(filter, 'revoked')
     // A stream whose end had begun for another reason may still hold bytes that its socket has not taken.
     for (const connection of leaving) if (connection.matches(filter)) connection.destroy()
-    this.revocations.add(filter, this.ports.clock.monotonic())
     return ended
   }
 
@@ -104,6 +103,7 @@ export class Streams implements ConnectionObserver {
 
   #end(filter: ConnectionFilter, reason: ClosingReason): number {
     assertFilter(filter)
+    this.revocations.add(filter, this.ports.clock.monotonic())
     const connections = [...this.registry.matching(filter)]
     for (const connection of connections) connection.close(reason)
     return connections.length

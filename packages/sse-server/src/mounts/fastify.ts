@@ -52,7 +52,7 @@ export function openStream(
   grant: Grant,
   options: StreamOptions<FastifyRequest> = {},
 ): Promise<void> {
-  return serve(hub, { ...options, authorize: () => grant }, request, reply)
+  return serve(hub, { ...options, authorize: () => grant }, request, reply, true)
 }
 
 /**
@@ -70,9 +70,10 @@ function serve(
   options: EventStreamOptions<FastifyRequest>,
   request: FastifyRequest,
   reply: FastifyReply,
+  isGranted = false,
 ): Promise<void> {
   // From here on Fastify keeps its hands off, and what plugins have set on the reply is ours to send.
   reply.hijack()
-  const details = { url: request.originalUrl, ip: request.ip, headers: reply.getHeaders() }
+  const details = { url: request.originalUrl, ip: request.ip, headers: reply.getHeaders(), isGranted }
   return serveNode(hub, options, request, request.raw, reply.raw, details)
 }

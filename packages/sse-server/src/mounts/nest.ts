@@ -136,7 +136,7 @@ export function openStream<Req extends PlatformRequest>(
 ): Promise<void> {
   const platformRequest: PlatformRequest = req
   const rawRequest = 'raw' in platformRequest ? platformRequest.raw : platformRequest
-  const details = { url: req.originalUrl, ip: req.ip }
+  const details = { url: req.originalUrl, ip: req.ip, isGranted: true }
   const settings = { ...options, authorize: () => grant }
   if (!('raw' in res)) return serveNode(hub, settings, req, rawRequest, res, details)
   // Fastify: its headers (CORS, request ids) wait in the reply, and it must not answer by itself.

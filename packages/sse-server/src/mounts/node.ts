@@ -20,6 +20,8 @@ export interface ExchangeDetails {
   ip?: string | undefined
   /** Headers that the framework holds back until it answers by itself. */
   headers?: HeldHeaders
+  /** The application has checked who asks before. */
+  isGranted?: boolean
 }
 
 /**
@@ -56,7 +58,7 @@ export function openStream(
   grant: Grant,
   options: StreamOptions<NodeRequest> = {},
 ): Promise<void> {
-  return serveNode(hub, { ...options, authorize: () => grant }, req, req, res)
+  return serveNode(hub, { ...options, authorize: () => grant }, req, req, res, { isGranted: true })
 }
 
 /** A request listener that answers with `hub.stats()` as JSON. Put it behind the application's own check. */
@@ -86,6 +88,7 @@ export function serveNode<Source>(
       return Array.isArray(value) ? value.join(', ') : value
     },
     ip: details.ip ?? req.socket?.remoteAddress,
+    isGranted: details.isGranted,
   }
   return serveStream(hub, options, source, request, response)
 }

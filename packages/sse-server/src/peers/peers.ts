@@ -191,7 +191,10 @@ export class Peers {
     try {
       if (this.#closed) throw new HubError('CLOSED', 'The hub is closed')
       await this.#follower.open()
+      if (this.#closed) throw new HubError('CLOSED', 'The hub is closed')
       this.#opened = true
+      // What was ended before could not be heard here: it undoes whatever was granted before.
+      this.peer.missed()
       this.#failing = false
       this.#greet()
     } catch (error) {

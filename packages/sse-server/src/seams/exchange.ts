@@ -13,6 +13,8 @@ export interface StreamRequest {
   header(name: string): string | undefined
   /** The address that connection limits count by; absent: not counted. */
   readonly ip?: string | undefined
+  /** The application has decided who may see what before the request came here: what could not be heard since then may have undone that. */
+  readonly isGranted?: boolean | undefined
 }
 
 export interface StreamResponse {

@@ -15,6 +15,8 @@ export interface OpenOptions extends Partial<Omit<EventStreamOptions<undefined>,
   method?: string
   path?: string
   ip?: string
+  /** As `openStream` of a mount asks: the application has checked before. */
+  isGranted?: boolean
   headers?: Readonly<Record<string, string>>
   sink?: RecordingSink
   authorize?: () => Grant | null | Promise<Grant | null>
@@ -119,7 +121,17 @@ export function ask(
   grant: Grant | null,
   options: OpenOptions = {},
 ): { stream: TestStream; done: Promise<void> } {
-  const { lastEventId, channels, method = 'GET', path, ip, headers = {}, sink = new RecordingSink(), ...rest } = options
+  const {
+    lastEventId,
+    channels,
+    method = 'GET',
+    path,
+    ip,
+    isGranted,
+    headers = {},
+    sink = new RecordingSink(),
+    ...rest
+  } = options
   const stream = new TestStream(sink)
   const query = channels ? `?channels=${encodeURIComponent(channels.join(','))}` : ''
   const sent: Record<string, string> = { accept: 'text/event-stream', ...headers }
@@ -129,6 +141,7 @@ export function ask(
     url: path ?? `/api/events/stream${query}`,
     header: (name) => sent[name],
     ip,
+    isGranted,
   }
   return { stream, done: serveStream(hub, { authorize: () => grant, ...rest }, undefined, request, stream) }
 }

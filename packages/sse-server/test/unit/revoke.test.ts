@@ -120,6 +120,23 @@ describe('revoke', () => {
     })
   }
 
+  it('[S5] what took longer than revocations are remembered does not open, whoever was revoked', async () => {
+    const clock = new VirtualClock()
+    const log = new GatedLog(clock)
+    const { hub } = testHub({ adapter: log, ports: { clock } })
+    log.holds = (call) => call === 'open'
+    const { stream, done } = ask(hub, { projectId: 'p1', userId: 'u1' })
+    await clock.advance(1_000)
+    void hub.revoke({ userId: 'u1' })
+    await clock.advance(61_000)
+    void hub.revoke({ userId: 'u2' })
+    log.release()
+    await done
+    expect(stream.status).toBe(503)
+    expect((await open(hub, { projectId: 'p1', userId: 'u1' })).status).toBe(200)
+    await hub.close()
+  })
+
   it('[D8] a stream that is on its way out for another reason and still holds bytes is cut', async () => {
     const { hub, clock } = testHub()
     const sink = new RecordingSink()
@@ -179,6 +196,41 @@ describe('revoke', () => {
 })
 
 describe('disconnect', () => {
+  it('[S5 D8] a stream whose grant was asked for before it does not open; its client asks again', async () => {
+    const { hub, clock } = testHub()
+    let answer = () => {}
+    const asked = ask(hub, null, {
+      authorize: () =>
+        new Promise((resolve) => {
+          answer = () => resolve({ projectId: 'p1', userId: 'u1' })
+        }),
+    })
+    await clock.settle()
+    expect(await hub.disconnect({ projectId: 'p1', userId: 'u1' })).toBe(0)
+    answer()
+    await asked.done
+    expect(asked.stream.status).toBe(503)
+    expect(Number(asked.stream.headers['retry-after'])).toBeGreaterThan(0)
+    expect((await open(hub, { projectId: 'p1', userId: 'u1' })).status).toBe(200)
+    await hub.close()
+  })
+
+  it('[S5] what it names by the id of a connection undoes no grant', async () => {
+    const { hub } = testHub()
+    const stream = await open(hub, { projectId: 'p1', userId: 'u1' })
+    let answer = () => {}
+    const authorize = () =>
+      new Promise<{ projectId: string; userId: string }>((resolve) => {
+        answer = () => resolve({ projectId: 'p1', userId: 'u1' })
+      })
+    const asked = ask(hub, null, { authorize })
+    expect(await hub.disconnect({ connectionId: stream.connected.connectionId })).toBe(1)
+    answer()
+    await asked.done
+    expect(asked.stream.status).toBe(200)
+    await hub.close()
+  })
+
   it('[W18] the client is told rotated, comes back, and resumes where it was', async () => {
     const { hub, clock } = testHub()
     const stream = await open(hub, { projectId: 'p1', userId: 'u1' })
