@@ -26,6 +26,7 @@ export type {
 } from './hub/project'
 export type { PublishOptions } from './hub/publisher'
 export { type EventStreamOptions, serveStream } from './hub/serve'
+export { assertStreamOptions } from './hub/stream-options'
 export type { HubStats } from './hub/tally'
 export type { ClusterStats, ClusterTotals, InstanceStats } from './peers/cluster-stats'
 export type { PresentUser } from './presence/present-user'

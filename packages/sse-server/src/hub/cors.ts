@@ -2,7 +2,7 @@ import type { StreamRequest } from '../seams/exchange'
 
 /** Which pages of other origins may open the stream. Off where it is not given. */
 export interface CorsOptions {
-  /** Origins as browsers send them (`https://app.example.com`), or `'*'` for all, which credentials forbid. */
+  /** Origins as browsers send them (`https://app.example.com`), or `'*'` for all, which `credentials` forbids. */
   origins: '*' | readonly string[]
   /** Whether cookies are allowed. Default false. */
   credentials?: boolean
@@ -13,9 +13,9 @@ export function corsHeaders(cors: CorsOptions | undefined, request: StreamReques
   if (!cors) return {}
   const origin = request.header('origin')
   const any = cors.origins === '*'
-  const headers: Record<string, string> = any && !cors.credentials ? {} : { vary: 'Origin' }
+  const headers: Record<string, string> = any ? {} : { vary: 'Origin' }
   if (origin === undefined || !(any || cors.origins.includes(origin))) return headers
-  headers['access-control-allow-origin'] = any && !cors.credentials ? '*' : origin
+  headers['access-control-allow-origin'] = any ? '*' : origin
   headers['access-control-expose-headers'] = 'Retry-After'
   if (cors.credentials) headers['access-control-allow-credentials'] = 'true'
   return headers

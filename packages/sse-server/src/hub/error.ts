@@ -88,7 +88,9 @@ export class HubError extends Error {
   ) {
     super(message, 'cause' in options ? { cause: options.cause } : undefined)
     this.status = options.status ?? STATUS[code] ?? 500
-    this.retryAfterMs = options.retryAfterMs
+    const { retryAfterMs } = options
+    // What is no time would go out as `Retry-After: NaN`.
+    this.retryAfterMs = Number.isFinite(retryAfterMs) && Number(retryAfterMs) >= 0 ? retryAfterMs : undefined
   }
 }
 

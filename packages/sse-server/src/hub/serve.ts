@@ -5,6 +5,7 @@ import { acceptsGzip, readCompression, varying } from './encoding'
 import { HubError } from './error'
 import type { Grant } from './grant'
 import type { Hub } from './hub'
+import { assertStreamOptions } from './stream-options'
 
 /** `authorize` may take this long, in milliseconds. */
 const AUTHORIZE_TIMEOUT_MS = 10_000
@@ -64,8 +65,10 @@ export async function serveStream<Source>(
   request: StreamRequest,
   response: StreamResponse,
 ): Promise<void> {
-  const cors = corsHeaders(options.cors, request)
+  let cors: Record<string, string> = {}
   try {
+    assertStreamOptions(hub, options)
+    cors = corsHeaders(options.cors, request)
     if (request.method === 'OPTIONS') {
       response.answer(204, { allow: 'GET, HEAD, OPTIONS', ...preflightHeaders(options.cors, request) }, '')
       return

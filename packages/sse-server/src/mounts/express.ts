@@ -1,4 +1,4 @@
-import type { EventHub, EventStreamOptions } from '@entitycast/sse-server'
+import { assertStreamOptions, type EventHub, type EventStreamOptions } from '@entitycast/sse-server'
 import { serveNode } from '@entitycast/sse-server/node'
 import type { Request, RequestHandler } from 'express'
 
@@ -10,6 +10,7 @@ export { openStream } from '@entitycast/sse-server/node'
  * `app.get` brings it GET and HEAD only. Where pages of another origin read the stream (`cors`), mount it with `app.all`, so that the
  * browser's OPTIONS reaches it. The client's address is `req.ip`: set `trust proxy` behind one.
  *
+ * @throws HubError `INVALID_OPTION`
  * @example
  * app.get('/api/events/stream', eventStream(hub, {
  *   authorize: async (req) => {
@@ -19,6 +20,7 @@ export { openStream } from '@entitycast/sse-server/node'
  * }))
  */
 export function eventStream(hub: EventHub, options: EventStreamOptions<Request>): RequestHandler {
+  assertStreamOptions(hub, options)
   return (req, res) => void serveNode(hub, options, req, req, res, { url: req.originalUrl, ip: req.ip })
 }
 

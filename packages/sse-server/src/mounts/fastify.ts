@@ -1,4 +1,4 @@
-import type { EventHub, EventStreamOptions, Grant } from '@entitycast/sse-server'
+import { assertStreamOptions, type EventHub, type EventStreamOptions, type Grant } from '@entitycast/sse-server'
 import { type StreamOptions, serveNode } from '@entitycast/sse-server/node'
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 
@@ -31,6 +31,7 @@ export const eventStream: FastifyPluginAsync<EventStreamPluginOptions> = async (
   app,
   { hub, path = '/', drainMs = 0, ...options },
 ) => {
+  assertStreamOptions(hub, options)
   // All methods, so that a preflight is answered and the others are refused by the one place that decides about them.
   app.all(path, (request, reply) => void serve(hub, options, request, reply))
   if (drainMs !== false) app.addHook('preClose', () => hub.close({ drainMs }))

@@ -1,4 +1,5 @@
 import {
+  assertStreamOptions,
   type Chunk,
   type EventHub,
   type EventStreamOptions,
@@ -17,6 +18,7 @@ import {
  * A function from a request to its response. The client's address is not known here: give `clientIp` where the server has it,
  * otherwise addresses are not counted.
  *
+ * @throws HubError `INVALID_OPTION`
  * @example
  * const stream = eventStream(hub, { authorize: async (request) => grantFor(request.headers.get('authorization')) })
  * app.get('/api/events/stream', (c) => stream(c.req.raw))     // Hono
@@ -26,6 +28,7 @@ export function eventStream(
   hub: EventHub,
   options: EventStreamOptions<Request>,
 ): (request: Request) => Promise<Response> {
+  assertStreamOptions(hub, options)
   return (request) =>
     new Promise((resolve) => {
       const exchange = {

@@ -1,4 +1,10 @@
-import { type EventHub, type EventStreamOptions, type Grant, serveStream } from '@entitycast/sse-server'
+import {
+  assertStreamOptions,
+  type EventHub,
+  type EventStreamOptions,
+  type Grant,
+  serveStream,
+} from '@entitycast/sse-server'
 import { type HeldHeaders, type NodeRequest, type NodeResponse, NodeStream } from './node-stream'
 
 export { leanStreams } from './node-lean'
@@ -27,6 +33,7 @@ export interface ExchangeDetails {
 /**
  * A request listener that answers with a project's events.
  *
+ * @throws HubError `INVALID_OPTION`
  * @example
  * createServer(eventStream(hub, {
  *   authorize: async (req) => {
@@ -39,6 +46,7 @@ export function eventStream(
   hub: EventHub,
   options: EventStreamOptions<NodeRequest>,
 ): (req: NodeRequest, res: NodeResponse) => void {
+  assertStreamOptions(hub, options)
   return (req, res) => void serveNode(hub, options, req, req, res)
 }
 
