@@ -25,8 +25,8 @@ export type {
   ProjectPublisher,
 } from './hub/project'
 export type { PublishOptions } from './hub/publisher'
-export { type EventStreamOptions, serveStream } from './hub/serve'
-export { assertStreamOptions } from './hub/stream-options'
+export { serveStream } from './hub/serve'
+export { assertStreamOptions, type EventStreamOptions } from './hub/stream-options'
 export type { HubStats } from './hub/tally'
 export type { ClusterStats, ClusterTotals, InstanceStats } from './peers/cluster-stats'
 export type { PresentUser } from './presence/present-user'

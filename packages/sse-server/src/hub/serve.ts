@@ -1,42 +1,13 @@
 import { parseChannelList, quote } from '@entitycast/sse-protocol'
 import type { StreamRequest, StreamResponse } from '../seams/exchange'
-import { type CorsOptions, corsHeaders, preflightHeaders } from './cors'
+import { corsHeaders, preflightHeaders } from './cors'
 import { acceptsGzip, readCompression, varying } from './encoding'
 import { HubError } from './error'
-import type { Grant } from './grant'
 import type { Hub } from './hub'
-import { assertStreamOptions } from './stream-options'
+import { assertStreamOptions, type EventStreamOptions } from './stream-options'
 
 /** `authorize` may take this long, in milliseconds. */
 const AUTHORIZE_TIMEOUT_MS = 10_000
-
-/** How streams are opened. `Source` is the framework's own request. */
-export interface EventStreamOptions<Source> {
-  /**
-   * Who may see what. `null` is 401; throw a `HubError` for 403, 429 …; anything else that is thrown, or 10 s without an answer, is 503.
-   */
-  authorize(source: Source): Grant | null | undefined | Promise<Grant | null | undefined>
-  /**
-   * Asked again before each heartbeat, and each 15 s where heartbeats are off: `false` revokes the stream; a throw ends it so that the
-   * client asks `authorize` again. Default: not asked.
-   */
-  reauthorize?(source: Source, grant: Grant): boolean | Promise<boolean>
-  /** Default: no page of another origin may read the stream. */
-  cors?: CorsOptions | undefined
-  /**
-   * How a full or draining server refuses. `status`: 429 or 503 with `Retry-After`. `stream`: 200, a `retry:` and the end, for browsers'
-   * own `EventSource`, which gives up for good after one error status. Default `status`.
-   */
-  refuse?: 'status' | 'stream'
-  /** The address that limits count by. Default: what the framework says. */
-  clientIp?(source: Source): string | undefined
-  /**
-   * `gzip` compresses each chunk once, for all clients who accept it. Default `false`: what is secret to one user and what another one may
-   * choose must not be compressed together where somebody can measure the network. Events with an audience never are. Read
-   * docs/compression.md first.
-   */
-  compression?: 'gzip' | false | undefined
-}
 
 const STREAM_HEADERS = {
   'content-type': 'text/event-stream; charset=utf-8',
