@@ -28,7 +28,7 @@ const DEPENDENCIES = {
 const SOURCE = `
 import { defineEvents, type EntityEvent, matchesPattern } from '@entitycast/sse-protocol'
 import { EventHub, HubError } from '@entitycast/sse-server'
-import { eventStream as expressStream } from '@entitycast/sse-server/express'
+import { eventStats as expressStats, eventStream as expressStream } from '@entitycast/sse-server/express'
 import { eventStream as fastifyStream } from '@entitycast/sse-server/fastify'
 import { eventStream as fetchStream } from '@entitycast/sse-server/fetch'
 import { EventsModule, openStream } from '@entitycast/sse-server/nest'
@@ -82,8 +82,25 @@ export const all = [
   rows, matchesPattern('*', {}), HubError, EventsModule, openStream, fastifyStream, useEntityUpdates, DataUpdatesProvider,
   expressStream(new EventHub(), { authorize }), fetchStream(new EventHub(), { authorize }), nodeStream(new EventHub(), { authorize }),
 ]
+// A hub and a subscriber with definitions fit wherever one without does.
+export const typed = [
+  expressStream(hub, { authorize }), expressStats(hub), fetchStream(hub, { authorize }), nodeStream(hub, { authorize }),
+  EventsModule.forRoot({ hub }), EventsModule.forRoot({ hub: { events } }),
+  connect({ hub, grant: { projectId: 'p' } }), DataUpdatesProvider({ subscriber: updates }),
+]
+export const plugin: Parameters<typeof fastifyStream>[1] = { hub, authorize }
 // @ts-expect-error authorize is required
 nodeStream(new EventHub(), {})
+`
+
+const OLD_SOURCE = `
+import { EventHub } from '@entitycast/sse-server'
+import { eventStream } from '@entitycast/sse-server/express'
+import { EventsModule, openStream } from '@entitycast/sse-server/nest'
+import { EventSubscriber } from '@entitycast/sse-client'
+import { useEntityUpdates } from '@entitycast/sse-client/react'
+export const hub: EventHub = new EventHub()
+export const all = [eventStream(hub, { authorize: (req) => (req.path ? { projectId: 'p' } : null) }), EventsModule, openStream, EventSubscriber, useEntityUpdates]
 `
 
 describe.each(Object.keys(COMPILERS))('[packed] a consumer with %s', (compiler) => {
@@ -117,6 +134,28 @@ describe.each(Object.keys(COMPILERS))('[packed] a consumer with %s', (compiler) 
     const args = [`node_modules/${compiler}/bin/tsc`, '-p', config]
     expect(await folder.node(args, { timeoutMs: 120_000 })).toEqual({ code: 0, stdout: '', stderr: '' })
   })
+
+  // What "module": "commonjs" means before TypeScript 6: it knows no exports of a package.
+  it.runIf(compiler.startsWith('typescript-5'))(
+    '[packed] finds the types of each entry, also as Nest projects of old look for them',
+    async () => {
+      folder.write('old.ts', OLD_SOURCE)
+      const args = [
+        `node_modules/${compiler}/bin/tsc`,
+        '--noEmit',
+        '--strict',
+        '--skipLibCheck',
+        '--target',
+        'es2022',
+        '--module',
+        'commonjs',
+        '--lib',
+        'es2023,dom',
+        'old.ts',
+      ]
+      expect(await folder.node(args, { timeoutMs: 120_000 })).toEqual({ code: 0, stdout: '', stderr: '' })
+    },
+  )
 })
 
 describe('[packed] our declarations are sound by themselves', () => {

@@ -57,8 +57,13 @@ interface OwnSubscriber extends SubscriberOptions {
   subscriber?: undefined
 }
 
+/** Without {@link Register} hooks say nothing of an event's data, so that a subscriber of any events will do. */
+type AnySubscriber = [EventDefinitions] extends [RegisteredEvents] ? Omit<Subscriber, 'on' | 'subscribe'> : Subscriber
+
 /** A subscriber that the application made; it connects and closes it by itself. */
-type GivenSubscriber = { subscriber: Subscriber } & { [Name in Exclude<keyof OwnSubscriber, 'subscriber'>]?: undefined }
+type GivenSubscriber = { subscriber: AnySubscriber } & {
+  [Name in Exclude<keyof OwnSubscriber, 'subscriber'>]?: undefined
+}
 
 export type DataUpdatesProviderProps = (OwnSubscriber | GivenSubscriber) & { children?: ReactNode }
 
@@ -83,7 +88,7 @@ export function DataUpdatesProvider({
       const { current } = latest
       return (typeof current === 'function' ? current(context) : current) as HeaderFields
     }
-    return given ?? new EventSubscriber<RegisteredEvents>(url, { ...options, headers })
+    return given ? (given as Subscriber) : new EventSubscriber<RegisteredEvents>(url, { ...options, headers })
   }, [given, url, options.projectId, `${options.channels}`, options.credentials])
 
   const connects = !given && enabled

@@ -29,10 +29,18 @@ export function readGrant(grant: Grant): Grant {
     if (grant.expiresAt !== undefined && !Number.isFinite(grant.expiresAt)) {
       throw new Error(`expiresAt is ${quote(grant.expiresAt)}; it must be milliseconds since 1970`)
     }
+    if (isInSeconds(grant.expiresAt)) {
+      throw new Error(`expiresAt is ${grant.expiresAt}, which looks like seconds; it must be milliseconds: exp * 1000`)
+    }
     return grant
   } catch (cause) {
     throw new HubError('BAD_GRANT', 'The server could not grant access', { cause })
   }
+}
+
+/** A token's `exp` as it is: from 2001 on in seconds, and 1970 to 1973 in milliseconds. */
+function isInSeconds(expiresAt: number | undefined): boolean {
+  return expiresAt !== undefined && expiresAt >= 1e9 && expiresAt < 1e11
 }
 
 /**

@@ -1,4 +1,4 @@
-import { decodeEvent, HandlerIndex, type ProjectEvent, type ResyncReason } from '@entitycast/sse-protocol'
+import { decodeEvent, HandlerIndex, type ProjectEvent, quote, type ResyncReason } from '@entitycast/sse-protocol'
 import type { Feed, FeedListener } from '../feed/feed'
 import type { Clock } from '../seams/ports'
 
@@ -35,6 +35,7 @@ export function listen(
   options: ListenOptions,
   { open, failed, ended, clock }: Surroundings,
 ): () => void {
+  if (typeof handler !== 'function') throw new TypeError(`handler is ${quote(handler)}; it must be a function`)
   const index = new HandlerIndex()
   // An async handler's rejection is the handler's failure like any other.
   const run = (event: ProjectEvent) => void Promise.resolve(handler(event)).catch(failed)

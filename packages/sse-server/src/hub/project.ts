@@ -77,8 +77,10 @@ export function projectPublisher<Definitions extends EventDefinitions>(
     fields: object,
     { audience, client, ...options }: EntityEventOptions & BatchEventOptions & NamedEventOptions = {},
   ) => {
-    const { conflateKey, ...rest } = options
-    return publish({ ...fields, projectId, ...rest } as EventInput, { audience, conflateKey, client })
+    // What is left is misspelt: `publish` says so.
+    const { conflateKey, userId, channel, timestamp, version, versions, ...unknown } = options
+    const event = { ...fields, projectId, userId, channel, timestamp, version, versions } as EventInput
+    return publish(event, { audience, conflateKey, client, ...unknown })
   }
   return {
     projectId,

@@ -42,6 +42,7 @@ interface Waiting {
 /** Most users that one audience names: each event keeps its list for as long as it is retained. */
 const MAX_AUDIENCE = 10_000
 const MAX_KEY_LENGTH = 256
+const PUBLISH_OPTIONS = ['audience', 'conflateKey', 'client']
 /** Records that one window holds at most, whatever the clock says. */
 const WINDOW_RECORDS = 1_000
 
@@ -64,6 +65,7 @@ export class Publisher {
    * @throws ProtocolError
    */
   encode(event: EventInput, options: PublishOptions): LogRecord {
+    assertPublishOptions(options)
     const checked = this.definitions && event ? { ...event, data: checkDefinedData(this.definitions, event) } : event
     const { type, data } = encodeEvent(checked as EventInput, this.#now)
     const { maxEventBytes } = this.settings
@@ -144,6 +146,17 @@ export class Publisher {
       this.#timestamp = new Date(now).toISOString()
     }
     return this.#timestamp
+  }
+}
+
+/** A misspelt `audience` would show everyone what is for one. */
+function assertPublishOptions(options: PublishOptions): void {
+  for (const name in options) {
+    if (!PUBLISH_OPTIONS.includes(name))
+      throw new ProtocolError(
+        'INVALID_EVENT',
+        `${name} is not an option; there are ${PUBLISH_OPTIONS.join(', ')}, and of a project's events userId, channel, timestamp, version, versions`,
+      )
   }
 }
 

@@ -1,9 +1,9 @@
 import { parseChannelList, quote } from '@entitycast/sse-protocol'
 import type { StreamRequest, StreamResponse } from '../seams/exchange'
+import type { AnyHub } from './any-hub'
 import { corsHeaders, preflightHeaders } from './cors'
 import { acceptsGzip, readCompression, varying } from './encoding'
 import { HubError } from './error'
-import type { Hub } from './hub'
 import { assertStreamOptions, type EventStreamOptions } from './stream-options'
 
 /** `authorize` may take this long, in milliseconds. */
@@ -30,7 +30,7 @@ const CREDENTIALS = ['token', 'access_token', 'jwt', 'authorization', 'api_key']
  * Answers one request for the stream: everything that is the same in every framework. For authors of mounts; never throws, never rejects.
  */
 export async function serveStream<Source>(
-  hub: Hub,
+  hub: AnyHub,
   options: EventStreamOptions<Source>,
   source: Source,
   request: StreamRequest,
@@ -129,7 +129,7 @@ function encoded(projectId: string): string | undefined {
 }
 
 /** What is answered, if that is in time. An answer that is here at once needs no timer. */
-function answerOf<Answer>(hub: Hub, ask: () => Answer | Promise<Answer>): Answer | Promise<Answer> {
+function answerOf<Answer>(hub: AnyHub, ask: () => Answer | Promise<Answer>): Answer | Promise<Answer> {
   const answered = hub.asking()
   let isPending = false
   try {
@@ -142,7 +142,7 @@ function answerOf<Answer>(hub: Hub, ask: () => Answer | Promise<Answer>): Answer
 }
 
 /** `answered` is called once: with the answer, or when it is no longer waited for. */
-function inTime<Answer>(hub: Hub, answer: Answer | Promise<Answer>, answered: () => void): Promise<Answer> {
+function inTime<Answer>(hub: AnyHub, answer: Answer | Promise<Answer>, answered: () => void): Promise<Answer> {
   return new Promise((resolve, reject) => {
     let isLate = false
     const cancel = hub.clock.after(AUTHORIZE_TIMEOUT_MS, () => {

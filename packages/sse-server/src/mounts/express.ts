@@ -1,4 +1,4 @@
-import { assertStreamOptions, type EventHub, type EventStreamOptions } from '@entitycast/sse-server'
+import { type AnyHub, assertStreamOptions, type EventStreamOptions } from '@entitycast/sse-server'
 import { serveNode } from '@entitycast/sse-server/node'
 import type { Request, RequestHandler } from 'express'
 
@@ -19,7 +19,7 @@ export { openStream } from '@entitycast/sse-server/node'
  *   },
  * }))
  */
-export function eventStream(hub: EventHub, options: EventStreamOptions<Request>): RequestHandler {
+export function eventStream(hub: AnyHub, options: EventStreamOptions<Request>): RequestHandler {
   assertStreamOptions(hub, options)
   return (req, res) => void serveNode(hub, options, req, req, res, { url: req.originalUrl, ip: req.ip })
 }
@@ -30,6 +30,6 @@ export function eventStream(hub: EventHub, options: EventStreamOptions<Request>)
  * @example
  * app.get('/api/events/stats', requireAdmin, eventStats(hub))
  */
-export function eventStats(hub: EventHub): RequestHandler {
+export function eventStats(hub: AnyHub): RequestHandler {
   return (_req, res) => void res.set('cache-control', 'no-store').json(hub.stats())
 }

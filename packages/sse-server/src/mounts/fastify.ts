@@ -1,9 +1,9 @@
-import { assertStreamOptions, type EventHub, type EventStreamOptions, type Grant } from '@entitycast/sse-server'
+import { type AnyHub, assertStreamOptions, type EventStreamOptions, type Grant } from '@entitycast/sse-server'
 import { type StreamOptions, serveNode } from '@entitycast/sse-server/node'
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 
 export interface EventStreamPluginOptions extends EventStreamOptions<FastifyRequest> {
-  hub: EventHub
+  hub: AnyHub
   /** The route, under the plugin's `prefix`. Default `/`. */
   path?: string
   /**
@@ -47,7 +47,7 @@ export const eventStream: FastifyPluginAsync<EventStreamPluginOptions> = async (
  * })
  */
 export function openStream(
-  hub: EventHub,
+  hub: AnyHub,
   request: FastifyRequest,
   reply: FastifyReply,
   grant: Grant,
@@ -62,12 +62,12 @@ export function openStream(
  * @example
  * app.get('/api/events/stats', { preHandler: requireAdmin }, eventStats(hub))
  */
-export function eventStats(hub: EventHub): (request: FastifyRequest, reply: FastifyReply) => FastifyReply {
+export function eventStats(hub: AnyHub): (request: FastifyRequest, reply: FastifyReply) => FastifyReply {
   return (_request, reply) => reply.header('cache-control', 'no-store').send(hub.stats())
 }
 
 function serve(
-  hub: EventHub,
+  hub: AnyHub,
   options: EventStreamOptions<FastifyRequest>,
   request: FastifyRequest,
   reply: FastifyReply,

@@ -1,7 +1,7 @@
 import {
+  type AnyHub,
   assertStreamOptions,
   type Chunk,
-  type EventHub,
   type EventStreamOptions,
   GZIP_HEADER,
   LAGGING_BYTES,
@@ -25,7 +25,7 @@ import {
  * export const GET = stream                                   // Next
  */
 export function eventStream(
-  hub: EventHub,
+  hub: AnyHub,
   options: EventStreamOptions<Request>,
 ): (request: Request) => Promise<Response> {
   assertStreamOptions(hub, options)
@@ -55,7 +55,7 @@ export function eventStream(
 }
 
 /** Answers with `hub.stats()` as JSON. Put it behind the application's own check. */
-export function eventStats(hub: EventHub): (request: Request) => Response {
+export function eventStats(hub: AnyHub): (request: Request) => Response {
   return () => Response.json(hub.stats(), { headers: { 'cache-control': 'no-store' } })
 }
 
@@ -87,7 +87,7 @@ class FetchSink implements Sink {
       { highWaterMark: 0 },
     )
     if (compressed) this.#push(GZIP_HEADER)
-    if (signal.aborted) this.destroy()
+    if (signal.aborted) this.#finish()
     else signal.addEventListener('abort', this.#onAbort)
   }
 
@@ -144,7 +144,8 @@ class FetchSink implements Sink {
     this.#close()
   }
 
-  readonly #onAbort = (): void => this.destroy()
+  /** The client has left, which is no error: servers log those. */
+  readonly #onAbort = (): void => this.#finish()
 
   #close(): void {
     if (this.#closed) return

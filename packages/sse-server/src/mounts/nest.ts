@@ -1,4 +1,4 @@
-import { EventHub, type EventHubOptions, type Grant } from '@entitycast/sse-server'
+import { type AnyHub, EventHub, type EventHubOptions, type Grant } from '@entitycast/sse-server'
 import { type NodeRequest, type NodeResponse, type StreamOptions, serveNode } from '@entitycast/sse-server/node'
 import {
   type BeforeApplicationShutdown,
@@ -15,7 +15,7 @@ import { type AnyEmitter, bridgeEmitter, isEmitterToken } from './nest-bridge'
 
 export interface EventsModuleOptions {
   /** Options of the hub, or a hub that was made elsewhere. Either way the module closes it when the application closes. */
-  hub?: EventHubOptions | EventHub
+  hub?: EventHubOptions | AnyHub
   /**
    * Carries what the application emits through `@nestjs/event-emitter` as `events.<projectId>` or `events.<projectId>.<channel>` into the
    * hub. Project ids that may hold a dot need `channelName(projectId)`, as everywhere. Default false.
@@ -128,7 +128,7 @@ export type PlatformResponse =
  * }
  */
 export function openStream<Req extends PlatformRequest>(
-  hub: EventHub,
+  hub: AnyHub,
   req: Req,
   res: PlatformResponse,
   grant: Grant,
@@ -144,7 +144,7 @@ export function openStream<Req extends PlatformRequest>(
   return serveNode(hub, settings, req, rawRequest, res.raw, { ...details, headers: res.getHeaders() })
 }
 
-function makeHub({ hub = {} }: EventsModuleOptions): EventHub {
+function makeHub({ hub = {} }: EventsModuleOptions): AnyHub {
   if (isHub(hub)) return hub
   const logger = new Logger(EventHub.name)
   return new EventHub({
@@ -157,6 +157,6 @@ function makeHub({ hub = {} }: EventsModuleOptions): EventHub {
 }
 
 /** By shape: there may be two copies of the class. */
-function isHub(hub: EventHubOptions | EventHub): hub is EventHub {
-  return 'publish' in hub
+function isHub(hub: EventHubOptions | AnyHub): hub is AnyHub {
+  return 'connect' in hub
 }

@@ -2,8 +2,8 @@ import { type IncomingMessage, ServerResponse } from 'node:http'
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
 import type { Duplex } from 'node:stream'
 import {
+  type AnyHub,
   type Chunk,
-  type EventHub,
   GZIP_HEADER,
   LAGGING_BYTES,
   type Sink,
@@ -21,7 +21,7 @@ export type NodeResponse = ServerResponse | Http2ServerResponse
 export type HeldHeaders = Readonly<Record<string, number | string | readonly string[] | undefined>>
 
 /** What of the hub a stream asks. */
-type Surroundings = Pick<EventHub, 'draining' | 'heartbeatIntervalMs'>
+type Surroundings = Pick<AnyHub, 'draining' | 'heartbeatIntervalMs'>
 
 /** A quiet connection is probed by the system after this, in milliseconds: where nothing is on its way, nothing is missed either. */
 const PROBE_AFTER_MS = 30_000

@@ -1,6 +1,6 @@
 import {
+  type AnyHub,
   assertStreamOptions,
-  type EventHub,
   type EventStreamOptions,
   type Grant,
   serveStream,
@@ -43,7 +43,7 @@ export interface ExchangeDetails {
  * })).listen(3000)
  */
 export function eventStream(
-  hub: EventHub,
+  hub: AnyHub,
   options: EventStreamOptions<NodeRequest>,
 ): (req: NodeRequest, res: NodeResponse) => void {
   assertStreamOptions(hub, options)
@@ -60,7 +60,7 @@ export function eventStream(
  * })
  */
 export function openStream(
-  hub: EventHub,
+  hub: AnyHub,
   req: NodeRequest,
   res: NodeResponse,
   grant: Grant,
@@ -70,7 +70,7 @@ export function openStream(
 }
 
 /** A request listener that answers with `hub.stats()` as JSON. Put it behind the application's own check. */
-export function eventStats(hub: EventHub): (req: NodeRequest, res: NodeResponse) => void {
+export function eventStats(hub: AnyHub): (req: NodeRequest, res: NodeResponse) => void {
   return (_req, res) => {
     res.setHeader('content-type', 'application/json; charset=utf-8')
     res.setHeader('cache-control', 'no-store')
@@ -80,7 +80,7 @@ export function eventStats(hub: EventHub): (req: NodeRequest, res: NodeResponse)
 
 /** For authors of mounts: one exchange on Node's objects. `source` is what `authorize` is given. Never rejects. */
 export function serveNode<Source>(
-  hub: EventHub,
+  hub: AnyHub,
   options: EventStreamOptions<Source>,
   source: Source,
   req: NodeRequest,

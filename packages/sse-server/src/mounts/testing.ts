@@ -1,4 +1,4 @@
-import { type EventHub, type Grant, type StreamResponse, serveStream } from '@entitycast/sse-server'
+import { type AnyHub, type Grant, type StreamResponse, serveStream } from '@entitycast/sse-server'
 import { FrameReader, type ReceivedFrame } from './testing-frames'
 import { MemorySink } from './testing-sink'
 
@@ -24,7 +24,7 @@ export interface ConnectOptions {
 }
 
 /** Where a client connects: an address of a server that runs, or a hub in memory, with what `authorize` would have granted. */
-export type Target = string | URL | { hub: EventHub; grant: Grant | null }
+export type Target = string | URL | { hub: AnyHub; grant: Grant | null }
 
 const DEADLINE_MS = 5_000
 const CONTROL = new Set(['connected', 'heartbeat', 'resync', 'closing'])
@@ -163,7 +163,7 @@ export class TestClient {
 
   /** @internal */
   enter(
-    { hub, grant }: { hub: EventHub; grant: Grant | null },
+    { hub, grant }: { hub: AnyHub; grant: Grant | null },
     { headers, lastEventId, channels }: ConnectOptions,
   ): void {
     const sent = new Map(Object.entries(headers ?? {}).map(([name, value]) => [name.toLowerCase(), value]))

@@ -6,7 +6,7 @@ import { constants, deflateRawSync } from 'node:zlib'
  */
 
 /** What a gzip stream begins with (RFC 1952, section 2.3): deflated, no name, no time, no system. */
-export const GZIP_HEADER = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff])
+export const GZIP_HEADER: Uint8Array = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff])
 
 /** An empty stored block (RFC 1951, section 3.2.4): whoever inflates gives out what it has, also where it waits for a block's end. */
 const SYNC_MARKER = [0, 0, 0, 0xff, 0xff]

@@ -79,6 +79,7 @@ describe('what authorize answers', () => {
     { projectId: 'p1', channels: ['a b'] },
     { projectId: 'p1', expiresAt: Number.NaN },
     { projectId: 'p1', expiresAt: '2027-01-01' },
+    { projectId: 'p1', expiresAt: 1_800_000_000 },
     true,
     'p1',
   ]
@@ -92,6 +93,15 @@ describe('what authorize answers', () => {
       await hub.close()
     })
   }
+})
+
+describe('a grant that ends in seconds', () => {
+  it('[D8] is reported as that: what a token has as `exp` is the usual mistake', async () => {
+    const { hub, logger } = testHub()
+    await open(hub, { projectId: 'p1', expiresAt: 1_800_000_000 })
+    expect(JSON.stringify(logger.lines)).toContain('looks like seconds; it must be milliseconds: exp * 1000')
+    await hub.close()
+  })
 })
 
 describe('the end of a grant', () => {
