@@ -14,6 +14,6 @@ import type { EventHubOptions } from './hub/options'
 export class EventHub<Definitions extends EventDefinitions = EventDefinitions> extends Hub<Definitions> {
   /** @throws HubError `INVALID_OPTION`: what is wrong with which option, and what it must be */
   constructor(options: EventHubOptions<Definitions> = {}) {
-    super(options.adapter ?? new MemoryAdapter(options.ports), options)
+    super(options?.adapter ?? new MemoryAdapter(options?.ports ?? {}), options)
   }
 }

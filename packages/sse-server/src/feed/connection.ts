@@ -212,7 +212,9 @@ export class Connection implements Reader, SinkListener {
   check(now: number, stallMs: number, sleptMs: number): void {
     if (this.#gone) return
     if (this.#ended) {
-      if (now - this.#endedAt > END_GRACE_MS) this.sink.destroy()
+      // What was queued when it ended must not outlive the grant.
+      const expired = this.#endedAt < this.#expiresAt && now >= this.#expiresAt
+      if (expired || now - this.#endedAt > END_GRACE_MS) this.#cut()
       return
     }
     const reason = this.#overdue(now, stallMs, sleptMs)
@@ -251,14 +253,30 @@ export class Connection implements Reader, SinkListener {
       this.#write(new Chunk(encodeFrame({ event: 'closing', retry: retryMs, data: JSON.stringify({ reason }) })))
     }
     this.#end(reason)
-    if (mustCut && reason !== 'shutdown') this.sink.destroy()
-    else this.sink.end()
+    try {
+      if (mustCut && reason !== 'shutdown') this.sink.destroy()
+      else this.sink.end()
+    } catch (error) {
+      // Whoever ends many streams goes on with the next one.
+      this.observer.failed(this, error)
+      this.#cut()
+    }
   }
 
   /** Ends the stream at once. */
   destroy(): void {
     this.#end('peer')
-    this.sink.destroy()
+    this.#cut()
+  }
+
+  #cut(): void {
+    try {
+      this.sink.destroy()
+    } catch (error) {
+      this.observer.failed(this, error)
+      // It will not tell of its end.
+      this.closed()
+    }
   }
 
   #end(reason: ClosingReason | 'peer'): void {

@@ -1,3 +1,4 @@
+import type { Connection } from '../feed/connection'
 import type { LimitName, Newcomer, Registry } from '../registry/registry'
 import type { Ports } from '../seams/ports'
 import type { Sink } from '../seams/sink'
@@ -60,27 +61,29 @@ export class Admission {
   }
 
   /**
-   * A user's own stream whose peer seems to be gone makes room: it is cut, not told, so that it comes back if it is there after all.
+   * Whether there is room. A user's own stream whose peer seems to be gone does not count: it is the result.
    *
    * @throws HubError `TOO_MANY_CONNECTIONS`, `UNAVAILABLE`
    */
-  check(newcomer: Newcomer): void {
+  check(newcomer: Newcomer): Connection | undefined {
     let limit = this.registry.exceeded(this.limits, newcomer)
-    if (limit === 'perUser') {
-      this.registry.suspect(newcomer)?.destroy()
-      limit = this.registry.exceeded(this.limits, newcomer)
-    }
-    if (!limit) return
+    const suspect = limit === 'perUser' ? this.registry.suspect(newcomer) : undefined
+    if (suspect) limit = this.registry.exceeded(this.limits, newcomer, suspect)
+    if (!limit) return suspect
     const code = limit === 'perProcess' ? 'UNAVAILABLE' : 'TOO_MANY_CONNECTIONS'
     throw new HubError(code, WHY[limit], { retryAfterMs: this.#jitter(5_000) })
   }
 
-  /** The same, and counts the newcomer against the connect rate. */
+  /**
+   * The same, counts the newcomer against the connect rate, and makes the room: only now that nothing else can refuse it. Whoever makes it is cut, not
+   * told, so that it comes back if it is there after all.
+   */
   take(newcomer: Newcomer): void {
-    this.check(newcomer)
+    const suspect = this.check(newcomer)
     this.#fill()
     if (this.#tokens < 1) throw this.#tooFast()
     this.#tokens--
+    suspect?.destroy()
   }
 
   draining(): HubError {

@@ -174,10 +174,10 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
     return (await this.#feed(projectId)).cursor
   }
 
-  /** The open streams of this instance, or those that fit the filter. */
+  /** The open streams of this instance, or those that fit the filter. @throws HubError `INVALID_FILTER` */
   connections(filter: ConnectionFilter = {}): ConnectionInfo[] {
     const now = this.#ports.clock.monotonic()
-    return [...this.#streams.registry.matching(filter)].map((connection) => connectionInfo(connection, now))
+    return this.#streams.matching(filter).map((connection) => connectionInfo(connection, now))
   }
 
   /** The users with at least one open stream of this instance in the project. `presence` is the answer of all instances. */

@@ -43,7 +43,7 @@ export function listen(
   else index.addPattern(pattern, run)
   const listener: FeedListener = {
     entry: ({ record }) => guard(() => index.dispatch(decodeEvent(record.type, record.data, projectId), failed)),
-    resync: (reason) => guard(() => options.onResync?.(reason)),
+    resync: (reason) => guard(() => void Promise.resolve(options.onResync?.(reason)).catch(failed)),
   }
   const guard = (task: () => void) => {
     try {

@@ -123,6 +123,7 @@ const CONSOLE: Logger = {
 
 /** @throws HubError `INVALID_OPTION` */
 export function readOptions(options: EventHubOptions): HubSettings {
+  assertShapes(options)
   for (const name of Object.keys(options)) {
     if (!KNOWN.has(name)) throw invalid(`${name} is not an option of EventHub; there are ${[...KNOWN].join(', ')}`)
   }
@@ -173,6 +174,40 @@ export function readOptions(options: EventHubOptions): HubSettings {
   }
 }
 
+/** What would not be missed otherwise before it is too late: `{ limits: 5 }` would have the default ones. */
+function assertShapes(options: EventHubOptions): void {
+  if (!isObject(options)) throw invalid(`the options are ${quote(options)}; they must be an object, or be left out`)
+  const { adapter, events, retention, limits, ports } = options
+  for (const [name, value] of Object.entries({
+    adapter,
+    events,
+    retention,
+    ports,
+    limits: limits === false ? undefined : limits,
+  })) {
+    if (value !== undefined && !isObject(value)) throw invalid(`${name} is ${quote(value)}; it must be an object`)
+  }
+  for (const method of ['start', 'append', 'open', 'read', 'close'] as const) {
+    if (adapter && typeof adapter[method] !== 'function')
+      throw invalid(`adapter has no ${method}(); make it with memory, redis …`)
+  }
+  if (!ports) return
+  const { clock, random, randomId } = ports
+  const isClock = (['now', 'monotonic', 'defer', 'after'] as const).every(
+    (method) => typeof clock?.[method] === 'function',
+  )
+  if (clock !== undefined && !isClock)
+    throw invalid(`ports.clock is ${quote(clock)}; it must have now, monotonic, defer and after`)
+  for (const [name, value] of Object.entries({ random, randomId })) {
+    if (value !== undefined && typeof value !== 'function')
+      throw invalid(`ports.${name} is ${quote(value)}; it must be a function`)
+  }
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
 function readLimits(limits: EventHubOptions['limits']): HubSettings['limits'] {
   const given: ConnectionLimits = limits === false ? NO_LIMITS : { ...LIMITS, ...limits }
   const read = {} as Record<keyof ConnectionLimits, number>
@@ -206,15 +241,15 @@ function readPresence(presence: boolean | PresenceOptions): HubSettings['presenc
 function readLogger(logger: Logger | false | undefined): Logger {
   if (logger === false) return SILENT
   if (logger === undefined) return CONSOLE
-  if (typeof logger.warn !== 'function' || typeof logger.error !== 'function') {
+  if (typeof logger?.warn !== 'function' || typeof logger.error !== 'function') {
     throw invalid(
       `logger is ${quote(logger)}; it must have warn(message, details) and error(message, details), as console has`,
     )
   }
-  // S8: a logger that throws must not stop the fan-out.
-  const safely = (write: (message: string, details?: object) => void) => (message: string, details?: object) => {
+  // S8: a logger that throws must not stop the fan-out, and one that rejects must not end the process.
+  const safely = (write: (message: string, details?: object) => unknown) => (message: string, details?: object) => {
     try {
-      write(message, details)
+      Promise.resolve(write(message, details)).catch(() => {})
     } catch {}
   }
   return { warn: safely((...args) => logger.warn(...args)), error: safely((...args) => logger.error(...args)) }

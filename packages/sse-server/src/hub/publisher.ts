@@ -65,7 +65,7 @@ export class Publisher {
    * @throws ProtocolError
    */
   encode(event: EventInput, options: PublishOptions): LogRecord {
-    assertPublishOptions(options)
+    assertPublishOptions(event, options)
     const checked = this.definitions && event ? { ...event, data: checkDefinedData(this.definitions, event) } : event
     const { type, data } = encodeEvent(checked as EventInput, this.#now)
     const { maxEventBytes } = this.settings
@@ -150,7 +150,16 @@ export class Publisher {
 }
 
 /** A misspelt `audience` would show everyone what is for one. */
-function assertPublishOptions(options: PublishOptions): void {
+function assertPublishOptions(event: EventInput, options: PublishOptions): void {
+  if (typeof options !== 'object' || options === null) {
+    throw new ProtocolError('INVALID_EVENT', `options is ${quote(options)}; it must be an object, or be left out`)
+  }
+  if ((event as { audience?: unknown } | null)?.audience !== undefined) {
+    throw new ProtocolError(
+      'INVALID_EVENT',
+      'audience is no field of an event; give it as publish(event, { audience })',
+    )
+  }
   for (const name in options) {
     if (!PUBLISH_OPTIONS.includes(name))
       throw new ProtocolError(

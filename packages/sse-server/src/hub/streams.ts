@@ -3,7 +3,7 @@ import type { Connection, ConnectionFilter, ConnectionObserver } from '../feed/c
 import { Registry } from '../registry/registry'
 import type { Logger, Ports } from '../seams/ports'
 import { describe } from './error'
-import { assertFilter } from './filter'
+import { assertFields, assertFilter } from './filter'
 import { Revocations } from './revocations'
 import { count, type Tally } from './tally'
 
@@ -30,6 +30,12 @@ export class Streams implements ConnectionObserver {
   /** Open ones, and those on their way out. */
   get size(): number {
     return this.registry.size + this.leaving.size
+  }
+
+  /** The open ones that the filter means; all without one. @throws HubError `INVALID_FILTER` */
+  matching(filter: ConnectionFilter): Connection[] {
+    assertFields(filter)
+    return [...this.registry.matching(filter)]
   }
 
   /** Ends streams whose clients may come back, and what may become one. @throws HubError `INVALID_FILTER` */

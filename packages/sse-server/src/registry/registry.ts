@@ -68,13 +68,19 @@ export class Registry {
     for (const connection of this.#candidates(filter)) if (connection.matches(filter)) yield connection
   }
 
-  /** The first limit that one more connection of this kind would break. */
-  exceeded(limits: Readonly<Record<LimitName, number>>, newcomer: Newcomer): LimitName | undefined {
+  /** The first limit that one more connection of this kind would break, if one of the same user and project were not there. */
+  exceeded(
+    limits: Readonly<Record<LimitName, number>>,
+    newcomer: Newcomer,
+    without?: Connection,
+  ): LimitName | undefined {
     const { projectId, userId, ip } = newcomer
-    if (this.#byId.size >= limits.perProcess) return 'perProcess'
-    if ((this.#byProject.get(projectId)?.size ?? 0) >= limits.perProject) return 'perProject'
-    if (userId !== undefined && this.#isUserFull(projectId, userId, limits.perUser)) return 'perUser'
-    if (ip !== undefined && (this.#perIp.get(ip) ?? 0) >= limits.perIp) return 'perIp'
+    const less = without ? 1 : 0
+    if (this.#byId.size - less >= limits.perProcess) return 'perProcess'
+    if ((this.#byProject.get(projectId)?.size ?? 0) - less >= limits.perProject) return 'perProject'
+    if (userId !== undefined && this.#isUserFull(projectId, userId, limits.perUser + less)) return 'perUser'
+    const lessOfIp = without?.grant.ip === ip ? less : 0
+    if (ip !== undefined && (this.#perIp.get(ip) ?? 0) - lessOfIp >= limits.perIp) return 'perIp'
     return undefined
   }
 

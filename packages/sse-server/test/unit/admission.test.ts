@@ -1,9 +1,11 @@
 import { describe, expect, it, vi } from 'vitest'
 import type { Connection } from '../../src/feed/connection'
 import { Registry } from '../../src/registry/registry'
+import { GatedLog } from '../support/gated-log'
 import { end, testHub } from '../support/hub'
 import { RecordingSink } from '../support/recording-sink'
 import { ask, open } from '../support/stream'
+import { VirtualClock } from '../support/virtual-clock'
 
 describe('before the application is asked', () => {
   const grant = { projectId: 'p1' }
@@ -111,6 +113,44 @@ describe('a user whose streams are as many as may be', () => {
     expect(hub.stats()).toMatchObject({ connections: 6, closed: { peer: 2 } })
     await end(hub, clock)
   })
+
+  it('[C4] a request that another limit refuses costs nobody a stream', async () => {
+    const { hub, clock } = testHub({ limits: { perUser: 1, perIp: 1 } })
+    const stream = await open(hub, grant, { sink: new SuspectSink(), ip: '192.0.2.1' })
+    await open(hub, { projectId: 'p1', userId: 'u2' }, { ip: '192.0.2.2' })
+    expect((await open(hub, grant, { ip: '192.0.2.2' })).status).toBe(429)
+    expect(stream.closed).toBe(false)
+    // From its own address it makes room there too.
+    expect((await open(hub, grant, { ip: '192.0.2.1' })).status).toBe(200)
+    expect(stream.closed).toBe(true)
+    await end(hub, clock)
+  })
+
+  const whys = ['the client leaves', 'the user is revoked', 'the grant ends', 'the log fails', 'others use up the rate']
+  for (const why of whys) {
+    it(`[C4] what would make room stays where ${why} before the stream opens`, async () => {
+      const clock = new VirtualClock()
+      const log = new GatedLog(clock)
+      const { hub } = testHub({ adapter: log, ports: { clock }, limits: { perUser: 1, connectsPerSecond: 2 } })
+      const stream = await open(hub, grant, { sink: new SuspectSink() })
+      const [epoch] = (stream.lastEventId as string).split('.')
+      await clock.advance(1_000)
+      log.holds = (call) => call === 'read'
+      if (why === 'the log fails') log.fails = (call) => (call === 'read' ? new Error('broker down') : undefined)
+      const asked = ask(hub, { ...grant, expiresAt: clock.now() + 500 }, { lastEventId: `${epoch}.999` })
+      await clock.settle()
+      if (why === 'the client leaves') asked.stream.gone = true
+      if (why === 'the user is revoked') void hub.revoke({ userId: 'u1', projectId: 'p1' })
+      if (why === 'the grant ends') await clock.advance(500)
+      if (why === 'others use up the rate')
+        for (const userId of ['u2', 'u3']) await open(hub, { projectId: 'p1', userId })
+      log.release()
+      await asked.done
+      expect(asked.stream.status).not.toBe(200)
+      expect(stream.sink.destroyed).toBe(false)
+      await end(hub, clock)
+    })
+  }
 
   it('[C4] gets none where it is another limit that is reached', async () => {
     const { hub, clock } = testHub({ limits: { perUser: 4, perIp: 1 } })

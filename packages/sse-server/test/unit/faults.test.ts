@@ -1,8 +1,10 @@
 import type { Chunk } from '@entitycast/sse-server'
 import { describe, expect, it } from 'vitest'
+import { GatedLog } from '../support/gated-log'
 import { codeOf, testHub } from '../support/hub'
 import { RecordingSink } from '../support/recording-sink'
 import { open } from '../support/stream'
+import { VirtualClock } from '../support/virtual-clock'
 
 const throwing = () => {
   throw new Error('thrown by the application')
@@ -75,6 +77,76 @@ describe('what applications and sockets do wrong', () => {
     void hub.disconnect({ userId: 'u1' })
     await hub.close()
     expect(hub.stats().connections).toBe(0)
+  })
+
+  class StuckSink extends RecordingSink {
+    override end(): void {
+      throw new Error('a middleware has wrapped end()')
+    }
+
+    override destroy(): void {
+      throw new Error('and destroy()')
+    }
+  }
+
+  for (const end of ['revoke', 'disconnect'] as const) {
+    it(`[S8 D8] a socket that throws at its end is reported and given up, and ${end} ends those of the others`, async () => {
+      const { hub, clock, logger } = testHub()
+      const streams = []
+      for (const sink of [new RecordingSink(), new StuckSink(), new RecordingSink()])
+        streams.push(await open(hub, { projectId: 'p1', userId: 'u1' }, { sink }))
+      expect(await hub[end]({ userId: 'u1' })).toBe(3)
+      expect([streams[0]?.closed, streams[2]?.closed]).toEqual([true, true])
+      expect(hub.stats().connections).toBe(0)
+      await hub.project('p1').updated('document', 'd')
+      await clock.advance(20_000)
+      expect(streams.flatMap(({ events }) => events)).toEqual([])
+      expect(logger.lines).toHaveLength(2)
+      await hub.close()
+      expect(clock.timers).toBe(0)
+    })
+  }
+
+  it('[S8] a socket that throws when its grant ends does not keep the others from ending, nor the timer from running', async () => {
+    const { hub, clock } = testHub()
+    const grant = () => ({ projectId: 'p1', expiresAt: clock.now() + 1_000 })
+    const streams = [await open(hub, grant(), { sink: new StuckSink() }), await open(hub, grant())]
+    const other = await open(hub, { projectId: 'p1' })
+    await clock.advance(16_000)
+    expect(streams[1]?.closing).toBe('expired')
+    expect(other.collector.of('heartbeat')).toHaveLength(1)
+    await hub.close()
+  })
+
+  it('[S8] a logger that rejects, and an onResync that throws or rejects, are no unhandled rejections', async () => {
+    const unhandled: unknown[] = []
+    const hear = (reason: unknown) => unhandled.push(reason)
+    process.on('unhandledRejection', hear)
+    try {
+      const rejecting = () => Promise.reject(new Error('rejected by the application'))
+      const clock = new VirtualClock()
+      const log = new GatedLog(clock)
+      const lines: string[] = []
+      const logger = {
+        warn: rejecting,
+        error: (message: string) => {
+          lines.push(message)
+          return rejecting()
+        },
+      }
+      const { hub } = testHub({ adapter: log, logger, ports: { clock } })
+      hub.listen({ projectId: 'p1' }, rejecting, { onResync: rejecting })
+      hub.listen({ projectId: 'p1' }, rejecting, { onResync: throwing })
+      await clock.settle()
+      log.listeners.get('p1')?.doubt({ epoch: 'another', offset: 0 }, 'broker-gap')
+      await clock.settle()
+      expect(lines).toEqual(['a listener failed', 'a listener failed'])
+      await hub.close()
+      await new Promise((resolve) => setImmediate(resolve))
+      expect(unhandled).toEqual([])
+    } finally {
+      process.off('unhandledRejection', hear)
+    }
   })
 
   it('[C9] a peer that is gone before its stream opens leaves nothing behind', async () => {

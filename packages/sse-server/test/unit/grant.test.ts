@@ -181,6 +181,23 @@ describe('the end of a grant', () => {
     await hub.close()
   })
 
+  it('[S5] what was queued in a stream that is on its way out for another reason does not outlive the grant', async () => {
+    const { hub, clock } = testHub()
+    const sink = new RecordingSink()
+    const stream = await open(hub, { projectId: 'p1', userId: 'u1', expiresAt: clock.now() + 2_000 }, { sink })
+    sink.stall(10_000)
+    await hub.project('p1').updated('document', 'queued')
+    await clock.settle()
+    await hub.disconnect({ userId: 'u1' })
+    await clock.advance(1_000)
+    expect(sink.destroyed).toBe(false)
+    await clock.advance(2_000)
+    sink.drain()
+    expect(stream.events).toEqual([])
+    expect(stream.closed).toBe(true)
+    await hub.close()
+  })
+
   it('[S5] a replay that is on its way stops', async () => {
     const { hub, clock } = testHub()
     const cursor = await hub.cursor('p1')

@@ -173,6 +173,48 @@ describe('who sees what', () => {
     expect(stream.resyncs).toEqual([])
   })
 
+  it('[P3] a filter of connections whose project is missing is refused: it never means every project', async () => {
+    const { hub } = testHub()
+    await open(hub, { projectId: 'p1', userId: 'u1' })
+    await open(hub, { projectId: 'p2', userId: 'u2' })
+    for (const filter of [
+      { projectId: undefined },
+      { projectId: 'p1', userId: undefined },
+      { projectId: null },
+      { projectId: '' },
+      { projectId: ['p1'] },
+      { project: 'p1' },
+      null,
+      'p1',
+    ]) {
+      expect(await codeOf(() => hub.connections(filter as never))).toBe('INVALID_FILTER')
+    }
+    expect(hub.connections().length).toBe(2)
+    expect(hub.connections({}).length).toBe(2)
+    expect(hub.connections({ projectId: 'p2' }).map(({ userId }) => userId)).toEqual(['u2'])
+    await hub.close()
+  })
+
+  it('[P1 D8] an audience that is given where it means nothing is refused, and the event reaches nobody', async () => {
+    const { hub, clock } = testHub()
+    const stream = await open(hub, { projectId: 'p1', userId: 'u2' })
+    const event = { type: 'entity.updated', projectId: 'p1', entity: 'document', id: 'secret' } as const
+    const audience = { users: ['u1'] }
+    for (const [wrong, options] of [
+      [{ ...event, audience }, undefined],
+      [event, { users: ['u1'] }],
+      [event, { audiance: audience }],
+      [event, null],
+      [event, 'u1'],
+    ]) {
+      expect(await codeOf(() => hub.publish(wrong as never, options as never))).toBe('INVALID_EVENT')
+    }
+    await hub.publish({ ...event, id: 'fence' })
+    await clock.settle()
+    expect(stream.events.map(({ data }) => data.id)).toEqual(['fence'])
+    await hub.close()
+  })
+
   it('[W6] activeUsers and connections name who is there, and nobody else', async () => {
     const first = await open(hub, { projectId: 'p1', userId: 'u1', channels: ['a'] })
     await open(hub, { projectId: 'p1', userId: 'u1' })
