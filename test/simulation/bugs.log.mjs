@@ -39,9 +39,7 @@ export const LOG_BUGS = [
   },
   {
     name: 'the window leaves out the first event after a cursor',
-    edits: [
-      { file: 'sse-server/src/seams/window.ts', from: '(offset - this.first + 1)', to: '(offset - this.first + 2)' },
-    ],
+    edits: [{ file: 'sse-server/src/seams/window.ts', from: 'let next = offset + 1', to: 'let next = offset + 2' }],
   },
   {
     name: 'channels are not looked at',
@@ -68,10 +66,9 @@ export const LOG_BUGS = [
     edits: [
       {
         file: 'sse-server/src/feed/span.ts',
-        from: 'let page = this.#pages.get(kind)',
-        to: "let page = this.#pages.get('')",
+        from: 'const kind = audiences.kindOf(userId)',
+        to: 'const kind = [...(this.#pages?.keys() ?? [audiences.kindOf(userId)])][0] as Kind',
       },
-      { file: 'sse-server/src/feed/span.ts', from: 'this.#pages.set(kind, page)', to: "this.#pages.set('', page)" },
     ],
   },
   {

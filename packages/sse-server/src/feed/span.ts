@@ -11,11 +11,8 @@ export interface Page {
 
 /** Pages of one span that are kept for the next reader who sees the same of it. */
 const KEPT_PAGES = 64
-/** An audience of more users than this is looked up instead of searched. */
-const SEARCHED_USERS = 16
-
-/** The users that an event is for. */
-type Audience = Pick<ReadonlySet<string>, 'has'>
+/** Audiences are searched for so many readers; for more of them an index of all their users is worth it. */
+const SEARCHES = 2
 
 /**
  * The entries after one place in the log that a view's channels cover, up to where a page ends. Its readers differ only by
@@ -24,9 +21,10 @@ type Audience = Pick<ReadonlySet<string>, 'has'>
 export class Span {
   readonly to: number
   readonly #entries: readonly LogEntry[]
-  /** By the entry's index; nothing where all have an audience of everyone. */
-  readonly #audiences: (Audience | undefined)[] | undefined
-  readonly #pages = new Map<string, Page>()
+  readonly #audiences: Audiences | undefined
+  /** Where all are for everyone. */
+  #page: Page | undefined
+  #pages: Map<Kind, Page> | undefined
 
   constructor(
     /** `undefined`: every channel. */
@@ -39,31 +37,79 @@ export class Span {
   ) {
     this.to = taken.at(-1)?.offset ?? from
     this.#entries = channels ? taken.filter(({ record }) => channels.has(record.channel)) : taken
-    if (this.#entries.some(({ record }) => record.users)) this.#audiences = this.#entries.map(audienceOf)
+    if (this.#entries.some(({ record }) => record.users)) this.#audiences = new Audiences(this.#entries)
   }
 
   /** The page of a reader with this user id: made by the first of its kind who asks. */
   page(userId: string | undefined): Page {
-    const kind = this.#audiences ? kindOf(this.#audiences, userId) : ''
-    let page = this.#pages.get(kind)
+    const audiences = this.#audiences
+    if (!audiences) return (this.#page ??= this.#make(this.#entries))
+    const kind = audiences.kindOf(userId)
+    const pages = (this.#pages ??= new Map())
+    let page = pages.get(kind)
     if (!page) {
-      const seen = this.#audiences ? this.#entries.filter((_, i) => kind[i] === '1') : this.#entries
-      page = { to: this.to, chunk: this.encode(seen, this.to) }
-      if (this.#pages.size >= KEPT_PAGES) this.#pages.clear()
-      this.#pages.set(kind, page)
+      page = this.#make(audiences.seenBy(kind))
+      if (pages.size >= KEPT_PAGES) pages.clear()
+      pages.set(kind, page)
     }
     return page
   }
+
+  #make(seen: readonly LogEntry[]): Page {
+    return { to: this.to, chunk: this.encode(seen, this.to) }
+  }
 }
 
-function audienceOf({ record: { users } }: LogEntry): Audience | undefined {
-  if (!users || users.length > SEARCHED_USERS) return users && new Set(users)
-  return { has: (user) => users.includes(user) }
+/** Which of the entries that have an audience a reader sees: a bit for each, or their numbers as `,3,17,` where they are many. */
+type Kind = number | string
+
+/** Most entries that a number's bits tell apart. */
+const BITS = 30
+
+/** The audiences of entries, and who is in which. */
+class Audiences {
+  /** By the entry's number. */
+  readonly #audiences: { readonly number: number; readonly users: readonly string[] }[] = []
+  readonly #nobody: Kind
+  #searches = 0
+  #index: Map<string, Kind> | undefined
+
+  constructor(readonly entries: readonly LogEntry[]) {
+    for (let number = 0; number < entries.length; number++) {
+      const { users } = (entries[number] as LogEntry).record
+      if (users) this.#audiences.push({ number, users })
+    }
+    this.#nobody = entries.length > BITS ? ',' : 0
+  }
+
+  /** Of a reader with this user id. Who has none is in no audience. */
+  kindOf(userId: string | undefined): Kind {
+    if (userId === undefined) return this.#nobody
+    if (!this.#index && ++this.#searches > SEARCHES) this.#index = this.#makeIndex()
+    if (this.#index) return this.#index.get(userId) ?? this.#nobody
+    let kind = this.#nobody
+    for (const { number, users } of this.#audiences) if (users.includes(userId)) kind = join(kind, number)
+    return kind
+  }
+
+  /** The entries that readers of a kind see. */
+  seenBy(kind: Kind): LogEntry[] {
+    return this.entries.filter(({ record }, number) => !record.users || isIn(kind, number))
+  }
+
+  #makeIndex(): Map<string, Kind> {
+    const index = new Map<string, Kind>()
+    for (const { number, users } of this.#audiences) {
+      for (const user of users) index.set(user, join(index.get(user) ?? this.#nobody, number))
+    }
+    return index
+  }
 }
 
-/** Which of the entries a user sees, as a text of `0` and `1`. Who has no user id is in no audience. */
-function kindOf(audiences: readonly (Audience | undefined)[], userId: string | undefined): string {
-  let kind = ''
-  for (const audience of audiences) kind += !audience || (userId !== undefined && audience.has(userId)) ? '1' : '0'
-  return kind
+function join(kind: Kind, number: number): Kind {
+  return typeof kind === 'number' ? kind | (1 << number) : `${kind}${number},`
+}
+
+function isIn(kind: Kind, number: number): boolean {
+  return typeof kind === 'number' ? (kind & (1 << number)) !== 0 : kind.includes(`,${number},`)
 }

@@ -9,7 +9,7 @@ export class View {
   #last: Span | undefined
   /** Connections that have this view. */
   readers = 0
-  readonly #spans = new Map<string, Span>()
+  readonly #spans: Span[] = []
 
   constructor(
     readonly key: string,
@@ -25,14 +25,16 @@ export class View {
   span(from: number, conflated: boolean): Span | undefined {
     const last = this.#last
     if (last && last.from === from && last.conflated === conflated) return last
-    return this.#spans.get(keyOf(from, conflated))
+    // So few that a loop finds one sooner than an index.
+    for (const span of this.#spans) if (span.from === from && span.conflated === conflated) return span
+    return undefined
   }
 
   keep(span: Span): void {
     // What nobody else can ask for would only take memory, once for each connection.
     if (this.readers < 2) return
-    if (this.#spans.size >= KEPT_SPANS) this.#spans.clear()
-    this.#spans.set(keyOf(span.from, span.conflated), span)
+    if (this.#spans.length >= KEPT_SPANS) this.#spans.length = 0
+    this.#spans.push(span)
     this.#last = span
   }
 
@@ -40,8 +42,6 @@ export class View {
   forget(): void {
     if (!this.#last) return
     this.#last = undefined
-    this.#spans.clear()
+    this.#spans.length = 0
   }
 }
-
-const keyOf = (from: number, conflated: boolean) => `${from}/${conflated}`

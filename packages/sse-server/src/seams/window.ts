@@ -1,14 +1,18 @@
 import type { LogEntry, Retention } from './adapter'
 
+/** Places that a window has at first; twice as many whenever they do not suffice. */
+const LEAST_PLACES = 16
+
 /**
  * The newest entries of a log, contiguous, as far back as the retention reaches. The memory adapter's log and a feed's
  * retained frames are both one of these.
  */
 export class RetentionWindow<Entry extends LogEntry> {
+  /** A ring: the entry of an offset lies at its remainder. A full log takes no new memory, and what goes is not looked at once more. */
   #entries: (Entry | undefined)[] = []
+  #sizes: number[] = []
   #times: number[] = []
-  /** Where the window begins in the arrays: what lies before is trimmed, and cut off now and then. */
-  #start = 0
+  #size = 0
   #bytes = 0
 
   constructor(
@@ -19,11 +23,11 @@ export class RetentionWindow<Entry extends LogEntry> {
 
   /** Offset of the oldest entry kept; `last + 1` when there is none. */
   get first(): number {
-    return this.last - this.size + 1
+    return this.last - this.#size + 1
   }
 
   get size(): number {
-    return this.#entries.length - this.#start
+    return this.#size
   }
 
   get bytes(): number {
@@ -32,9 +36,14 @@ export class RetentionWindow<Entry extends LogEntry> {
 
   /** Adds the entry after `last`. */
   push(entry: Entry, now: number): void {
-    this.#entries.push(entry)
-    this.#times.push(now)
-    this.#bytes += bytesOf(entry)
+    if (this.#size === this.#entries.length) this.#lay(Math.max(LEAST_PLACES, this.#size * 2))
+    const bytes = bytesOf(entry)
+    const place = entry.offset & (this.#entries.length - 1)
+    this.#entries[place] = entry
+    this.#sizes[place] = bytes
+    this.#times[place] = now
+    this.#size++
+    this.#bytes += bytes
     this.last = entry.offset
     this.trim(now)
   }
@@ -43,20 +52,18 @@ export class RetentionWindow<Entry extends LogEntry> {
   trim(now: number): void {
     const { ageMs, events, bytes } = this.retention
     const oldest = now - ageMs
-    const end = this.#entries.length
-    while (
-      this.#start < end &&
-      (end - this.#start > events ||
-        (this.#bytes > bytes && end - this.#start > 1) ||
-        (this.#times[this.#start] as number) < oldest)
-    ) {
-      this.#bytes -= bytesOf(this.#entries[this.#start] as Entry)
-      // The array is cut now and then; what it held is let go at once.
-      this.#entries[this.#start] = undefined
-      this.#start++
+    const mask = this.#entries.length - 1
+    while (this.#size > 0) {
+      const place = this.first & mask
+      const goes =
+        this.#size > events || (this.#bytes > bytes && this.#size > 1) || (this.#times[place] as number) < oldest
+      if (!goes) break
+      this.#bytes -= this.#sizes[place] as number
+      this.#entries[place] = undefined
+      this.#size--
     }
-    if (this.#start === end) this.#cut()
-    else if (this.#start >= 512 && this.#start * 2 >= end) this.#cut()
+    if (this.#size === 0 && mask > 0) this.#lay(0)
+    else if (this.#size * 4 <= mask && mask >= LEAST_PLACES) this.#lay((mask + 1) / 2)
   }
 
   /** Whether everything after `offset` is here. */
@@ -66,13 +73,27 @@ export class RetentionWindow<Entry extends LogEntry> {
 
   /** Entries after `offset`, oldest first. Only where `reaches(offset)`. */
   *after(offset: number): Generator<Entry, void, undefined> {
-    for (let i = this.#start + (offset - this.first + 1); i < this.#entries.length; i++) yield this.#entries[i] as Entry
+    for (let next = offset + 1; next <= this.last; next++) {
+      yield this.#entries[next & (this.#entries.length - 1)] as Entry
+    }
   }
 
-  #cut(): void {
-    this.#entries = this.#entries.slice(this.#start)
-    this.#times = this.#times.slice(this.#start)
-    this.#start = 0
+  /** Makes room for so many, a power of two, or none. */
+  #lay(places: number): void {
+    const entries = [...this.after(this.first - 1)]
+    const { first } = this
+    const mask = this.#entries.length - 1
+    const sizes = this.#sizes
+    const times = this.#times
+    this.#entries = new Array(places).fill(undefined)
+    this.#sizes = new Array(places).fill(0)
+    this.#times = new Array(places).fill(0)
+    for (let i = 0; i < entries.length; i++) {
+      const place = (first + i) & (places - 1)
+      this.#entries[place] = entries[i]
+      this.#sizes[place] = sizes[(first + i) & mask] as number
+      this.#times[place] = times[(first + i) & mask] as number
+    }
   }
 }
 
