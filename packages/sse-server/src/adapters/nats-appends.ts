@@ -1,16 +1,25 @@
 import { randomBytes } from 'node:crypto'
 import { ProtocolError } from '@entitycast/sse-protocol'
 import { type Cursor, HubError, type LogRecord } from '@entitycast/sse-server'
+import { type Append, AppendQueue, checkSizes, settle } from '../seams/append-queue'
 import { type Link, pause } from './nats-link'
 import { add, compare, FOREIGN, followerOf, newest, seenOf } from './nats-log'
-import { encodeMessage, follow, type Head, headOf, type Message, offsetOf, type Stored, weightOf } from './nats-message'
+import {
+  encodeMessage,
+  follow,
+  type Head,
+  headOf,
+  type Message,
+  offsetOf,
+  type Stored,
+  TRAIL,
+  weightOf,
+} from './nats-message'
 import { MAX_MESSAGE_BYTES } from './nats-stream'
 import { closed, NoAnswer, unavailable, type Wire } from './nats-wire'
 
 /** The largest record, in bytes of `data`: what fits into a message of the usual server, beside what else it holds. */
 export const MAX_RECORD_BYTES = 983_040
-/** Appends that wait hold no more than about this, in bytes, however few they are. */
-const MAX_WAITING_BYTES = 67_108_864
 /** Appends are joined up to this. */
 const BATCH_RECORDS = 500
 const BATCH_BYTES = 262_144
@@ -21,16 +30,21 @@ const CLAIM_AFTER = 3
 /** Heads that are remembered: a project's next append needs one request less. */
 const MAX_HEADS = 10_000
 
-interface Append {
-  readonly records: readonly LogRecord[]
-  readonly bytes: number
-  resolve(cursor: Cursor): void
-  reject(error: unknown): void
+/** All that a message may hold beside its records. */
+const LONGEST: Message = {
+  epoch: 'x'.repeat(16),
+  first: Number.MAX_SAFE_INTEGER,
+  more: true,
+  tag: 'x'.repeat(16),
+  before: { seq: Number.MAX_SAFE_INTEGER, tag: 'x'.repeat(16) },
+  trail: Array.from({ length: TRAIL }, (_, n) => ({ seq: 2 ** (52 - n), count: BATCH_RECORDS, weight: 2 ** 20 })),
+  records: [],
 }
 
 export interface AppendsOptions {
   readonly link: Link
   readonly maxPending: number
+  readonly timeoutMs: number
   readonly subjectOf: (projectId: string) => string
   /** This is in the stream. */
   readonly appended: (projectId: string, message: Stored) => void
@@ -42,49 +56,33 @@ export function randomName(): string {
 }
 
 /**
- * Appends of one project that wait while a message is under way go together in the next one, in the order in which they were made. A message is
- * accepted only after the very message that it was written for, so offsets follow each other whoever else writes.
+ * Appends of one project that wait while a message is under way go together in the next one. A message is accepted only after the very message
+ * that it was written for, so offsets follow each other whoever else writes.
  */
 export class Appends {
-  readonly #waiting = new Map<string, Append[]>()
-  readonly #running = new Set<Promise<void>>()
+  readonly #queue: AppendQueue
   readonly #heads = new Map<string, Head>()
-  #pending = 0
-  #pendingBytes = 0
-  #isClosed = false
 
-  constructor(readonly options: AppendsOptions) {}
+  constructor(readonly options: AppendsOptions) {
+    const { maxPending, timeoutMs, subjectOf } = options
+    this.#queue = new AppendQueue({
+      check: (_, records) => checkMessages(records),
+      sizeOf,
+      maxPending,
+      maxBatchRecords: BATCH_RECORDS,
+      maxBatchBytes: BATCH_BYTES,
+      maxInFlight: 1,
+      timeoutMs,
+      laneOf: subjectOf,
+      write: (batch, deadline) => this.#write(batch, deadline),
+      closed,
+      refused: (trouble) => new HubError('UNAVAILABLE', `NATS: ${trouble}`, { retryAfterMs: 1_000 }),
+    })
+  }
 
   /** @throws HubError `UNAVAILABLE`, `CLOSED` */
-  async add(projectId: string, records: readonly LogRecord[]): Promise<Cursor> {
-    if (this.#isClosed) throw closed()
-    const { maxPending } = this.options
-    if (this.#pending >= maxPending || this.#pendingBytes > MAX_WAITING_BYTES) {
-      const message = `${this.#pending} appends wait for NATS; at most ${maxPending} may (maxPendingAppends)`
-      throw new HubError('UNAVAILABLE', message, { retryAfterMs: 1_000 })
-    }
-    checkSizes(records)
-    const bytes = records.reduce((sum, record) => sum + sizeOf(record), 0)
-    this.#pending++
-    this.#pendingBytes += bytes
-    try {
-      return await new Promise<Cursor>((resolve, reject) => {
-        const append = { records, bytes, resolve, reject }
-        const waiting = this.#waiting.get(projectId)
-        if (waiting) {
-          waiting.push(append)
-          return
-        }
-        this.#waiting.set(projectId, [append])
-        // A turn later: what is published in one turn goes together.
-        const running = Promise.resolve().then(() => this.#run(projectId))
-        this.#running.add(running)
-        void running.finally(() => this.#running.delete(running))
-      })
-    } finally {
-      this.#pending--
-      this.#pendingBytes -= bytes
-    }
+  add(projectId: string, records: readonly LogRecord[]): Promise<Cursor> {
+    return this.#queue.add(projectId, records)
   }
 
   /** What was known of the ends of logs may not hold any more. */
@@ -94,44 +92,24 @@ export class Appends {
   }
 
   /** What was asked before is done, as long as that goes well; nothing more is taken. */
-  async close(): Promise<void> {
-    this.#isClosed = true
-    await Promise.all(this.#running)
+  close(): Promise<void> {
+    return this.#queue.close()
   }
 
-  async #run(projectId: string): Promise<void> {
-    const waiting = this.#waiting.get(projectId) as Append[]
-    while (waiting.length > 0) {
-      const batch = take(waiting)
-      try {
-        const last = await this.#write(
-          projectId,
-          batch.flatMap(({ records }) => records),
-        )
-        let offset = offsetOf(last) - batch.reduce((sum, { records }) => sum + records.length, 0)
-        for (const { records, resolve } of batch) {
-          offset += records.length
-          resolve({ epoch: last.epoch, offset })
-        }
-      } catch (error) {
-        for (const { reject } of batch) reject(error)
-        if (this.#isClosed) for (const { reject } of waiting.splice(0)) reject(closed())
-      }
-    }
-    this.#waiting.delete(projectId)
-  }
-
-  async #write(projectId: string, records: readonly LogRecord[]): Promise<Head> {
-    const parts = divide(records)
+  /** Of one project. */
+  async #write(batch: readonly Append[], by: number): Promise<void> {
+    const [{ projectId }] = batch as [Append]
+    const parts = divide(batch.flatMap(({ records }) => records))
     // Asked again by us, not by the link: what it would ask again may have happened.
     let written = 0
     let head: Head | undefined
-    return this.options.link.use(async (wire, deadline) => {
+    const last = await this.options.link.use(async (wire, deadline) => {
       for (; written < parts.length; written++) {
         head = await this.#append(wire, projectId, parts[written] ?? [], written < parts.length - 1, deadline, head)
       }
       return head as Head
-    })
+    }, by)
+    settle(batch, { epoch: last.epoch, offset: offsetOf(last) })
   }
 
   /** One message, after the newest; or, where it goes on with what another one has begun, after that. */
@@ -192,13 +170,6 @@ export class Appends {
     tail: number,
     deadline: number,
   ): Promise<number | undefined> {
-    const { length } = encodeMessage(message)
-    if (length > MAX_MESSAGE_BYTES) {
-      throw new ProtocolError(
-        'EVENT_TOO_LARGE',
-        `an event takes ${length} bytes with its audience; at most ${MAX_MESSAGE_BYTES} are allowed`,
-      )
-    }
     for (let isUncertain = false; ; ) {
       try {
         const seq = await add(wire, subject, message, tail)
@@ -233,17 +204,6 @@ export class Appends {
   }
 }
 
-function take(waiting: Append[]): Append[] {
-  let records = 0
-  let bytes = 0
-  const end = waiting.findIndex((append, i) => {
-    records += append.records.length
-    bytes += append.bytes
-    return i > 0 && (records > BATCH_RECORDS || bytes > BATCH_BYTES)
-  })
-  return waiting.splice(0, end < 0 ? waiting.length : end)
-}
-
 /** In parts that fit into a message each. */
 function divide(records: readonly LogRecord[]): LogRecord[][] {
   const parts: LogRecord[][] = [[]]
@@ -274,11 +234,16 @@ function sizeOf(record: LogRecord): number {
   )
 }
 
-/** @throws ProtocolError `EVENT_TOO_LARGE` */
-function checkSizes(records: readonly LogRecord[]): void {
-  for (const { data } of records) {
-    if (data.length * 3 > MAX_RECORD_BYTES && Buffer.byteLength(data) > MAX_RECORD_BYTES) {
-      throw new ProtocolError('EVENT_TOO_LARGE', `a record takes more than ${MAX_RECORD_BYTES} bytes`)
-    }
+/** Whether each record fits into a message with what else that holds. @throws ProtocolError `EVENT_TOO_LARGE` */
+function checkMessages(records: readonly LogRecord[]): void {
+  checkSizes(records, MAX_RECORD_BYTES)
+  for (const record of records) {
+    if (sizeOf(record) <= MAX_RECORD_BYTES) continue
+    const { length } = encodeMessage({ ...LONGEST, records: [record] })
+    if (length <= MAX_MESSAGE_BYTES) continue
+    throw new ProtocolError(
+      'EVENT_TOO_LARGE',
+      `an event takes ${length} bytes with its audience; at most ${MAX_MESSAGE_BYTES} are allowed`,
+    )
   }
 }

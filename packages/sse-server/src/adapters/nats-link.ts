@@ -60,11 +60,12 @@ export class Link {
    *
    * @throws HubError `UNAVAILABLE`, `CLOSED`, and what `prepare` throws
    */
-  async use<Result>(command: (wire: Wire, deadline: number) => Promise<Result>): Promise<Result> {
+  async use<Result>(command: (wire: Wire, deadline: number) => Promise<Result>, by?: number): Promise<Result> {
     if (this.#refusing) throw closed()
     if (!this.#wire && this.#refusal) throw copyOf(this.#refusal)
     const { timeoutMs } = this.options
-    const deadline = performance.now() + timeoutMs
+    const deadline = by ?? performance.now() + timeoutMs
+    const leftMs = Math.max(0, deadline - performance.now())
     const waiter: Waiter = { resolve: () => {}, reject: () => {} }
     let used: Wire | undefined
     const answer = async (): Promise<Result> => {
@@ -88,7 +89,7 @@ export class Link {
             ),
           )
         })
-      }, timeoutMs)
+      }, leftMs)
     })
     try {
       return await Promise.race([answer(), late])

@@ -112,6 +112,7 @@ export class NatsAdapter implements Adapter {
     this.#appends = new Appends({
       link: this.#link,
       maxPending,
+      timeoutMs,
       subjectOf,
       appended: (projectId, message) => {
         this.#care.appended(projectId, message)
@@ -124,8 +125,6 @@ export class NatsAdapter implements Adapter {
 
   async append(projectId: string, records: readonly LogRecord[]): Promise<Cursor> {
     this.#opened()
-    // Thrown here, where it is not one of many.
-    this.#subject('log', projectId)
     return this.#appends.add(projectId, records)
   }
 

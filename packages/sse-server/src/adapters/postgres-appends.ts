@@ -1,32 +1,23 @@
-import { ProtocolError } from '@entitycast/sse-protocol'
-import { type Cursor, HubError, type LogRecord } from '@entitycast/sse-server'
+import { type Cursor, HubError, type LogRecord, logName } from '@entitycast/sse-server'
+import { type Append, AppendQueue, checkSizes, settle } from '../seams/append-queue'
 import { closed, type Link } from './postgres-link'
 import type { Appended } from './postgres-live'
 import { encodeRecord, weightOf } from './postgres-record'
 
 /** The largest record, in bytes of `data`: the most that a hub allows. */
 export const MAX_RECORD_BYTES = 16_777_216
-/** Appends that wait hold no more than about this, in bytes, however few they are. */
-const MAX_WAITING_BYTES = 67_108_864
 /** One statement appends about this much at most. */
 const BATCH_RECORDS = 1_000
 const BATCH_BYTES = 1_048_576
 /** The queue of notifications is full because somebody else does not read it: for so long polling has to do, in milliseconds. */
 const QUIET_MS = 10_000
 
-interface Append {
-  readonly projectId: string
-  readonly records: readonly LogRecord[]
-  readonly bytes: number
-  resolve(cursor: Cursor): void
-  reject(error: unknown): void
-}
-
 export interface AppendsOptions {
   readonly link: Link
   /** The statement that appends. */
   readonly text: string
   readonly maxPending: number
+  readonly timeoutMs: number
   readonly randomName: () => string
   /** What a project is called in notifications. */
   readonly keyOf: (projectId: string) => string
@@ -37,41 +28,37 @@ export interface AppendsOptions {
 }
 
 /**
- * Appends that wait while a statement is under way go together in the next one: one commit for many, in the order in which they were made.
- * So a slow disk makes statements larger rather than the queue longer.
+ * Appends that wait while a statement is under way go together in the next one, of all projects: one commit for many. So a slow disk makes
+ * statements larger rather than the queue longer.
  */
 export class Appends {
-  readonly #waiting: Append[] = []
-  #pending = 0
-  #pendingBytes = 0
-  #running: Promise<void> | undefined
-  #isClosed = false
+  readonly #queue: AppendQueue
   #quietUntil = 0
 
-  constructor(readonly options: AppendsOptions) {}
+  constructor(readonly options: AppendsOptions) {
+    const { maxPending, timeoutMs } = options
+    this.#queue = new AppendQueue({
+      check: (projectId, records) => {
+        // PostgreSQL would refuse what is no project id, and all others with it.
+        logName(projectId)
+        checkSizes(records, MAX_RECORD_BYTES)
+      },
+      sizeOf: weightOf,
+      maxPending,
+      maxBatchRecords: BATCH_RECORDS,
+      maxBatchBytes: BATCH_BYTES,
+      maxInFlight: 1,
+      timeoutMs,
+      laneOf: () => '',
+      write: (batch, deadline) => this.#write(batch, deadline),
+      closed,
+      refused: (trouble) => new HubError('UNAVAILABLE', `PostgreSQL: ${trouble}`, { retryAfterMs: 1_000 }),
+    })
+  }
 
   /** @throws HubError `UNAVAILABLE`, `CLOSED` */
-  async add(projectId: string, records: readonly LogRecord[]): Promise<Cursor> {
-    if (this.#isClosed) throw closed()
-    const { maxPending } = this.options
-    if (this.#pending >= maxPending || this.#pendingBytes > MAX_WAITING_BYTES) {
-      const message = `${this.#pending} appends wait for PostgreSQL; at most ${maxPending} may (maxPendingAppends)`
-      throw new HubError('UNAVAILABLE', message, { retryAfterMs: 1_000 })
-    }
-    checkSizes(records)
-    const bytes = records.reduce((sum, record) => sum + weightOf(record), 0)
-    this.#pending++
-    this.#pendingBytes += bytes
-    try {
-      return await new Promise<Cursor>((resolve, reject) => {
-        this.#waiting.push({ projectId, records, bytes, resolve, reject })
-        // A turn later: what is published in one turn goes together.
-        this.#running ??= Promise.resolve().then(() => this.#run())
-      })
-    } finally {
-      this.#pending--
-      this.#pendingBytes -= bytes
-    }
+  add(projectId: string, records: readonly LogRecord[]): Promise<Cursor> {
+    return this.#queue.add(projectId, records)
   }
 
   /** Nobody is told of what is appended for a while: the queue of notifications is nearly full. */
@@ -84,36 +71,11 @@ export class Appends {
   }
 
   /** What was asked before is done, as long as that goes well; nothing more is taken. */
-  async close(): Promise<void> {
-    this.#isClosed = true
-    await this.#running
+  close(): Promise<void> {
+    return this.#queue.close()
   }
 
-  async #run(): Promise<void> {
-    while (this.#waiting.length > 0) {
-      const batch = this.#take()
-      try {
-        await this.#write(batch)
-      } catch (error) {
-        for (const { reject } of batch) reject(error)
-        if (this.#isClosed) for (const { reject } of this.#waiting.splice(0)) reject(closed())
-      }
-    }
-    this.#running = undefined
-  }
-
-  #take(): Append[] {
-    let records = 0
-    let bytes = 0
-    const end = this.#waiting.findIndex((append, i) => {
-      records += append.records.length
-      bytes += append.bytes
-      return i > 0 && (records > BATCH_RECORDS || bytes > BATCH_BYTES)
-    })
-    return this.#waiting.splice(0, end < 0 ? this.#waiting.length : end)
-  }
-
-  async #write(batch: readonly Append[]): Promise<void> {
+  async #write(batch: readonly Append[], deadline: number): Promise<void> {
     const { link, text, randomName, keyOf, appended, settled } = this.options
     const byProject = new Map<string, Append[]>()
     for (const append of batch) {
@@ -147,35 +109,22 @@ export class Appends {
         else if (code !== '40P01') throw error
         return write(this.isQuiet)
       }
-    })
+    }, deadline)
     projects.forEach((projectId, i) => {
       const { epoch, head, before } = rows[i] as Record<string, string>
       const records = perProject[i] as LogRecord[]
-      let offset = Number(head) - records.length
-      const first = offset + 1
-      for (const append of byProject.get(projectId) as Append[]) {
-        offset += append.records.length
-        append.resolve({ epoch: epoch as string, offset })
-      }
+      const offset = Number(head)
+      settle(byProject.get(projectId) as Append[], { epoch: epoch as string, offset })
       if (records.length === 0) settled(projectId, offset)
       else {
         appended(projectId, {
           epoch: epoch as string,
-          first,
+          first: offset - records.length + 1,
           before: before as string,
           tag: names[i] as string,
           records,
         })
       }
     })
-  }
-}
-
-/** @throws ProtocolError `EVENT_TOO_LARGE` */
-export function checkSizes(records: readonly LogRecord[]): void {
-  for (const { data } of records) {
-    if (data.length * 3 > MAX_RECORD_BYTES && Buffer.byteLength(data) > MAX_RECORD_BYTES) {
-      throw new ProtocolError('EVENT_TOO_LARGE', `a record takes more than ${MAX_RECORD_BYTES} bytes`)
-    }
   }
 }

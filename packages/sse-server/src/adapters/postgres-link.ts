@@ -66,10 +66,11 @@ export class Link {
    *
    * @throws HubError `UNAVAILABLE`, `CLOSED`, and what `Wire.connect` throws
    */
-  async use<Result>(command: (wire: Wire) => Promise<Result>): Promise<Result> {
+  async use<Result>(command: (wire: Wire) => Promise<Result>, deadline?: number): Promise<Result> {
     if (this.#refusing) throw closed()
     if (!this.#wire && this.#refusal) throw copyOf(this.#refusal)
     const { timeoutMs } = this.options
+    const leftMs = deadline === undefined ? timeoutMs : Math.max(0, deadline - performance.now())
     const waiter: Waiter = { resolve: () => {}, reject: () => {} }
     let used: Wire | undefined
     const answer = async (): Promise<Result> => {
@@ -100,7 +101,7 @@ export class Link {
             ),
           )
         })
-      }, timeoutMs)
+      }, leftMs)
     })
     try {
       return await Promise.race([answer(), late])

@@ -11,7 +11,8 @@ import {
   type OpenLog,
   type Retention,
 } from '@entitycast/sse-server'
-import { Appends, checkSizes, MAX_RECORD_BYTES } from './postgres-appends'
+import { checkSizes } from '../seams/append-queue'
+import { Appends, MAX_RECORD_BYTES } from './postgres-appends'
 import { Care } from './postgres-care'
 import { Commits, inTurn } from './postgres-commits'
 import { closed, Link, unavailable } from './postgres-link'
@@ -101,6 +102,7 @@ export class PostgresAdapter implements Adapter {
       link,
       text: `SELECT epoch, head, before FROM ${named(settings, 'append')}($1, $2, $3, $4, $5, $6, $7)`,
       maxPending: maxPendingAppends,
+      timeoutMs,
       randomName,
       keyOf,
       appended: (projectId, appended) => this.#logs.get(projectId)?.hear(appended),
@@ -151,7 +153,7 @@ export class PostgresAdapter implements Adapter {
     if (typeof (client as TransactionClient | null)?.query !== 'function' || 'totalCount' in client) {
       throw invalid('client is no client of pg; give the one that the transaction runs on, not the pool')
     }
-    checkSizes(records)
+    checkSizes(records, MAX_RECORD_BYTES)
     const commits = this.#commits as Commits
     const isWatched = commits.canWatch(client)
     const statement: Statement = {

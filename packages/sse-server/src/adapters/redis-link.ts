@@ -51,9 +51,10 @@ export class Link {
    *
    * @throws HubError `UNAVAILABLE`, `CLOSED`
    */
-  async use<Result>(command: (wire: Wire) => Promise<Result>): Promise<Result> {
+  async use<Result>(command: (wire: Wire) => Promise<Result>, deadline?: number): Promise<Result> {
     if (this.#refusing) throw closed()
     const { timeoutMs } = this.options
+    const leftMs = deadline === undefined ? timeoutMs : Math.max(0, deadline - performance.now())
     const waiter: Waiter = { resolve: () => {}, reject: () => {} }
     let used: Wire | undefined
     const answer = async (): Promise<Result> => {
@@ -84,7 +85,7 @@ export class Link {
             ),
           )
         })
-      }, timeoutMs)
+      }, leftMs)
     })
     try {
       return await Promise.race([answer(), late])

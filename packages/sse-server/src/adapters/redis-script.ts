@@ -153,6 +153,11 @@ export function encodeRecord({ type, data, channel, users, key }: LogRecord): st
   return JSON.stringify([type, data, channel, users ?? 0, key ?? 0])
 }
 
+/** What a record counts for in the retention by bytes. */
+export function weightOf({ data, type }: LogRecord): number {
+  return data.length + type.length
+}
+
 /** `undefined` for what is no record. */
 export function decodeRecord(value: unknown): LogRecord | undefined {
   if (!Array.isArray(value) || value.length !== 5) return undefined

@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto'
-import { ProtocolError } from '@entitycast/sse-protocol'
 import {
   type Adapter,
   type AdapterManifest,
@@ -13,11 +12,12 @@ import {
   type OpenLog,
   type Retention,
 } from '@entitycast/sse-server'
+import { type Append, AppendQueue, checkSizes, settle } from '../seams/append-queue'
 import { type Dialer, dialerOf, type RedisClientLike, reasonOf, type Wire } from './redis-client'
 import { closed, Link } from './redis-link'
 import { LiveLog, type Oddities, type Seen } from './redis-live'
 import { type RedisAdapterOptions, readOptions } from './redis-options'
-import { decodeFound, encodeRecord, type Found, type Script, scripts } from './redis-script'
+import { decodeFound, encodeRecord, type Found, type Script, scripts, weightOf } from './redis-script'
 
 export type { RedisClientLike } from './redis-client'
 export type { Oddities } from './redis-live'
@@ -28,8 +28,11 @@ const MAX_RECORD_BYTES = 16_777_216
 /** What one read gives at most, in bytes; more is read again. */
 const PAGE_BYTES = 1_048_576
 const PAGE_RECORDS = 1_000
-/** Appends that wait hold no more than about this, in bytes, however few they are. */
-const MAX_WAITING_BYTES = 67_108_864
+/** One script appends about this much at most: so long nobody else is served. */
+const BATCH_RECORDS = 250
+const BATCH_BYTES = 262_144
+/** While one is answered the next is under way. */
+const MAX_IN_FLIGHT = 2
 /** Projects that are compared, or channels that are subscribed to, at a time. */
 const BATCH = 100
 
@@ -50,9 +53,8 @@ export class RedisAdapter implements Adapter {
   readonly #logs = new Map<string, LiveLog>()
   /** The same, by the channel that each listens on. */
   readonly #channels = new Map<string, LiveLog>()
-  readonly #appends = new Set<Promise<unknown>>()
-  #waitingBytes = 0
   #retention: Retention | undefined
+  #appends!: AppendQueue
   #commands: Link | undefined
   #subscriber: Link | undefined
   #round: NodeJS.Timeout | undefined
@@ -74,7 +76,7 @@ export class RedisAdapter implements Adapter {
     if (this.#retention)
       throw new HubError('INVALID_OPTION', 'An adapter belongs to one hub; make another one for each')
     this.#retention = retention
-    const { timeoutMs, sharded } = this.#settings
+    const { timeoutMs, sharded, maxPendingAppends } = this.#settings
     this.#commands = new Link({
       dial: (listener) => this.#dialer.dial(listener, false),
       // Where that is not allowed, or not everywhere, a script is sent whole the first time.
@@ -91,34 +93,25 @@ export class RedisAdapter implements Adapter {
       message: (channel, text) => this.#channels.get(channel)?.hear(text),
       timeoutMs,
     })
+    this.#appends = new AppendQueue({
+      check: (_, records) => checkSizes(records, MAX_RECORD_BYTES),
+      sizeOf: weightOf,
+      maxPending: maxPendingAppends,
+      maxBatchRecords: BATCH_RECORDS,
+      maxBatchBytes: BATCH_BYTES,
+      maxInFlight: MAX_IN_FLIGHT,
+      timeoutMs,
+      laneOf: (projectId) => logName(projectId),
+      write: (batch, deadline) => this.#append(batch, deadline),
+      closed,
+      refused: (trouble) => new HubError('UNAVAILABLE', `Redis: ${trouble}`, { retryAfterMs: 1_000 }),
+    })
     this.#planRound()
   }
 
   async append(projectId: string, records: readonly LogRecord[]): Promise<Cursor> {
-    const { ageMs, events, bytes } = this.#opened()
-    const { maxPendingAppends } = this.#settings
-    for (const { data } of records) {
-      if (data.length * 3 > MAX_RECORD_BYTES && Buffer.byteLength(data) > MAX_RECORD_BYTES) {
-        throw new ProtocolError('EVENT_TOO_LARGE', `a record takes more than ${MAX_RECORD_BYTES} bytes`)
-      }
-    }
-    if (this.#appends.size >= maxPendingAppends || this.#waitingBytes > MAX_WAITING_BYTES) {
-      const message = `${this.#appends.size} appends wait for Redis; at most ${maxPendingAppends} may (maxPendingAppends)`
-      throw new HubError('UNAVAILABLE', message, { retryAfterMs: 1_000 })
-    }
-    const weights = records.map(({ data, type }) => data.length + type.length)
-    const weight = weights.reduce((sum, one) => sum + one, 0)
-    const weighed = records.flatMap((record, i) => [encodeRecord(record), String(weights[i])])
-    const append = this.#run(scripts.append, projectId, [ageMs, events, bytes].map(String).concat(weighed))
-    this.#appends.add(append)
-    this.#waitingBytes += weight
-    try {
-      const [epoch, offset] = (await append) as [string, string]
-      return { epoch, offset: Number(offset) }
-    } finally {
-      this.#appends.delete(append)
-      this.#waitingBytes -= weight
-    }
+    this.#opened()
+    return this.#appends.add(projectId, records)
   }
 
   async open(projectId: string, listener: LogListener): Promise<OpenLog> {
@@ -164,9 +157,9 @@ export class RedisAdapter implements Adapter {
     this.#logs.clear()
     this.#channels.clear()
     this.#subscriber?.close()
-    // What was sent is answered; what has not been sent is refused.
-    this.#commands?.refuse()
-    await Promise.allSettled(this.#appends)
+    // Without a connection nothing that waits will be done.
+    if (!this.#commands?.isUp) this.#commands?.refuse()
+    await this.#appends?.close()
     this.#commands?.close()
   }
 
@@ -201,11 +194,23 @@ export class RedisAdapter implements Adapter {
     if (subscriber?.isUp) subscriber.use((wire) => wire.unsubscribe(channel)).catch(() => {})
   }
 
+  /** Of one project. */
+  async #append(batch: readonly Append[], deadline: number): Promise<void> {
+    const { ageMs, events, bytes } = this.#retention as Retention
+    const args = [ageMs, events, bytes].map(String)
+    for (const { records } of batch) {
+      for (const record of records) args.push(encodeRecord(record), String(weightOf(record)))
+    }
+    const [{ projectId }] = batch as [Append]
+    const [epoch, offset] = (await this.#run(scripts.append, projectId, args, deadline)) as [string, string]
+    settle(batch, { epoch, offset: Number(offset) })
+  }
+
   async #ask(projectId: string, { epoch, offset, tag }: Seen, limit: number): Promise<Found> {
     return decodeFound(await this.#run(scripts.read, projectId, [epoch, offset, tag, limit, PAGE_BYTES].map(String)))
   }
 
-  #run({ text, sha }: Script, projectId: string, args: readonly string[]): Promise<unknown> {
+  #run({ text, sha }: Script, projectId: string, args: readonly string[], deadline?: number): Promise<unknown> {
     const { durable, sharded } = this.#settings
     const { head, log, channel } = this.#names(projectId)
     const publish = sharded ? 'SPUBLISH' : 'PUBLISH'
@@ -219,7 +224,7 @@ export class RedisAdapter implements Adapter {
         if (reasonOf(error) !== 'NOSCRIPT') throw error
         return wire.send(head, ['EVAL', text, ...all])
       }
-    })
+    }, deadline)
   }
 
   /** One hash tag for all that is a project's, so that one node of a cluster has it. No id's name is part of another's. */

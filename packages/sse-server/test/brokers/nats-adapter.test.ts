@@ -150,6 +150,23 @@ describe.runIf(HAS_NATS)('NatsAdapter on a real NATS', () => {
     expect(ear.doubts).toEqual([])
   })
 
+  it('[P1] an event that is too large with its audience is refused by itself: those beside it are in the log', async () => {
+    const adapter = instances.adapter(server, names())
+    const users = Array.from({ length: 3_000 }, (_, n) => `user-${n}-${'u'.repeat(20)}`)
+    const all = Promise.allSettled([
+      adapter.append('p', [record('beside')]),
+      adapter.append('p', [{ ...record('x'.repeat(983_000)), users }]),
+      adapter.append('p', [{ ...record('x'.repeat(900_000)), users }]),
+      adapter.append('p', [record('x'.repeat(983_000))]),
+    ])
+    expect(await all).toMatchObject([
+      { value: { offset: 1 } },
+      { reason: { code: 'EVENT_TOO_LARGE' } },
+      { value: { offset: 2 } },
+      { value: { offset: 3 } },
+    ])
+  })
+
   it('[D4] half of a surrogate pair, a byte order mark and an empty text come back as they were', async () => {
     const adapter = instances.adapter(server, names())
     const given = ['\ud800', '\ufeffx', '', 'a\udc00b\ud83e\udd8a', '\u0000\n']

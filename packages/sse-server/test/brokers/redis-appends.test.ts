@@ -1,0 +1,106 @@
+import { Redis } from 'ioredis'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { type ClientName, clients, HAS_REDIS, RedisServer } from '../support/redis'
+import { eventually, RedisHubs, ready, stream, told } from '../support/redis-hub'
+
+/*
+ * Appends that wait for Redis go together: what that saves, and what it must not change.
+ */
+
+const hubs = new RedisHubs()
+afterEach(() => hubs.end())
+const upTo = (last: number) => Array.from({ length: last }, (_, n) => n + 1)
+
+describe.runIf(HAS_REDIS).each(Object.keys(clients) as ClientName[])('appends to Redis, with %s', (name) => {
+  let server: RedisServer
+  let outside: Redis
+  let tests = 0
+  beforeAll(async () => {
+    server = await RedisServer.start()
+    outside = new Redis({ port: server.port, host: '127.0.0.1' })
+  })
+  afterAll(async () => {
+    outside?.disconnect()
+    await server?.end()
+  })
+  const pair = (timeoutMs = 5_000) => {
+    const keyPrefix = `test-${++tests}:`
+    return [0, 1].map(() => hubs.add(name, server, { keyPrefix, timeoutMs })) as [
+      ReturnType<typeof hubs.add>,
+      ReturnType<typeof hubs.add>,
+    ]
+  }
+  const scripts = async () => Number(/cmdstat_evalsha:calls=(\d+)/.exec(await outside.info('commandstats'))?.[1] ?? 0)
+
+  it('[D1] publishes that wait while a script is under way share the next: few scripts, in the order of the calls, each with a cursor of its own', async () => {
+    const [one, two] = pair()
+    const ids = ['p', 'q', 'r']
+    const clients = [...(await Promise.all(ids.map((id) => stream(one, id)))), await stream(two, 'p')]
+    const before = await scripts()
+    const cursors = await Promise.all(upTo(900).map((n) => one.hub.project(ids[n % 3] as string).emit('a:b', n)))
+    // Two for each project of 300, and what the rounds ask meanwhile.
+    expect((await scripts()) - before).toBeLessThan(30)
+    for (const [i, client] of clients.entries()) {
+      await eventually(() => expect(told(client)).toEqual(upTo(900).filter((n) => n % 3 === i % 3)))
+      expect(client.resyncs).toEqual([])
+    }
+    expect(new Set(cursors).size).toBe(900)
+    // Whoever resumes after one of them gets the next, and not what was beside it.
+    const resumed = await stream(two, 'p', cursors[99 * 3 + 2] as string)
+    await eventually(() => expect(told(resumed)).toEqual(upTo(900).filter((n) => n % 3 === 0 && n > 300)))
+  })
+
+  it('[B1] the connection is cut in the middle, again and again: what was accepted is told once and in order, what was rejected at most once', async () => {
+    const [one, two] = pair()
+    const clients = [await stream(one, 'p'), await stream(two, 'p')]
+    const kept: number[] = []
+    const lost: number[] = []
+    let n = 0
+    for (let round = 0; round < 5; round++) {
+      const all = upTo(200).map(() => {
+        const own = ++n
+        return one.hub
+          .project('p')
+          .emit('a:b', own)
+          .then(
+            () => void kept.push(own),
+            (error) => {
+              expect(error).toMatchObject({ code: 'UNAVAILABLE' })
+              lost.push(own)
+            },
+          )
+      })
+      await Promise.all([...all, outside.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')])
+      await ready(one)
+    }
+    const last = ++n
+    await one.hub.project('p').emit('a:b', last)
+    for (const client of clients) {
+      await eventually(() => expect(told(client).at(-1)).toBe(last))
+      const seen = told(client) as number[]
+      expect(new Set(seen).size).toBe(seen.length)
+      expect(seen.filter((number) => kept.includes(number))).toEqual([...kept].sort((a, b) => a - b))
+      expect(seen.filter((number) => number !== last && !kept.includes(number) && !lost.includes(number))).toEqual([])
+      expect(client.resyncs).toEqual([])
+    }
+  })
+
+  it('[B1] Redis hangs under a burst: everyone is answered in time, and nothing that was never sent happens later', async () => {
+    const [one, two] = pair(1_000)
+    const client = await stream(two, 'p')
+    await server.stop()
+    const since = performance.now()
+    const all = await Promise.allSettled(upTo(2_000).map((n) => one.hub.project('p').emit('a:b', n)))
+    expect(all.every((each) => each.status === 'rejected' && each.reason.code === 'UNAVAILABLE')).toBe(true)
+    // Not one time-out after the other, for each batch.
+    expect(performance.now() - since).toBeLessThan(4_000)
+    await server.restart()
+    await Promise.all([ready(one), ready(two)])
+    await one.hub.project('p').emit('a:b', 'sentinel')
+    await eventually(() => expect(told(client).at(-1)).toBe('sentinel'))
+    // Two batches were on their way; and what was is told in its order.
+    const late = told(client).slice(0, -1) as number[]
+    expect(late).toEqual(upTo(late.length))
+    expect(late.length).toBeLessThanOrEqual(500)
+  })
+})
