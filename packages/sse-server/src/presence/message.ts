@@ -84,22 +84,61 @@ export function decodePresence(record: LogRecord): PresenceMessage | undefined {
 function isWhole(message: PresenceMessage): boolean {
   switch (message.kind) {
     case 'change':
-      return areTexts(message.in) && areTexts(message.out) && typeof message.at === 'string'
+      return areTexts(message.in) && areTexts(message.out) && isText(message.at)
     case 'here':
-      return areTexts(message.users) && typeof message.who === 'string' && message.part < message.of
+      return (
+        areTexts(message.users) &&
+        isText(message.who) &&
+        isText(message.at) &&
+        isCount(message.graceMs) &&
+        isPart(message)
+      )
     case 'lead':
-      return Number.isSafeInteger(message.after)
+      return isCount(message.after)
     case 'tell':
-      return areTexts(message.left) && Array.isArray(message.joined)
+      return isTelling(message)
     case 'state':
-      return Array.isArray(message.users) && areTexts(message.instances) && message.part < message.of
+      return isState(message)
     default:
       return true
   }
 }
 
+function isState(state: StatePart): boolean {
+  const { id, asOf = 0, takeover = 0, leader = '', leadAt, telling, instances, users } = state
+  const areWhole = [asOf, takeover, leadAt].every(isCount) && isText(id) && isText(leader) && isPart(state)
+  return areWhole && areTexts(instances) && areAll(users, isUser) && (telling === undefined || isTelling(telling))
+}
+
+function isUser(user: unknown): boolean {
+  if (!Array.isArray(user)) return false
+  const [userId, since, told, holders, graceMs] = user
+  return isText(userId) && isText(since) && isCount(told) && areAll(holders, isCount) && isCount(graceMs ?? 0)
+}
+
+function isTelling(telling: Telling): boolean {
+  const { from, at, epoch, offset, joined, left } = telling ?? {}
+  return [from, at, epoch].every(isText) && isCount(offset) && areAll(joined, areTexts) && areTexts(left)
+}
+
+function isPart({ part, of }: { readonly part: number; readonly of: number }): boolean {
+  return isCount(part) && isCount(of) && part < of
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isFinite(value) && Number(value) >= 0
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string'
+}
+
+function areAll(values: unknown, is: (value: unknown) => boolean): boolean {
+  return Array.isArray(values) && values.every(is)
+}
+
 function areTexts(value: unknown): value is string[] {
-  return Array.isArray(value) && value.every((each) => typeof each === 'string')
+  return areAll(value, isText)
 }
 
 /** Divides a list so that no part's JSON takes more than about so many bytes. There is always at least one part. */

@@ -18,6 +18,8 @@ const SECOND_MS = 1_000
 const IDLE_MS = 60_000
 /** A state is written again after so many records, so that one who comes finds one. */
 const RECORDS_A_STATE = 100
+/** What this instance holds is said again at most so often where the log says otherwise, in milliseconds. */
+const AGAIN_MS = 1_000
 /** Events that are published together at most. */
 const MAX_TELLING = 200
 
@@ -54,6 +56,9 @@ export class Room {
   #mustList = false
   /** The end of what this instance has said last: nothing more is decided before that has been heard. */
   #saidTo = 0
+  /** It is on its way into the log. */
+  #isSaying = false
+  #listedAt = Number.NEGATIVE_INFINITY
   #helloAt: number | undefined
   #helloOffset = 0
   /** Who asks for the state, since when, and from where on. */
@@ -63,7 +68,7 @@ export class Room {
   #recordsSinceState = 0
   #stateAt: number
   #usedAt: number
-  #waiting: (() => void)[] = []
+  readonly #waiting = new Set<() => void>()
   #retryAt = 0
 
   constructor(
@@ -79,6 +84,7 @@ export class Room {
     this.#journal = new Journal(adapter, presenceLog(projectId), ports.clock, {
       heard: (message, offset, isNew) => {
         if (isNew) around.peers.heard(message.from)
+        if (isNew && message.from === this.#me && !this.#isSaying && offset > this.#saidTo) this.#mustList = true
         this.#heard(message, offset)
       },
       synced: () => {
@@ -104,11 +110,13 @@ export class Room {
       const leftMs = deadline - clock.monotonic()
       if (leftMs <= 0 || this.#isClosed) throw this.around.host.unavailable()
       await new Promise<void>((resolve) => {
-        const cancel = clock.after(leftMs, resolve)
-        this.#waiting.push(() => {
+        const wake = () => {
           cancel()
+          this.#waiting.delete(wake)
           resolve()
-        })
+        }
+        const cancel = clock.after(leftMs, wake)
+        this.#waiting.add(wake)
       })
     }
     const { peers } = this.around
@@ -164,7 +172,8 @@ export class Room {
 
   /** Whether the roster is known, and holds all that this instance has to say. */
   get #isCurrent(): boolean {
-    return this.#isOpen && this.#journal.isSynced && this.#hasHeardItself && !this.#mustList && !this.users.changed
+    const { isSynced } = this.#journal
+    return this.#isOpen && isSynced && this.#hasHeardItself && !this.#isSaying && !this.#mustList && !this.users.changed
   }
 
   get #hasHeardItself(): boolean {
@@ -203,6 +212,7 @@ export class Room {
     }
     if (this.#mustList) {
       this.#mustList = false
+      this.#listedAt = this.around.ports.clock.monotonic()
       users.take()
       if (users.size > 0 || this.#journal.roster.held.has(this.#me)) await this.#say(this.#list(users.ids()))
       return true
@@ -242,6 +252,11 @@ export class Room {
     const { roster, last } = this.#journal
     const now = ports.clock.monotonic()
     const { leader, telling } = roster
+    // Something that was given up for lost is in the log after all, and says what is not so any more.
+    if ((roster.held.get(this.#me) ?? 0) !== this.users.size && now - this.#listedAt >= AGAIN_MS) {
+      this.#mustList = true
+      return true
+    }
     if (leader === undefined || peers.isGone(leader)) {
       if (roster.users.size === 0 && !telling) return this.#answer(now, 0)
       await this.#append([{ kind: 'lead', from: this.#me, after: roster.leadAt }])
@@ -338,11 +353,16 @@ export class Room {
 
   async #append(messages: readonly PresenceMessage[]): Promise<void> {
     const { adapter } = this.around
-    const { epoch, offset } = await adapter.append(presenceLog(this.projectId), messages.map(encodePresence))
-    if (epoch === this.#journal.epoch) this.#saidTo = offset
+    this.#isSaying = true
+    try {
+      const { epoch, offset } = await adapter.append(presenceLog(this.projectId), messages.map(encodePresence))
+      if (epoch === this.#journal.epoch) this.#saidTo = offset
+    } finally {
+      this.#isSaying = false
+    }
   }
 
   #wake(): void {
-    for (const wake of this.#waiting.splice(0)) wake()
+    for (const wake of [...this.#waiting]) wake()
   }
 }
