@@ -125,7 +125,7 @@ export const SERVER_BUGS = [
     edits: [
       {
         file: 'sse-server/src/hub/hub.ts',
-        from: "if (clock.monotonic() >= ends) throw new HubError('UNAUTHORIZED', 'The grant has expired')",
+        from: "if (now >= ends) throw new HubError('UNAUTHORIZED', 'The grant has expired')",
         to: '',
       },
     ],
@@ -146,7 +146,7 @@ export const SERVER_BUGS = [
       },
       {
         file: 'sse-server/src/hub/hub.ts',
-        from: 'if (clock.monotonic() >= ends) throw',
+        from: 'if (now >= ends) throw',
         to: 'if (clock.now() >= ends) throw',
       },
       {

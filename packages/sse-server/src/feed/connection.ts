@@ -11,6 +11,8 @@ export interface ConnectionGrant {
   readonly userId: string | undefined
   readonly channels: readonly string[] | undefined
   readonly ip: string | undefined
+  /** By the monotonic clock. */
+  readonly openedAt: number
   /** By the monotonic clock; infinite where the grant has no end. */
   readonly expiresAt: number
   /** By the monotonic clock: when the stream is ended to be opened anew. */
@@ -84,7 +86,7 @@ export class Connection implements Reader, SinkListener {
     start: Start,
   ) {
     this.view = feed.enter(this, grant.channels)
-    this.openedAt = feed.clock.monotonic()
+    this.openedAt = grant.openedAt
     this.#expiresAt = grant.expiresAt
     this.#rotateAt = grant.rotateAt
     this.offset = start.offset

@@ -131,10 +131,15 @@ export class Feed implements LogListener {
 
   /**
    * Where a reader goes on who was at this cursor: a cursor is user input, so nothing about it is taken on trust. The result is to be
-   * called without awaiting anything in between, since the log goes on.
+   * called without awaiting anything in between, since the log goes on. Nothing is waited for where the log need not be asked.
    */
-  async locate(text: string | undefined): Promise<() => Start> {
-    if (text === undefined || text === '') return () => ({ offset: this.head, lagging: false, resync: undefined })
+  locate(text: string | undefined): (() => Start) | Promise<() => Start> {
+    return text === undefined || text === '' ? this.#atHead : this.#locate(text)
+  }
+
+  readonly #atHead = (): Start => ({ offset: this.head, lagging: false, resync: undefined })
+
+  async #locate(text: string): Promise<() => Start> {
     const broken = (resync: ResyncReason) => ({ offset: this.head, lagging: false, resync })
     const cursor = parseCursor(text)
     if (!cursor) return () => broken('bad-cursor')

@@ -54,10 +54,11 @@ export class Admission {
    */
   ask(isDraining: boolean): () => void {
     if (isDraining) throw this.draining()
-    this.#fill()
+    // What has come in since can only add to it.
+    if (this.#tokens < 1) this.#fill()
     if (this.#tokens < 1 || this.#asking >= this.limits.connectsPerSecond) throw this.#tooFast()
     this.#asking++
-    return () => this.#asking--
+    return this.#answered
   }
 
   /**
@@ -84,6 +85,10 @@ export class Admission {
     if (this.#tokens < 1) throw this.#tooFast()
     this.#tokens--
     suspect?.destroy()
+  }
+
+  readonly #answered = (): void => {
+    this.#asking--
   }
 
   draining(): HubError {

@@ -18,7 +18,7 @@ export class Feeds {
     readonly clock: Clock,
     readonly rounds: Rounds,
     /** A feed was opened: there is something to look after. */
-    readonly opened: () => void,
+    readonly wake: () => void,
   ) {}
 
   get size(): number {
@@ -30,6 +30,11 @@ export class Feeds {
     let bytes = 0
     for (const feed of this.#open.values()) bytes += feed.bytes
     return bytes
+  }
+
+  /** The project's feed, where it is open already. */
+  opened(projectId: string): Feed | undefined {
+    return this.#open.get(projectId)
   }
 
   /** The project's feed. Rejects where the log cannot be opened; the next call tries again. */
@@ -71,7 +76,7 @@ export class Feeds {
     await feed.open()
     if (this.#closed) feed.close()
     else this.#open.set(projectId, feed)
-    this.opened()
+    this.wake()
     return feed
   }
 }

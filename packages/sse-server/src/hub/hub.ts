@@ -32,7 +32,7 @@ import { Pace } from './pace'
 import { type ProjectPublisher, projectPublisher } from './project'
 import { Publisher, type PublishOptions } from './publisher'
 import { Streams } from './streams'
-import { count, type HubStats, readStats, Tally } from './tally'
+import { type HubStats, readStats, Tally } from './tally'
 
 /** What is left at the end of the drain gets this long to take its last bytes, in milliseconds. */
 const CUT_AFTER_MS = 1_000
@@ -285,21 +285,24 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
     const lifetimeMs = expiresAt === undefined ? Number.POSITIVE_INFINITY : expiresAt - clock.now()
     if (lifetimeMs <= 0) throw new HubError('UNAUTHORIZED', 'The grant has expired')
     const ends = clock.monotonic() + lifetimeMs
-    this.#admission.check({ projectId, userId, ip: request.ip })
+    const newcomer = { projectId, userId, ip: request.ip }
+    this.#admission.check(newcomer)
     // Whoever is not told what others revoke must not open a stream.
-    await this.#cluster.ready()
-    const feed = await this.#feed(projectId)
-    const start = await feed.locate(request.lastEventId)
+    const hearing = this.#cluster.ready()
+    if (hearing) await hearing
+    const feed = this.#feeds.opened(projectId) ?? (await this.#feed(projectId))
+    const located = feed.locate(request.lastEventId)
+    const start = typeof located === 'function' ? located : await located
     // Nothing is awaited from here on: what is checked still holds when the connection is in the registry.
-    if (clock.monotonic() >= ends) throw new HubError('UNAUTHORIZED', 'The grant has expired')
+    const now = clock.monotonic()
+    if (now >= ends) throw new HubError('UNAUTHORIZED', 'The grant has expired')
     if (this.#closing) throw this.#admission.draining()
     if (request.gone()) return
     if (this.#streams.revocations.undo(grant, request.askedAt)) {
       // The grant may be older than the revocation: let the client ask again.
       throw new HubError('UNAVAILABLE', 'Access has changed meanwhile', { retryAfterMs: 1_000 })
     }
-    this.#admission.take({ projectId, userId, ip: request.ip })
-    const now = clock.monotonic()
+    this.#admission.take(newcomer)
     const { heartbeatIntervalMs, maxAgeMs, retryMs } = this.#settings
     const connection = new Connection(
       feed,
@@ -309,6 +312,7 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
         userId,
         channels,
         ip: request.ip,
+        openedAt: now,
         expiresAt: ends,
         rotateAt: now + maxAgeMs * (0.8 + 0.4 * random()),
         reauthorize: request.reauthorize,
@@ -336,12 +340,7 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
 
   /** Counts a refusal. For mounts. */
   refused(error: HubError): void {
-    count(this.#tally.refused, error.code)
-    const expected = error.code === 'UNAVAILABLE' || error.code === 'CLOSED'
-    if (error.status >= 500 && (!expected || error.cause !== undefined)) {
-      const cause = describe(error.cause ?? error)
-      this.#settings.logger.error('a stream could not be opened', { code: error.code, cause })
-    }
+    this.#streams.refused(error)
   }
 
   /** Whether new streams are refused because the hub is closing. For mounts. */

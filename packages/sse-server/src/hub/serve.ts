@@ -47,10 +47,12 @@ export async function serveStream<Source>(
     const query = readQuery(request)
     const cameAt = hub.moment
     // An answer from before revocations are heard may be revoked without anybody here knowing.
-    await answerOf(hub, () => hub.ready())
+    const hearing = answerOf(hub, () => hub.ready())
+    if (hearing) await hearing
     if (response.gone) return
     const askedAt = request.isGranted ? cameAt : hub.moment
-    const grant = await answerOf(hub, () => options.authorize(source))
+    const answer = answerOf(hub, () => options.authorize(source))
+    const grant = isPromise(answer) ? await answer : answer
     if (response.gone) return
     if (!grant) throw new HubError('UNAUTHORIZED', 'No valid credentials')
     const projectId = request.header('x-project-id')
@@ -59,7 +61,8 @@ export async function serveStream<Source>(
     }
     const { reauthorize } = options
     const compression = readCompression(options.compression)
-    const headers = { ...STREAM_HEADERS, ...cors, ...(compression && varying(cors)) }
+    const isPlain = !options.cors && !compression
+    const headers = isPlain ? STREAM_HEADERS : { ...STREAM_HEADERS, ...cors, ...(compression && varying(cors)) }
     if (request.method === 'HEAD') {
       response.answer(200, headers, '')
       return
@@ -90,7 +93,7 @@ function readQuery(request: StreamRequest): Query {
     throw new HubError('METHOD_NOT_ALLOWED', `${quote(request.method)} is not allowed here; open the stream with GET`)
   }
   const accept = request.header('accept')
-  if (accept !== undefined && accept !== '' && !/\*\/\*|text\/\*|text\/event-stream/i.test(accept)) {
+  if (accept && accept !== 'text/event-stream' && !/\*\/\*|text\/\*|text\/event-stream/i.test(accept)) {
     throw new HubError('NOT_ACCEPTABLE', `Accept is ${quote(accept)}; this is text/event-stream`)
   }
   const searchParams = queryOf(request.url)
@@ -134,11 +137,15 @@ function answerOf<Answer>(hub: AnyHub, ask: () => Answer | Promise<Answer>): Ans
   let isPending = false
   try {
     const answer = ask()
-    isPending = typeof (answer as Partial<Promise<unknown>> | null | undefined)?.then === 'function'
+    isPending = isPromise(answer)
     return isPending ? inTime(hub, answer, answered) : answer
   } finally {
     if (!isPending) answered()
   }
+}
+
+function isPromise<Answer>(answer: Answer | Promise<Answer>): answer is Promise<Answer> {
+  return typeof (answer as Partial<Promise<unknown>> | null | undefined)?.then === 'function'
 }
 
 /** `answered` is called once: with the answer, or when it is no longer waited for. */

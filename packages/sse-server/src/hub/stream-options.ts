@@ -51,16 +51,18 @@ export function assertStreamOptions<Source>(hub: unknown, options: EventStreamOp
   if (typeof authorize !== 'function') {
     throw invalid(`authorize is ${quote(authorize)}; it must be a function that returns a grant, or null for 401`)
   }
-  for (const [name, value] of Object.entries({ reauthorize, clientIp })) {
-    if (value !== undefined && typeof value !== 'function') {
-      throw invalid(`${name} is ${quote(value)}; it must be a function, or be left out`)
-    }
-  }
+  assertFunction('reauthorize', reauthorize)
+  assertFunction('clientIp', clientIp)
   if (refuse !== undefined && refuse !== 'status' && refuse !== 'stream') {
     throw invalid(`refuse is ${quote(refuse)}; it must be 'status' or 'stream'`)
   }
   readCompression(compression)
   if (cors !== undefined) assertCors(cors)
+}
+
+function assertFunction(name: string, value: unknown): void {
+  if (value === undefined || typeof value === 'function') return
+  throw invalid(`${name} is ${quote(value)}; it must be a function, or be left out`)
 }
 
 function assertCors(cors: NonNullable<EventStreamOptions<unknown>['cors']>): void {

@@ -2,7 +2,7 @@ import type { ClosingReason, ResyncReason } from '@entitycast/sse-protocol'
 import type { Connection, ConnectionFilter, ConnectionObserver } from '../feed/connection'
 import { Registry } from '../registry/registry'
 import type { Logger, Ports } from '../seams/ports'
-import { describe } from './error'
+import { describe, type HubError } from './error'
 import { assertFields, assertFilter } from './filter'
 import { Revocations } from './revocations'
 import { count, type Tally } from './tally'
@@ -80,6 +80,15 @@ export class Streams implements ConnectionObserver {
       this.#allLeft = resolve
       if (this.size === 0) resolve()
     })
+  }
+
+  /** A request for a stream was refused. */
+  refused(error: HubError): void {
+    const { code, status, cause } = error
+    count(this.tally.refused, code)
+    const expected = code === 'UNAVAILABLE' || code === 'CLOSED'
+    if (status < 500 || (expected && cause === undefined)) return
+    this.logger.error('a stream could not be opened', { code, cause: describe(cause ?? error) })
   }
 
   ended(connection: Connection, reason: ClosingReason | 'peer'): void {
