@@ -39,7 +39,7 @@ export const LOG_BUGS = [
   },
   {
     name: 'the window leaves out the first event after a cursor',
-    edits: [{ file: 'sse-server/src/seams/window.ts', from: 'let next = offset + 1', to: 'let next = offset + 2' }],
+    edits: [{ file: 'sse-server/src/feed/feed.ts', from: 'this.#window, from + 1', to: 'this.#window, from + 2' }],
   },
   {
     name: 'channels are not looked at',

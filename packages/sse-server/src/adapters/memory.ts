@@ -89,8 +89,9 @@ export class MemoryAdapter implements Adapter {
     if (after.offset > log.window.last) return { gap: 'ahead' }
     if (!log.window.reaches(after.offset)) return { gap: 'expired' }
     const entries: LogEntry[] = []
-    for (const entry of log.window.after(after.offset)) {
-      if (entries.length === limit) break
+    for (let offset = after.offset + 1; entries.length < limit; offset++) {
+      const entry = log.window.at(offset)
+      if (!entry) break
       entries.push(entry)
     }
     return { entries }

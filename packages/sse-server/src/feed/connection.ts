@@ -55,6 +55,8 @@ const REAUTHORIZE_TIMEOUT_MS = 10_000
  */
 export class Connection implements Reader, SinkListener {
   readonly view: View
+  /** Here too, since each page asks for it. */
+  readonly userId: string | undefined
   readonly openedAt: number
   readonly #expiresAt: number
   readonly #rotateAt: number
@@ -86,6 +88,7 @@ export class Connection implements Reader, SinkListener {
     start: Start,
   ) {
     this.view = feed.enter(this, grant.channels)
+    this.userId = grant.userId
     this.openedAt = grant.openedAt
     this.#expiresAt = grant.expiresAt
     this.#rotateAt = grant.rotateAt
@@ -96,10 +99,6 @@ export class Connection implements Reader, SinkListener {
 
   get id(): string {
     return this.grant.connectionId
-  }
-
-  get userId(): string | undefined {
-    return this.grant.userId
   }
 
   /** Whether the filter means it. */

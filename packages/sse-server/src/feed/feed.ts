@@ -207,7 +207,7 @@ export class Feed implements LogListener {
     const { offset: from, view, lagging: conflated } = connection
     const span = view.span(from, conflated)
     if (!span && !this.#window.reaches(from)) return undefined
-    return this.#pageOf(connection, span ?? this.#span(connection, takePage(this.#window.after(from))))
+    return this.#pageOf(connection, span ?? this.#span(connection, takePage(this.#window, from + 1)))
   }
 
   /** The page after a connection's cursor, from the log itself; or why it cannot be had. */
@@ -219,7 +219,7 @@ export class Feed implements LogListener {
     if ('gap' in result) return result
     const { offset: from, view, lagging: conflated } = connection
     // Whoever had the same answer before has made the page already.
-    const span = view.span(from, conflated) ?? this.#span(connection, takePage(result.entries))
+    const span = view.span(from, conflated) ?? this.#span(connection, takePage(result.entries, 0))
     return this.#pageOf(connection, span)
   }
 

@@ -6,11 +6,14 @@ import { conflate } from './conflate'
 /** Most bytes of events in one page: what a connection is given at a time before its socket is looked at again. */
 export const PAGE_BYTES = 65_536
 
-/** Where each page ends is a matter of its beginning alone, so that a page that is sent again is never shorter. */
-export function takePage<Entry extends LogEntry>(entries: Iterable<Entry>): Entry[] {
-  const taken: Entry[] = []
+/**
+ * The entries from the `next` place on, as many as go into a page. Where each page ends is a matter of its beginning alone, so that a
+ * page that is sent again is never shorter.
+ */
+export function takePage(entries: { at(place: number): LogEntry | undefined }, next: number): LogEntry[] {
+  const taken: LogEntry[] = []
   let bytes = 0
-  for (const entry of entries) {
+  for (let entry = entries.at(next); entry; entry = entries.at(++next)) {
     bytes += entry.record.data.length
     if (bytes > PAGE_BYTES && taken.length > 0) break
     taken.push(entry)

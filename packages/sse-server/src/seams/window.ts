@@ -71,28 +71,25 @@ export class RetentionWindow<Entry extends LogEntry> {
     return offset >= this.first - 1 && offset <= this.last
   }
 
-  /** Entries after `offset`, oldest first. Only where `reaches(offset)`. */
-  *after(offset: number): Generator<Entry, void, undefined> {
-    for (let next = offset + 1; next <= this.last; next++) {
-      yield this.#entries[next & (this.#entries.length - 1)] as Entry
-    }
+  /** The entry of an offset from `first` on; nothing after `last`. */
+  at(offset: number): Entry | undefined {
+    return offset <= this.last ? this.#entries[offset & (this.#entries.length - 1)] : undefined
   }
 
   /** Makes room for so many, a power of two, or none. */
   #lay(places: number): void {
-    const entries = [...this.after(this.first - 1)]
-    const { first } = this
-    const mask = this.#entries.length - 1
+    const entries = this.#entries
     const sizes = this.#sizes
     const times = this.#times
     this.#entries = new Array(places).fill(undefined)
     this.#sizes = new Array(places).fill(0)
     this.#times = new Array(places).fill(0)
-    for (let i = 0; i < entries.length; i++) {
-      const place = (first + i) & (places - 1)
-      this.#entries[place] = entries[i]
-      this.#sizes[place] = sizes[(first + i) & mask] as number
-      this.#times[place] = times[(first + i) & mask] as number
+    for (let offset = this.first; offset <= this.last; offset++) {
+      const from = offset & (entries.length - 1)
+      const to = offset & (places - 1)
+      this.#entries[to] = entries[from]
+      this.#sizes[to] = sizes[from] as number
+      this.#times[to] = times[from] as number
     }
   }
 }
