@@ -60,6 +60,8 @@ const IN_NODE = [
   'bindings',
   'event-source',
   'cursor-store',
+  'cors',
+  'recipes',
 ]
 const IN_A_PAGE = ['client', 'design-client', 'react', 'design-react', 'tabs', 'indicator']
 

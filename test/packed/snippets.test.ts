@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
-import { programs, readSnippets } from './snippets'
+import { programs, quickStart, readSnippets } from './snippets'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const listed = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard', '*.md'], {
@@ -12,7 +12,7 @@ const listed = execFileSync('git', ['ls-files', '--cached', '--others', '--exclu
 })
 /** The protocol is no TypeScript, and decisions quote what is no more. */
 const texts = listed.split('\n').filter((file) => file && !/^docs\/decisions\/|PROTOCOL\.md$|CHANGELOG\.md$/.test(file))
-const regions = new Map(programs.flatMap((program) => [...program.regions]))
+const regions = new Map([...quickStart, ...programs.flatMap((program) => [...program.regions])])
 
 describe('[docs] every snippet is a program that runs', () => {
   it.each(texts)('[docs] %s shows only what programs.test.ts compiles and runs', (file) => {
@@ -26,9 +26,16 @@ describe('[docs] every snippet is a program that runs', () => {
     }
   })
 
-  it('[docs] the README shows a server with Express and with Nest, and a client with and without React', () => {
+  it('[docs] the README shows a quick start, a server with Express and with Nest, and a client with and without React', () => {
     const shown = readSnippets(readFileSync(path.join(root, 'README.md'), 'utf8')).map(({ name }) => name)
-    expect(shown).toEqual(['express-server', 'nest-server', 'client', 'react'])
+    expect(shown).toEqual([
+      'quick-start-server',
+      'quick-start-index',
+      'express-server',
+      'nest-server',
+      'client',
+      'react',
+    ])
   })
 
   it('[docs] a fence without a marker is found, whatever it is written like', () => {

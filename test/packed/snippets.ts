@@ -16,6 +16,14 @@ export const programs: readonly Program[] = readdirSync(folder).map((file) => {
   return { file, text, regions: readRegions(file, text) }
 })
 
+/** The quick start's files, which are shown whole; quick-start.test.ts runs them. */
+export const quickStart: ReadonlyMap<string, string> = new Map(
+  ['server.mjs', 'index.html'].map((file) => [
+    `quick-start-${file.replace(/\..*/, '')}`,
+    readFileSync(fileURLToPath(new URL(`quick-start/${file}`, import.meta.url)), 'utf8').trimEnd(),
+  ]),
+)
+
 /** A fenced block of TypeScript in a text, with the name that its marker gives it. */
 export interface Snippet {
   readonly line: number
@@ -23,7 +31,7 @@ export interface Snippet {
   readonly text: string
 }
 
-/** Every fenced block of TypeScript or JavaScript. Other fences are no programs. */
+/** Every fenced block of TypeScript, JavaScript or HTML. Other fences are no programs. */
 export function readSnippets(markdown: string): Snippet[] {
   const snippets: Snippet[] = []
   const lines = markdown.split('\n')
@@ -32,7 +40,7 @@ export function readSnippets(markdown: string): Snippet[] {
     if (!fence) continue
     const end = lines.findIndex((line, at) => at > i && line.trim() === fence[1])
     if (end < 0) throw new Error(`the fence of line ${i + 1} has no end`)
-    if (/^(?:ts|tsx|typescript|js|jsx|mjs|javascript)$/i.test(fence[2] ?? '')) {
+    if (/^(?:ts|tsx|typescript|js|jsx|mjs|javascript|html)$/i.test(fence[2] ?? '')) {
       const marker = /^<!-- run: ([\w-]+) -->$/.exec(lines[i - 1] ?? '')
       snippets.push({ line: i + 1, name: marker?.[1], text: lines.slice(i + 1, end).join('\n') })
     }

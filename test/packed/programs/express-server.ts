@@ -11,7 +11,7 @@ await once(server, 'listening')
 const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 const requireAdmin: RequestHandler = (req, res, next) => (req.get('x-admin') ? next() : void res.sendStatus(403))
 const verify = async (authorization: string | undefined) => {
-  assert.equal(authorization, 'Bearer secret')
+  if (authorization !== 'Bearer secret') return null
   return { projectId: 'proj_123', id: 'u1', exp: Date.now() / 1000 + 600 }
 }
 
@@ -21,9 +21,9 @@ import { eventStream, eventStats } from '@entitycast/sse-server/express'
 
 const hub = new EventHub()                                            // in memory; nothing else to run
 app.get('/api/events/stream', eventStream(hub, {
-  authorize: async (req) => {                                         // required. null → 401; throw HubError for 403, 429 …
-    const user = await verify(req.get('authorization'))
-    return { projectId: user.projectId, userId: user.id, channels: 'all', expiresAt: user.exp * 1000 }
+  authorize: async (req) => {                                         // required
+    const user = await verify(req.get('authorization'))               // null for a bad token, which is a 401; a throw is a 503
+    return user && { projectId: user.projectId, userId: user.id, expiresAt: user.exp * 1000 }   // in milliseconds
   },
 }))
 app.get('/api/events/stats', requireAdmin, eventStats(hub))

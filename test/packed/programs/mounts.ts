@@ -9,14 +9,15 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { z } from 'zod'
-
-const schema = z.object({ embeddedChunks: z.number() })
 
 // >>> define-events
 import { defineEvents } from '@entitycast/sse-protocol'
+import { z } from 'zod'
 
-const events = defineEvents({ entities: { document: schema }, named: { 'lock:acquired': schema } })
+export const events = defineEvents({
+  entities: { document: z.object({ chunks: z.number(), embeddedChunks: z.number() }).partial() },
+  named: { 'lock:acquired': z.object({ entityId: z.number() }) },
+})
 // <<<
 const hub = new EventHub({ events })
 const authorize = () => ({ projectId: 'proj_123' })

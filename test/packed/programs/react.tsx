@@ -25,7 +25,7 @@ function Documents() {
   const [documents, setDocuments] = useState(initial)
   const [notes, setNotes] = useState(0)
   useEntityUpdates('document:*', (event) => setDocuments((rows) => applyEntityEvent(rows, event)))
-  useSSE(['validation', 'notifications'], () => setNotes((count) => count + 1))
+  useSSE(['validation', 'notifications'], () => setNotes((count) => count + 1))   // all events of these channels
   return (
     <section data-state={connectionState} data-notes={notes}>
       {documents.map(({ id, chunks, embeddedChunks }) => (
