@@ -81,9 +81,14 @@ export async function serveStream<Source>(
     const error = readError(thrown)
     hub.refused(error)
     if (response.gone) return
-    if (options.refuse === 'stream' && error.retryAfterMs !== undefined)
-      refuseByStream(response, error.retryAfterMs, cors)
-    else refuse(response, error, cors)
+    try {
+      if (options.refuse === 'stream' && error.retryAfterMs !== undefined)
+        refuseByStream(response, error.retryAfterMs, cors)
+      else refuse(response, error, cors)
+    } catch (failure) {
+      // A middleware that throws as the headers go out: the mount has ended the response.
+      hub.refused(readError(failure))
+    }
   }
 }
 

@@ -89,6 +89,15 @@ export class NodeStream implements StreamResponse, Sink {
 
   answer(status: number, headers: Readonly<Record<string, string>>, body: string): void {
     if (this.gone) return
+    try {
+      this.#answer(status, headers, body)
+    } catch (error) {
+      this.destroy()
+      throw error
+    }
+  }
+
+  #answer(status: number, headers: Readonly<Record<string, string>>, body: string): void {
     // On a connection that is kept the client would come again, and the server's `close` would wait for it.
     if (this.#http1 && this.#hub.draining) this.#res.setHeader('connection', 'close')
     this.#res.statusCode = status
@@ -101,6 +110,8 @@ export class NodeStream implements StreamResponse, Sink {
     if (this.gone) return this
     this.#opened = true
     const res = this.#res
+    // A body that nobody reads would keep the socket from being read, and its end from being noticed.
+    if (this.#http1 && hasBody(this.#req)) this.#req.resume()
     // Somebody else who has named an encoding already is going to do it.
     const compressed = gzip && !res.hasHeader('content-encoding')
     const { socket } = res
@@ -238,6 +249,10 @@ export class NodeStream implements StreamResponse, Sink {
     if (this.#watch) deadPeers.unwatch(this.#watch)
     this.#listener?.closed()
   }
+}
+
+function hasBody({ headers }: NodeRequest): boolean {
+  return headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined
 }
 
 function destroy(this: ServerResponse): void {

@@ -20,7 +20,7 @@ export interface StreamRequest {
 export interface StreamResponse {
   /** Whether the peer has gone. The mount listens for that from the start, before anything is awaited. */
   readonly gone: boolean
-  /** Sends a whole answer. Does nothing where the peer is gone. */
+  /** Sends a whole answer. Does nothing where the peer is gone; cuts it off where that cannot be done, also because `open` has failed half-way. */
   answer(status: number, headers: Readonly<Record<string, string>>, body: string): void
   /**
    * Sends status 200 and these headers now, and returns where to write. `gzip`: the client accepts it and the application wants it; who
