@@ -191,6 +191,7 @@ const browser = await chromium.launch({
 })
 try {
   const url = `http://127.0.0.1:${server.port}`
+  /** @type {import('playwright-core').Page[]} */
   const tabs = []
   for (const person of ['user_maya', 'user_sam']) {
     const page = await (await browser.newContext({ ...TAB, colorScheme: 'light' })).newPage()
