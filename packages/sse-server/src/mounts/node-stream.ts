@@ -49,6 +49,7 @@ export class NodeStream implements StreamResponse, Sink {
   #flush: (() => void) | undefined
   #watch: PeerWatch | undefined
   #compressed = false
+  #isCompressedByOthers = false
 
   constructor(hub: Surroundings, req: NodeRequest, res: NodeResponse, headers: HeldHeaders = {}) {
     this.#hub = hub
@@ -80,7 +81,9 @@ export class NodeStream implements StreamResponse, Sink {
 
   get unsentBytes(): number {
     if (this.#closed) return 0
-    return this.#socket ? this.#socket.writableLength : Math.max(this.#res.writableLength, this.#withheld)
+    if (this.#socket) return this.#socket.writableLength
+    // What a compressor holds nobody can tell.
+    return Math.max(this.#res.writableLength, this.#withheld, this.#isCompressedByOthers ? 1 : 0)
   }
 
   get compressed(): boolean {
@@ -136,6 +139,7 @@ export class NodeStream implements StreamResponse, Sink {
     if (lean) return lean
     this.#watch = deadPeers.watch(this, this.#ends, this.#hub.heartbeatIntervalMs)
     if (compressed) this.#begin()
+    this.#isCompressedByOthers = !this.#compressed && res.hasHeader('content-encoding')
     return this
   }
 

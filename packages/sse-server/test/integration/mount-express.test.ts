@@ -2,8 +2,9 @@ import { createServer } from 'node:http'
 import { EventHub } from '@entitycast/sse-server'
 import { eventStats, eventStream, openStream } from '@entitycast/sse-server/express'
 import compression from 'compression'
+import cors from 'cors'
 import express, { type RequestHandler } from 'express'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { expectPromptEvents } from './latency'
 import { type Listening, listening } from './listening'
 import { authorize, GOOD, mountSuite } from './mount-suite'
@@ -68,6 +69,79 @@ describe('Express before the stream', () => {
     const client = await open('/stream', { 'accept-encoding': 'gzip' })
     expect(client.headers['content-encoding']).toBe('gzip')
     await expectPromptEvents(hub, client)
+  })
+
+  it('[D8 S5] what a compressor holds when the user is revoked does not go out', async () => {
+    const careless: RequestHandler = (_req, res, next) => {
+      const { setHeader } = res
+      res.setHeader = (name, value) => setHeader.call(res, name, name === 'cache-control' ? 'no-cache' : value)
+      next()
+    }
+    await serve(careless, compression({ threshold: 0 }))
+    const client = await open('/stream', { 'accept-encoding': 'gzip' })
+    await client.next('connected')
+    const { writes } = hub.stats()
+    await hub.project('p1').updated('document', 'secret', { text: 'x'.repeat(10_000) })
+    while (hub.stats().writes === writes) await new Promise((resolve) => setImmediate(resolve))
+    await hub.revoke({ projectId: 'p1', userId: 'u1' })
+    await client.ended
+    expect(client.text.includes('secret')).toBe(false)
+  })
+
+  it('what stands before it in many an application leaves the stream as it is', async () => {
+    const session: RequestHandler = (_req, res, next) => {
+      // As cookie-session does, at the last moment.
+      const writeHead = res.writeHead.bind(res) as (...args: unknown[]) => typeof res
+      res.writeHead = (...args: unknown[]) => {
+        res.appendHeader('set-cookie', 'session=1; HttpOnly')
+        return writeHead(...args)
+      }
+      next()
+    }
+    const security: RequestHandler = (_req, res, next) => {
+      res.setHeader('content-security-policy', "default-src 'self'").setHeader('x-content-type-options', 'nosniff')
+      res.removeHeader('x-powered-by')
+      next()
+    }
+    const ended: number[] = []
+    const log: RequestHandler = (_req, res, next) => {
+      res.on('close', () => ended.push(res.statusCode))
+      next()
+    }
+    const overdue: boolean[] = []
+    const timeout: RequestHandler = (_req, res, next) => {
+      setTimeout(() => {
+        overdue.push(!res.headersSent)
+        if (!res.headersSent) res.status(503).end()
+      }, 50)
+      next()
+    }
+    await serve(
+      log,
+      timeout,
+      security,
+      cors({ origin: 'https://app.example.com', credentials: true }),
+      session,
+      compression(),
+      express.json(),
+    )
+    const client = await open('/stream', { origin: 'https://app.example.com', 'accept-encoding': 'gzip' })
+    expect(client.headers).toMatchObject({
+      'access-control-allow-origin': 'https://app.example.com',
+      'content-security-policy': "default-src 'self'",
+      'content-type': 'text/event-stream; charset=utf-8',
+      'set-cookie': ['session=1; HttpOnly'],
+    })
+    expect(client.headers['content-encoding']).toBeUndefined()
+    await vi.waitFor(() => expect(overdue).toEqual([false]), { timeout: 15_000 })
+    await expectPromptEvents(hub, client)
+    const refused = await open('/stream', { authorization: 'Bearer nobody' })
+    expect([refused.status, refused.headers['set-cookie']]).toEqual([401, ['session=1; HttpOnly']])
+    await refused.json()
+    expect(await hub.revoke({ projectId: 'p1', userId: 'u1' })).toBe(1)
+    await client.next('closing')
+    await client.ended
+    await vi.waitFor(() => expect(ended.sort()).toEqual([200, 401]), { timeout: 15_000 })
   })
 
   it('[C7] a compressor whose reader stops does not pile up', async () => {

@@ -1,8 +1,17 @@
 import type { Server } from 'node:net'
 import { EventHub } from '@entitycast/sse-server'
 import { EventsModule } from '@entitycast/sse-server/nest'
-import { Inject, Injectable, Module, type OnModuleDestroy } from '@nestjs/common'
+import {
+  type ExceptionFilter,
+  type HttpException,
+  Inject,
+  Injectable,
+  Module,
+  type NestInterceptor,
+  type OnModuleDestroy,
+} from '@nestjs/common'
 import { NestFactory } from '@nestjs/core'
+import { map, timeout } from 'rxjs'
 import { describe, expect, it, vi } from 'vitest'
 import { socketsOf } from './listening'
 import { mountSuite } from './mount-suite'
@@ -54,6 +63,60 @@ describe.each(PLATFORMS)('EventsModule on %s', (platform) => {
     expect(connected).toBe(20)
     expect(refused).toBeGreaterThan(0)
     expect(hub.stats()).toMatchObject({ accepting: false, connections: 0 })
+  })
+
+  it('what an application sets up for all its routes leaves the stream as it is, and hears nothing of its end', async () => {
+    const caught: unknown[] = []
+    const mapped: unknown[] = []
+    const filter: ExceptionFilter = {
+      catch: (error: HttpException, host) => {
+        caught.push(error)
+        const response = host.switchToHttp().getResponse()
+        const refused = response.status(error.getStatus?.() ?? 500)
+        refused.send({ caught: true })
+      },
+    }
+    const interceptor: NestInterceptor = {
+      intercept: (_context, next) =>
+        next.handle().pipe(
+          timeout(2_000),
+          map((data) => {
+            mapped.push(data)
+            return { data }
+          }),
+        ),
+    }
+    const { app, hub, url } = await startNestApp({
+      platform,
+      events: { hub: { logger: false, heartbeatIntervalMs: 100 } },
+      grant: (header) => (header('authorization') === 'Bearer good' ? { projectId: 'p1', userId: 'u1' } : null),
+      configure: (configured) => {
+        configured.setGlobalPrefix('api/v1')
+        configured.useGlobalInterceptors(interceptor)
+        configured.useGlobalFilters(filter)
+        configured.useGlobalPipes({ transform: (value) => value })
+        configured.enableCors({ origin: 'https://app.example.com' })
+      },
+    })
+    const headers = { authorization: 'Bearer good', origin: 'https://app.example.com' }
+    const client = await StreamClient.open(`${url}/api/v1/stream`, { headers })
+    expect((await client.next('connected')).data).toMatchObject({ projectId: 'p1' })
+    expect(client.headers['access-control-allow-origin']).toBe('https://app.example.com')
+    for (let n = 0; n < 3; n++) await client.next('heartbeat')
+    await hub.project('p1').updated('document', 'd1')
+    expect((await client.next('entity.updated')).data).toMatchObject({ id: 'd1' })
+    const refused = await StreamClient.open(`${url}/api/v1/stream`, { headers: {} })
+    expect([refused.status, await refused.json()]).toEqual([401, { caught: true }])
+    const mismatch = await StreamClient.open(`${url}/api/v1/stream`, { headers: { ...headers, 'x-project-id': 'p2' } })
+    expect(mismatch.status).toBe(403)
+    expect(await mismatch.json()).toMatchObject({ error: { code: 'PROJECT_MISMATCH' } })
+    await hub.revoke({ projectId: 'p1', userId: 'u1' })
+    expect((await client.next('closing')).data).toEqual({ reason: 'revoked' })
+    await client.ended
+    for (const one of [client, refused, mismatch]) one.close()
+    await app.close()
+    expect(caught).toHaveLength(1)
+    expect(mapped).toEqual([undefined, undefined])
   })
 
   it('app.close() without any stream, and without having listened', async () => {

@@ -39,6 +39,8 @@ export interface NestAppOptions {
   /** What the guard finds in the request's headers. Default: everyone is the user u1 of the project p1. */
   grant?(header: (name: string) => string | undefined): Grant | null | Promise<Grant | null>
   stream?: StreamOptions<PlatformRequest>
+  /** What the application sets up for all its routes. */
+  configure?(app: INestApplication): void
 }
 
 export interface NestApp {
@@ -56,6 +58,7 @@ export async function startNestApp(options: NestAppOptions): Promise<NestApp> {
     options.platform === 'fastify'
       ? await NestFactory.create(module, new (await import('@nestjs/platform-fastify')).FastifyAdapter(), settings)
       : await NestFactory.create(module, settings)
+  options.configure?.(app)
   await app.listen(0, '127.0.0.1')
   const { port } = app.getHttpServer().address() as AddressInfo
   return { app, hub: app.get(EventHub), url: `http://127.0.0.1:${port}` }
