@@ -93,7 +93,8 @@ return { epoch, text(last) }
  * is changed; with any other a log that does not hold what was seen begins anew.
  */
 const READ = `${PRELUDE}
-redis.call('PEXPIRE', head, ttl)
+-- A Redis that takes no writes, as one whose disk is full, is read all the same.
+redis.pcall('PEXPIRE', head, ttl)
 local after, seen, most, mostBytes = tonumber(ARGV[7]), ARGV[8], tonumber(ARGV[9]), tonumber(ARGV[10])
 local function answer(what) return { what, epoch, text(last), tag } end
 if ARGV[6] ~= epoch then return answer('epoch') end
