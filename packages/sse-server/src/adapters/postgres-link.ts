@@ -13,18 +13,13 @@ const STABLE_MS = 5_000
  * The tables or functions are not there or are other ones than this session knows, the server is going, or is not the one that takes writes:
  * only a new wire's checks can tell what to do.
  */
-const ANOTHER_SERVER = new Set([
-  '42P01',
-  '42883',
-  '3F000',
-  '0A000',
-  '26000',
-  'XX000',
-  '25006',
-  '57P01',
-  '57P02',
-  '57P03',
-])
+const ANOTHER_SERVER = new Set(['42P01', '42883', '3F000', '0A000', '26000', 'XX000', '57P01', '57P02', '57P03'])
+
+/**
+ * Only reading is allowed: it was made a standby; or a host whose disk is nearly full has it so, for sessions that begin. Those are tried now
+ * and then, and read meanwhile.
+ */
+const READ_ONLY = '25006'
 
 export interface LinkOptions {
   readonly dial: (listener: SessionListener) => Wire
@@ -45,6 +40,7 @@ export class Link {
   /** Ends the wire that is there or being made. */
   #lose: (error?: unknown) => void = () => {}
   #endWait: () => void = () => {}
+  #upAt = 0
   #closed = false
   #refusing = false
   #trouble = 'is not connected yet'
@@ -81,7 +77,8 @@ export class Link {
         if (error instanceof HubError) throw error
         if (this.#closed) throw closed()
         const reason = reasonOf(error)
-        if (ANOTHER_SERVER.has(reason)) this.drop(used)
+        const isOver = reason === READ_ONLY ? performance.now() - this.#upAt > STABLE_MS : ANOTHER_SERVER.has(reason)
+        if (isOver) this.drop(used)
         throw unavailable(`answered ${reason}`, reason)
       }
     }
@@ -188,6 +185,7 @@ export class Link {
       this.#wire = wire
       this.#refusal = undefined
       const upAt = performance.now()
+      this.#upAt = upAt
       this.#trouble = 'has closed the connection'
       for (const { resolve } of this.#waiters) resolve(wire)
       this.#waiters.clear()

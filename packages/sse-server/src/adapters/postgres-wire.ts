@@ -68,7 +68,8 @@ export class Wire {
     await session.run({
       text: `SET default_transaction_isolation = 'read committed'; SET statement_timeout = ${timeoutMs}; SET lock_timeout = 0;
         SET idle_in_transaction_session_timeout = 0; SET client_encoding = 'UTF8';
-        SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'`,
+        SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';
+        SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN ('idle_session_timeout', 'transaction_timeout')`,
     })
   }
 

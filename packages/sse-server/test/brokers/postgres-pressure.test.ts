@@ -1,0 +1,183 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { HAS_POSTGRES, PostgresServer } from '../support/postgres'
+import { eventually, type PostgresHub, PostgresHubs, ready, stream, told, transaction } from '../support/postgres-hub'
+
+/*
+ * A PostgreSQL that is there and takes nothing, or ends what we had begun. Publishers are told so with a code; who reads goes on reading; and when
+ * it is over everything goes on by itself.
+ */
+
+const hubs = new PostgresHubs()
+const RECORD = { type: 'a:b', data: '1', channel: 'default' }
+const emit = ({ hub }: PostgresHub, data: unknown, client?: object, projectId = 'p') =>
+  hub.project(projectId).emit('a:b', data, { client })
+
+describe.runIf(HAS_POSTGRES)('a PostgreSQL that takes nothing', () => {
+  let server: PostgresServer
+  beforeAll(async () => {
+    server = await PostgresServer.start()
+  })
+  afterAll(() => server?.end())
+  beforeEach(async () => {
+    await hubs.migrate(server)
+    await server.ask(`DO $$ BEGIN CREATE ROLE app LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
+      GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO app;
+      GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO app`)
+  })
+  afterEach(() => hubs.end())
+
+  const reasons: Record<string, { refuse: () => string; allow: () => string }> = {
+    // Read only, as some hosts make it when the disk is nearly full.
+    '25006': {
+      refuse: () => 'ALTER ROLE app SET default_transaction_read_only = on',
+      allow: () => 'ALTER ROLE app RESET default_transaction_read_only',
+    },
+    // It may not.
+    '42501': {
+      refuse: () => `REVOKE INSERT ON ${hubs.prefix}log, ${hubs.prefix}outbox FROM app`,
+      allow: () => `GRANT INSERT ON ${hubs.prefix}log, ${hubs.prefix}outbox TO app`,
+    },
+    // The disk is full: as PostgreSQL says it when it cannot make a file longer.
+    '53100': {
+      refuse: () => `CREATE OR REPLACE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS $$
+          BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END $$;
+        CREATE TRIGGER no_room BEFORE INSERT ON ${hubs.prefix}log EXECUTE FUNCTION no_room();
+        CREATE TRIGGER no_room BEFORE INSERT ON ${hubs.prefix}outbox EXECUTE FUNCTION no_room()`,
+      allow: () =>
+        `DROP TRIGGER no_room ON ${hubs.prefix}log; DROP TRIGGER no_room ON ${hubs.prefix}outbox; DROP FUNCTION no_room`,
+    },
+  }
+  for (const [sqlState, { refuse, allow }] of Object.entries(reasons)) {
+    it(`[B1 P7] ${sqlState}: publishes are refused with a code, in transactions too; streams stay and resume, and all goes on when it is over`, async () => {
+      const pool = hubs.pool(server, { user: 'app' })
+      const [one, two] = [hubs.add(server, { pool }), hubs.add(server, { pool })]
+      const clients = [await stream(one, 'p'), await stream(two, 'p')]
+      const first = await emit(one, 1)
+      await emit(one, 2)
+      for (const client of clients) await eventually(() => expect(told(client)).toEqual([1, 2]))
+      await server.ask(refuse())
+      // What a role is given counts for new sessions.
+      await server.ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'app'")
+      await Promise.all([ready(one), ready(two)])
+      for (const each of await Promise.allSettled([3, 4, 5].map((n) => emit(one, n)))) {
+        expect(each).toMatchObject({ status: 'rejected', reason: { code: 'UNAVAILABLE', sqlState } })
+      }
+      await transaction(hubs.pool(server, { user: 'app' }), 'ROLLBACK', async (own) => {
+        await expect(emit(one, 'in a transaction', own)).rejects.toMatchObject({ code: 'UNAVAILABLE', sqlState })
+      })
+      // PostgreSQL alone knows what this one tells.
+      const three = hubs.add(server, { pool })
+      await ready(three)
+      const back = await stream(three, 'p', first)
+      await eventually(() => expect(told(back)).toEqual([2]))
+      await Promise.all([one, two, three].map(ready))
+      await server.ask(allow())
+      await Promise.all([one, two, three].map(({ adapter }) => eventually(() => adapter.append('other', [RECORD]))))
+      const cursor = await emit(two, 6)
+      await transaction(hubs.pool(server, { user: 'app' }), 'COMMIT', (own) => emit(one, 7, own))
+      for (const client of clients) await eventually(() => expect(told(client)).toEqual([1, 2, 6, 7]))
+      await eventually(() => expect(told(back)).toEqual([2, 6, 7]))
+      expect(cursor.split('.')[0]).toBe(first.split('.')[0])
+      for (const each of [...clients, back]) expect([each.closed, each.resyncs]).toEqual([false, []])
+      for (const { adapter } of [one, two, three]) expect(adapter.oddities.doubts).toBe(0)
+    })
+  }
+
+  it('[B1] our sessions are ended in mid-append, again and again: what was accepted is told once and in order, what was rejected at most once', async () => {
+    const pool = hubs.pool(server, { application_name: 'cut me' })
+    const [one, two] = [hubs.add(server, { pool }), hubs.add(server)]
+    const clients = [await stream(one, 'p'), await stream(two, 'p')]
+    const kept: number[] = []
+    const lost: number[] = []
+    let n = 0
+    for (let round = 0; round < 5; round++) {
+      const all = Array.from({ length: 2_000 }, () => {
+        const own = ++n
+        return emit(one, own).then(
+          () => void kept.push(own),
+          (error) => {
+            expect(error).toMatchObject({ code: 'UNAVAILABLE' })
+            lost.push(own)
+          },
+        )
+      })
+      const cut = () =>
+        server.ask('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1', ['cut me'])
+      await Promise.all([...all, cut()])
+      await ready(one)
+    }
+    const last = ++n
+    await emit(one, last)
+    kept.push(last)
+    for (const client of clients) {
+      await eventually(() => expect(told(client).at(-1)).toBe(last))
+      const seen = told(client) as number[]
+      expect(new Set(seen).size).toBe(seen.length)
+      const [isKept, isLost] = [new Set(kept), new Set(lost)]
+      expect(seen.filter((number) => isKept.has(number))).toEqual([...kept].sort((a, b) => a - b))
+      expect(seen.filter((number) => !isKept.has(number) && !isLost.has(number))).toEqual([])
+      expect(client.resyncs).toEqual([])
+    }
+    expect(lost.length).toBeGreaterThan(0)
+  })
+
+  it('[B1] the defaults of a role that would end our sessions do not reach us', async () => {
+    await server.ask(`DROP ROLE IF EXISTS hasty; CREATE ROLE hasty LOGIN SUPERUSER;
+      ALTER ROLE hasty SET lock_timeout = 1; ALTER ROLE hasty SET idle_in_transaction_session_timeout = 1`)
+    // From 14 and from 17 on.
+    for (const name of ['idle_session_timeout', 'transaction_timeout']) {
+      const [known] = await server.ask('SELECT 1 FROM pg_settings WHERE name = $1', [name])
+      if (known) await server.ask(`ALTER ROLE hasty SET ${name} = 50`)
+    }
+    const pool = hubs.pool(server, { user: 'hasty' })
+    const [one, two] = [hubs.add(server, { pool }), hubs.add(server, { pool })]
+    const client = await stream(two, 'p')
+    const pids = () =>
+      server
+        .ask("SELECT pid FROM pg_stat_activity WHERE usename = 'hasty' ORDER BY pid")
+        .then((rows) => rows.map(String))
+    const before = await pids()
+    for (let n = 1; n <= 5; n++) {
+      await emit(one, n)
+      const [{ now }] = (await server.ask('SELECT clock_timestamp() AS now')) as [{ now: Date }]
+      // For longer than the server would let an idle session be.
+      await eventually(async () => {
+        const [row] = await server.ask("SELECT clock_timestamp() > $1::timestamptz + interval '80 ms' AS later", [now])
+        expect(row?.later).toBe(true)
+      })
+    }
+    await eventually(() => expect(told(client)).toEqual([1, 2, 3, 4, 5]))
+    expect(await pids()).toEqual(before)
+    await hubs.end()
+  })
+
+  it('[D7] the server ends a transaction that is idle for too long: what it published is never seen, and nothing is left behind', async () => {
+    const [one, two] = [hubs.add(server), hubs.add(server)]
+    const client = await stream(two, 'p')
+    const own = await hubs.pool(server).connect()
+    const ended = new Promise<{ code?: string }>((resolve) => own.on('error', resolve))
+    await own.query('SET idle_in_transaction_session_timeout = 20')
+    await own.query('BEGIN')
+    await emit(one, 'never', own)
+    expect(await ended).toMatchObject({ code: '25P03' })
+    await expect(emit(one, 'neither', own)).rejects.toMatchObject({ code: 'UNAVAILABLE' })
+    own.release(true)
+    await emit(two, 'sentinel')
+    await eventually(() => expect(told(client)).toEqual(['sentinel']))
+    expect(await server.ask(`SELECT FROM ${hubs.prefix}outbox`)).toEqual([])
+  })
+
+  it('[B1] a statement takes longer than the server allows: UNAVAILABLE with 57014, surely not done, and the connections stay', async () => {
+    const one = hubs.add(server, { timeoutMs: 500 })
+    const client = await stream(one, 'p')
+    await emit(one, 1)
+    await server.ask(`CREATE OR REPLACE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN PERFORM pg_sleep(10); RETURN NEW; END $$;
+      CREATE TRIGGER slow BEFORE INSERT ON ${hubs.prefix}log FOR EACH ROW EXECUTE FUNCTION slow()`)
+    await expect(emit(one, 'slow')).rejects.toMatchObject({ code: 'UNAVAILABLE', sqlState: '57014' })
+    await server.ask(`DROP TRIGGER slow ON ${hubs.prefix}log`)
+    await emit(one, 2)
+    await eventually(() => expect(told(client)).toEqual([1, 2]))
+    expect(client.resyncs).toEqual([])
+  })
+})
