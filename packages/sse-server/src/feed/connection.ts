@@ -121,25 +121,33 @@ export class Connection implements Reader, SinkListener {
 
   /** Says hello and sends what lies after the cursor. */
   open(heartbeatMs: number, retryMs: number): void {
-    const { resume } = this
+    // For this connection alone: there is nothing to gain, and an id to keep.
+    this.#write(new Chunk(this.#greeting(heartbeatMs, retryMs), false))
+    this.sink.listen(this)
+    this.advance()
+  }
+
+  #greeting(heartbeatMs: number, retryMs: number): string {
+    const { feed, id, offset, resume } = this
     const leftMs = Math.floor(this.#expiresAt - this.openedAt)
-    const hello = encodeFrame({
+    const expires = leftMs !== Number.POSITIVE_INFINITY
+    const known = expires ? undefined : feed.greeting.text(id, feed.epoch, offset, resume)
+    if (known !== undefined) return known
+    const text = encodeFrame({
       event: 'connected',
       // Without a cursor where continuity is broken: a cut right after this frame must not hide the resync.
       id: resume === 'resync' ? undefined : formatCursor(this.feed.epoch, this.offset),
       retry: retryMs,
       data: JSON.stringify({
-        connectionId: this.id,
-        projectId: this.feed.projectId,
+        connectionId: id,
+        projectId: feed.projectId,
         resume,
         heartbeatMs,
-        ...(Number.isFinite(leftMs) && { expiresInMs: leftMs }),
+        ...(expires && { expiresInMs: leftMs }),
       }),
     })
-    // For this connection alone: there is nothing to gain, and an id to keep.
-    this.#write(new Chunk(hello, false))
-    this.sink.listen(this)
-    this.advance()
+    if (!expires) feed.greeting.keep(text, id, feed.epoch, offset, resume)
+    return text
   }
 
   /** Sends what lies after the cursor, as far as the socket takes it. Live delivery, resume and catching up are this one loop. */

@@ -2,6 +2,7 @@ import { type Cursor, formatCursor, parseCursor, type ResyncReason } from '@enti
 import type { Adapter, LogEntry, LogListener, LogPage, LogRecord, OpenLog, Retention } from '../seams/adapter'
 import type { Clock } from '../seams/ports'
 import { RetentionWindow } from '../seams/window'
+import { Greeting } from './greeting'
 import { encodeConflated, Frames, takePage, toChunk } from './page'
 import type { Reader, Start } from './reader'
 import type { Rounds } from './rounds'
@@ -30,6 +31,8 @@ export interface Gap {
 export class Feed implements LogListener {
   readonly connections = new Set<Reader>()
   readonly listeners = new Set<FeedListener>()
+  /** What the last one who came here was told first. */
+  readonly greeting = new Greeting()
   /** When the last reader left, by the monotonic clock. */
   idleSince: number
   #epoch = ''

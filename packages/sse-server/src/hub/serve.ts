@@ -142,8 +142,9 @@ function answerOf<Answer>(hub: AnyHub, ask: () => Answer | Promise<Answer>): Ans
   let isPending = false
   try {
     const answer = ask()
-    isPending = isPromise(answer)
-    return isPending ? inTime(hub, answer, answered) : answer
+    if (!isPromise(answer)) return answer
+    isPending = true
+    return inTime(hub, answer, answered)
   } finally {
     if (!isPending) answered()
   }
@@ -154,7 +155,7 @@ function isPromise<Answer>(answer: Answer | Promise<Answer>): answer is Promise<
 }
 
 /** `answered` is called once: with the answer, or when it is no longer waited for. */
-function inTime<Answer>(hub: AnyHub, answer: Answer | Promise<Answer>, answered: () => void): Promise<Answer> {
+function inTime<Answer>(hub: AnyHub, answer: Promise<Answer>, answered: () => void): Promise<Answer> {
   return new Promise((resolve, reject) => {
     let isLate = false
     const cancel = hub.clock.after(AUTHORIZE_TIMEOUT_MS, () => {

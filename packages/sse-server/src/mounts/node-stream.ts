@@ -41,7 +41,7 @@ export class NodeStream implements StreamResponse, Sink {
   #closed: boolean
   #full = false
   /** Most streams are never full: a listener from the start would be memory for nothing. */
-  #awaitsDrain = false
+  #onDrain: (() => void) | undefined
   /** Bytes that a middleware has taken and not passed on. */
   #withheld = 0
   /** Where to write past the response, once its headers are out. */
@@ -51,7 +51,7 @@ export class NodeStream implements StreamResponse, Sink {
   #compressed = false
   #isCompressedByOthers = false
 
-  constructor(hub: Surroundings, req: NodeRequest, res: NodeResponse, headers: HeldHeaders = {}) {
+  constructor(hub: Surroundings, req: NodeRequest, res: NodeResponse, headers?: HeldHeaders) {
     this.#hub = hub
     this.#req = req
     this.#res = res as ServerResponse
@@ -64,7 +64,7 @@ export class NodeStream implements StreamResponse, Sink {
     res.on('close', this.#onClose)
     // A pipelined response that waits for its turn is not told when the connection goes.
     if (this.#http1 && !res.socket) req.socket.on('close', this.#onClose)
-    if (res.headersSent) return
+    if (!headers || res.headersSent) return
     for (const [name, value] of Object.entries(headers)) {
       if (value !== undefined) this.#res.setHeader(name, value)
     }
@@ -196,8 +196,8 @@ export class NodeStream implements StreamResponse, Sink {
   /** Node says false far below our mark; only after a false it tells of a drain. */
   #hasRoom(room: boolean): boolean {
     if (room) return true
-    if (!this.#awaitsDrain) {
-      this.#awaitsDrain = true
+    if (!this.#onDrain) {
+      this.#onDrain = () => this.#drained()
       this.#writable.on('drain', this.#onDrain)
     }
     this.#full = this.unsentBytes > LAGGING_BYTES
@@ -233,7 +233,7 @@ export class NodeStream implements StreamResponse, Sink {
     return (this.#res as unknown as Http2ServerResponse).stream
   }
 
-  readonly #onDrain = (): void => {
+  #drained(): void {
     this.#withheld = 0
     if (!this.#full) return
     this.#full = false
@@ -249,7 +249,7 @@ export class NodeStream implements StreamResponse, Sink {
       // Not by a `Connection: close` at the start: then clients take a stream that was cut for one that has ended.
       if (this.#hub.draining) this.#req.socket.destroySoon?.()
     }
-    if (this.#awaitsDrain) this.#writable.off('drain', this.#onDrain)
+    if (this.#onDrain) this.#writable.off('drain', this.#onDrain)
     if (this.#watch) deadPeers.unwatch(this.#watch)
     this.#listener?.closed()
   }

@@ -3,6 +3,7 @@ import {
   assertStreamOptions,
   type EventStreamOptions,
   type Grant,
+  type StreamRequest,
   serveStream,
 } from '@entitycast/sse-server'
 import { type HeldHeaders, type NodeRequest, type NodeResponse, NodeStream } from './node-stream'
@@ -29,6 +30,8 @@ export interface ExchangeDetails {
   /** The application has checked who asks before. */
   isGranted?: boolean
 }
+
+const NO_DETAILS: ExchangeDetails = {}
 
 /**
  * A request listener that answers with a project's events.
@@ -85,18 +88,38 @@ export function serveNode<Source>(
   source: Source,
   req: NodeRequest,
   res: NodeResponse,
-  details: ExchangeDetails = {},
+  details: ExchangeDetails = NO_DETAILS,
 ): Promise<void> {
   const response = new NodeStream(hub, req, res, details.headers)
-  const request = {
-    method: req.method ?? 'GET',
-    url: details.url ?? req.url ?? '/',
-    header: (name: string) => {
-      const value = req.headers[name]
-      return Array.isArray(value) ? value.join(', ') : value
-    },
-    ip: details.ip ?? req.socket?.remoteAddress,
-    isGranted: details.isGranted,
+  return serveStream(hub, options, source, new Asked(req, details), response)
+}
+
+/** A request on Node's objects. */
+class Asked implements StreamRequest {
+  /** Read at once: when the client has gone there is none, and asking for it may throw. */
+  readonly ip: string | undefined
+
+  constructor(
+    readonly req: NodeRequest,
+    readonly details: ExchangeDetails,
+  ) {
+    this.ip = details.ip ?? req.socket?.remoteAddress
   }
-  return serveStream(hub, options, source, request, response)
+
+  get method(): string {
+    return this.req.method ?? 'GET'
+  }
+
+  get url(): string {
+    return this.details.url ?? this.req.url ?? '/'
+  }
+
+  get isGranted(): boolean | undefined {
+    return this.details.isGranted
+  }
+
+  header(name: string): string | undefined {
+    const value = this.req.headers[name]
+    return Array.isArray(value) ? value.join(', ') : value
+  }
 }

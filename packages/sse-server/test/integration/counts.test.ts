@@ -262,6 +262,28 @@ describe('what connections share', () => {
     await hub.close()
   })
 
+  it('[W1] the first frame is encoded once for all who come to one place, and each has its own id in it', async () => {
+    const hub = new EventHub({ limits: false, logger: false })
+    const projectId = 'p {"connectionId":"conn_"}'
+    const first = await open(hub, { projectId })
+    encoded.frames = 0
+    const others = await Promise.all(Array.from({ length: 50 }, () => open(hub, { projectId })))
+    expect(encoded.frames).toBe(0)
+    const ids = hub.connections().map(({ connectionId }) => connectionId)
+    expect([first, ...others].map(({ connected }) => connected.connectionId)).toEqual(ids)
+    expect(new Set(ids).size).toBe(51)
+    expect(others.map(({ connected }) => ({ ...connected, connectionId: '' }))).toEqual(
+      others.map(() => ({ ...first.connected, connectionId: '' })),
+    )
+    await hub.project(projectId).updated('document', 'd')
+    const later = await open(hub, { projectId })
+    expect(later.lastEventId).toBe(await hub.cursor(projectId))
+    const expiring = await open(hub, { projectId, expiresAt: Date.now() + 60_000 })
+    expect(expiring.connected.expiresInMs).toBeGreaterThan(0)
+    expect((await open(hub, { projectId })).connected.expiresInMs).toBeUndefined()
+    await hub.close()
+  })
+
   it('[D6] a frame for some users is encoded once too', async () => {
     const hub = new EventHub({ limits: false, logger: false })
     await chunksOf(
