@@ -155,7 +155,7 @@ describe.runIf(HAS_POSTGRES)('a PostgreSQL that takes nothing', () => {
     const [one, two] = [hubs.add(server), hubs.add(server)]
     const client = await stream(two, 'p')
     const own = await hubs.pool(server).connect()
-    const ended = new Promise<{ code?: string }>((resolve) => own.on('error', resolve))
+    const ended = new Promise<Error>((resolve) => own.on('error', resolve))
     await own.query('SET idle_in_transaction_session_timeout = 20')
     await own.query('BEGIN')
     await emit(one, 'never', own)
