@@ -36,13 +36,20 @@ export class NatsServer {
     readonly settings: string,
     /** Who may look whether it answers. */
     readonly login: { user?: string; pass?: string },
+    /** More of what it has for JetStream. */
+    public jetStream: string,
   ) {}
 
   /** A server on a free port, with a folder of its own. */
-  static async start(settings = '', login: { user?: string; pass?: string } = {}, port?: number): Promise<NatsServer> {
+  static async start(
+    settings = '',
+    login: { user?: string; pass?: string } = {},
+    port?: number,
+    jetStream = '',
+  ): Promise<NatsServer> {
     if (!BINARY) throw new Error('ENTITYCAST_REQUIRE_SERVICES=1, and there is no nats-server')
     const folder = await mkdtemp(join(tmpdir(), 'entitycast-nats-'))
-    const server = new NatsServer(port ?? (await freePort()), folder, settings, login)
+    const server = new NatsServer(port ?? (await freePort()), folder, settings, login, jetStream)
     await server.#spawn()
     return server
   }
@@ -147,7 +154,7 @@ export class NatsServer {
     const config = join(this.folder, 'nats.conf')
     await writeFile(
       config,
-      `listen: "127.0.0.1:${this.port}"\njetstream { store_dir: "${join(this.folder, 'js')}" }\n${this.settings}\n`,
+      `listen: "127.0.0.1:${this.port}"\njetstream { store_dir: "${join(this.folder, 'js')}"\n${this.jetStream} }\n${this.settings}\n`,
     )
     const log = openSync(join(this.folder, 'server.log'), 'a')
     const child = spawn(BINARY as string, ['-c', config], { stdio: ['ignore', log, log] })

@@ -1,0 +1,79 @@
+import { afterEach, describe, expect, it } from 'vitest'
+import { HAS_NATS, NatsServer } from '../support/nats'
+import { degraded, Ear, eventually, NatsInstances, ready, record, stream, told } from '../support/nats-hub'
+
+/*
+ * A NATS that is there and takes nothing, or keeps less than it should. Publishers are told so with a code; who reads goes on reading, or is told to
+ * resync; and when it is over everything goes on by itself.
+ */
+
+const instances = new NatsInstances()
+let server: NatsServer | undefined
+afterEach(async () => {
+  await instances.end()
+  await server?.end()
+  server = undefined
+})
+
+describe.runIf(HAS_NATS)('a NATS that takes nothing, or forgets', () => {
+  it('[B1 P7] no room for JetStream: publishes are refused with a code, streams stay and resume, and all goes on when there is room', async () => {
+    server = await NatsServer.start('', {}, undefined, 'max_file_store: 600KB')
+    const [one, two] = [instances.hub(server), instances.hub(server)]
+    const clients = [await stream(one, 'p'), await stream(two, 'p')]
+    const first = await one.hub.project('p').emit('a:b', 1)
+    await one.hub.project('p').emit('a:b', 2)
+    for (const client of clients) await eventually(() => expect(told(client)).toEqual([1, 2]))
+    const large = 'x'.repeat(60_000)
+    let refused: unknown
+    for (let n = 0; n < 20 && !refused; n++) {
+      await one.hub
+        .project('filler')
+        .emit('a:b', large)
+        .catch((error: unknown) => {
+          refused = error
+        })
+    }
+    expect(refused).toMatchObject({ code: 'UNAVAILABLE' })
+    for (const each of await Promise.allSettled([3, 4].map((n) => one.hub.project('p').emit('a:b', large + n)))) {
+      expect(each).toMatchObject({ status: 'rejected', reason: { code: 'UNAVAILABLE' } })
+    }
+    const three = instances.hub(server)
+    const back = await stream(three, 'p', first)
+    await eventually(() => expect(told(back)).toEqual([2]))
+    server.jetStream = 'max_file_store: 60MB'
+    await server.kill()
+    await degraded(one)
+    await server.restart()
+    await Promise.all([one, two, three].map(ready))
+    const cursor = await two.hub.project('p').emit('a:b', 6)
+    for (const client of clients) await eventually(() => expect(told(client)).toEqual([1, 2, 6]))
+    await eventually(() => expect(told(back)).toEqual([2, 6]))
+    expect(cursor.split('.')[0]).toBe(first.split('.')[0])
+    for (const each of [...clients, back]) expect([each.closed, each.resyncs]).toEqual([false, []])
+  })
+
+  it('[B4] a stream with max_bytes drops the oldest, of whatever project: a gap, a new epoch and one doubt, never a part', async () => {
+    server = await NatsServer.start()
+    const [one, two] = [instances.adapter(server), instances.adapter(server)]
+    const ears = [await Ear.open(one, 'busy'), await Ear.open(two, 'quiet')]
+    const quiet = await one.append('quiet', [record('q')])
+    await eventually(() => expect(ears[1]?.datas).toEqual(['q']))
+    const { config } = await server.ask<{ config: object }>('STREAM.INFO.ENTITYCAST')
+    await server.ask('STREAM.UPDATE.ENTITYCAST', { ...config, max_bytes: 100_000 })
+    const cursors = []
+    for (let n = 0; n < 30; n++) cursors.push(await one.append('busy', [record(`${n}${'x'.repeat(10_000)}`)]))
+    await eventually(() => expect(ears[1]?.doubts.map(({ reason }) => reason)).toEqual(['epoch']))
+    expect(await two.read('quiet', quiet, 10)).toEqual({ gap: 'epoch' })
+    const after = await two.append('quiet', [record('after')])
+    expect([after.offset, after.epoch === quiet.epoch]).toEqual([1, false])
+    await eventually(() => expect(ears[1]?.datas).toEqual(['q', 'after']))
+    expect(ears[0]?.datas.map((data) => Number.parseInt(data, 10))).toEqual(Array.from({ length: 30 }, (_, n) => n))
+    expect(ears[0]?.doubts).toEqual([])
+    for (const [n, cursor] of cursors.entries()) {
+      const page = await two.read('busy', cursor, 100)
+      if ('gap' in page) expect(page.gap).toBe('expired')
+      else expect(page.entries[0]?.offset ?? 31).toBe(n + 2)
+    }
+    expect(await two.read('busy', cursors[2] as never, 100)).toEqual({ gap: 'expired' })
+  })
+})
