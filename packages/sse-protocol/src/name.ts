@@ -17,8 +17,10 @@ export const MAX_ID_BYTES = 256
 
 /** The four types of an entity event. */
 export const ENTITY_TYPES = ['entity.created', 'entity.updated', 'entity.deleted', 'entity.batch'] as const
+/** One of {@link ENTITY_TYPES}. */
 export type EntityEventType = (typeof ENTITY_TYPES)[number]
 
+/** Whether it is one of {@link ENTITY_TYPES}. */
 export function isEntityType(type: unknown): type is EntityEventType {
   return type === 'entity.updated' || type === 'entity.created' || type === 'entity.deleted' || type === 'entity.batch'
 }
@@ -31,10 +33,12 @@ export function isNamedType(type: unknown): type is `${string}:${string}` {
   return typeof type === 'string' && type.length <= 64 && TYPE.test(type) && !type.startsWith('entity.')
 }
 
+/** An entity's kind: 1 to 64 of `A-Z a-z 0-9 . _ -`. */
 export function isEntity(value: unknown): value is string {
   return typeof value === 'string' && TOKEN.test(value)
 }
 
+/** A channel: 1 to 64 of `A-Z a-z 0-9 . _ : -`. */
 export function isChannel(value: unknown): value is string {
   return typeof value === 'string' && CHANNEL.test(value)
 }
@@ -91,6 +95,7 @@ export function utf8Bytes(text: string): number {
 
 const ID_RULE = `1 to ${MAX_ID_BYTES} bytes of text without control characters`
 
+/** @throws ProtocolError `INVALID_TYPE` */
 export function assertEventType(value: unknown): asserts value is EntityEventType | `${string}:${string}` {
   if (!isEntityType(value) && !isNamedType(value)) {
     refuse(
@@ -102,22 +107,29 @@ export function assertEventType(value: unknown): asserts value is EntityEventTyp
   }
 }
 
+/** @throws ProtocolError `INVALID_ENTITY` */
 export function assertEntity(value: unknown): asserts value is string {
   if (!isEntity(value)) refuse('INVALID_ENTITY', 'entity', value, '1 to 64 characters A-Z a-z 0-9 . _ -')
 }
 
+/** @throws ProtocolError `INVALID_ENTITY_ID` */
 export function assertEntityId(value: unknown): asserts value is string {
   if (!isId(value)) refuse('INVALID_ENTITY_ID', 'id', value, `${ID_RULE}; turn a number into text with String(id)`)
 }
 
+/** @throws ProtocolError `INVALID_PROJECT_ID` */
 export function assertProjectId(value: unknown): asserts value is string {
-  if (!isId(value)) refuse('INVALID_PROJECT_ID', 'projectId', value, `${ID_RULE}; it is never coerced`)
+  if (!isId(value))
+    refuse('INVALID_PROJECT_ID', 'projectId', value, `${ID_RULE}; turn a number into text with String(projectId)`)
 }
 
+/** @throws ProtocolError `INVALID_USER_ID` */
 export function assertUserId(value: unknown): asserts value is string {
-  if (!isId(value)) refuse('INVALID_USER_ID', 'userId', value, ID_RULE)
+  if (!isId(value))
+    refuse('INVALID_USER_ID', 'userId', value, `${ID_RULE}; turn a number into text with String(userId)`)
 }
 
+/** @throws ProtocolError `INVALID_CHANNEL` */
 export function assertChannel(value: unknown): asserts value is string {
   if (!isChannel(value)) refuse('INVALID_CHANNEL', 'channel', value, '1 to 64 characters A-Z a-z 0-9 . _ : -')
 }

@@ -27,6 +27,7 @@ export interface RetryContext {
 /** Header fields: an object, or anything that iterates over pairs, such as `Headers`. */
 export type HeaderFields = Readonly<Record<string, string>> | Iterable<readonly [string, string]>
 
+/** Options of `new EventSubscriber()`. All have defaults; a bad one throws `INVALID_OPTION`. */
 export interface SubscriberOptions {
   /** The project whose events are wanted, sent as `X-Project-Id`. Without it the server decides, and the first stream's project is kept. */
   projectId?: string | undefined

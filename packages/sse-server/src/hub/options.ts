@@ -28,6 +28,7 @@ export interface PresenceOptions {
   channel?: string
 }
 
+/** Options of `new EventHub()`. All have defaults; one that is bad or misspelt throws `INVALID_OPTION`. */
 export interface EventHubOptions<Definitions extends EventDefinitions = EventDefinitions> {
   /** Where the log is kept. Default: this process's memory. */
   adapter?: Adapter
