@@ -45,7 +45,7 @@ export type FakeEvent = Without<EventInput>
  * await act(() => server.connect(subscriber))
  * await act(() => server.push({ type: 'entity.updated', entity: 'document', id: 'doc_1', data: { chunks: 3 } }))
  * expect(screen.getByText('3 chunks')).toBeDefined()
- * server.close()
+ * act(() => server.close())
  */
 export function createFakeServer(options: FakeServerOptions = {}): FakeServer {
   return new FakeServer(options)

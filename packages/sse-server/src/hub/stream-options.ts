@@ -15,7 +15,7 @@ export interface EventStreamOptions<Source> {
    * client asks `authorize` again. Default: not asked.
    */
   reauthorize?(source: Source, grant: Grant): boolean | Promise<boolean>
-  /** Default: no page of another origin may read the stream. */
+  /** Default: no page of another origin may read the stream. The mount must get OPTIONS too: with Express `app.all`, and not `app.get`. */
   cors?: CorsOptions | undefined
   /**
    * How a full or draining server refuses. `status`: 429 or 503 with `Retry-After`. `stream`: 200, a `retry:` and the end, for browsers'
