@@ -8,7 +8,7 @@
  *   after <bytes>\n<text>      what they send once the headers are there (a WebSocket client's first frame)
  *   open <count> <at once>     -> opened <open now> <microseconds since the command>
  *   blocks                     from now on, blank lines are counted too: SSE blocks without a mark, such as heartbeats
- *   gzip                       bodies are chunked and compressed: each connection inflates its own (only where built with zlib)
+ *   gzip                       bodies are chunked and compressed (only where built with zlib; see inflate.h)
  *   nap <microseconds>         sleep so long before each look at the sockets, so that many are read at once: cheap for the generator, and
  *                              the server is not charged for waking it at every write. 0 for latencies
  *   stats                      -> stats <JSON>, and begins to count anew
@@ -30,9 +30,6 @@
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
-#ifdef WITH_ZLIB
-#include <zlib.h>
-#endif
 
 enum { MARK = 26, SLOTS = 1 << 16, BUFFER = 1 << 18, BUCKETS = 2048, TEXT = 8192 };
 
@@ -163,59 +160,7 @@ static void body(Connection *c, char *data, size_t length, uint64_t now) {
 }
 
 static int compressed;
-#ifdef WITH_ZLIB
-/* A chunked body (RFC 9112, section 7.1) that holds one gzip stream. `left` counts the bytes of the present chunk and its line end. */
-struct Inflater { z_stream stream; size_t left; char size[12]; int digits; };
-
-static void inflate_body(Connection *c, char *data, size_t length, uint64_t now) {
-  static char plain[MARK + BUFFER + 1];
-  struct Inflater *in = c->inflater;
-  if (!in) {
-    in = c->inflater = calloc(1, sizeof *in);
-    if (inflateInit2(&in->stream, 31) != Z_OK) fail("no memory to inflate");
-  }
-  while (length > 0) {
-    if (in->left == 0) {
-      char byte = *data++;
-      length--;
-      if (byte != '\n') {
-        if (in->digits < 10) in->size[in->digits++] = byte;
-        continue;
-      }
-      in->size[in->digits] = 0;
-      in->left = strtoul(in->size, NULL, 16) + 2;
-      in->digits = 0;
-      continue;
-    }
-    size_t text = in->left > 2 ? in->left - 2 : 0;
-    if (text == 0) {
-      in->left--;
-      data++;
-      length--;
-      continue;
-    }
-    if (text > length) text = length;
-    in->stream.next_in = (unsigned char *)data;
-    in->stream.avail_in = text;
-    do {
-      in->stream.next_out = (unsigned char *)plain + MARK;
-      in->stream.avail_out = BUFFER;
-      int result = inflate(&in->stream, Z_SYNC_FLUSH);
-      if (result != Z_OK && result != Z_BUF_ERROR) fail("connection %d cannot be inflated: %d", (int)(c - connections), result);
-      size_t made = BUFFER - in->stream.avail_out;
-      if (made) body(c, plain + MARK, made, now);
-    } while (in->stream.avail_out == 0);
-    in->left -= text;
-    data += text;
-    length -= text;
-  }
-}
-#else
-static void inflate_body(Connection *c, char *data, size_t length, uint64_t now) {
-  (void)c, (void)data, (void)length, (void)now;
-  fail("built without zlib");
-}
-#endif
+#include "inflate.h"
 
 static void start_connection(void) {
   Connection *c = &connections[first_pending++];

@@ -26,6 +26,8 @@ export interface Measured {
   bytesPerDelivery: number
   /** From `publish` to the generator, the middle one. */
   latencyMs: number
+  /** … and the slowest of a hundred. */
+  latestMs: number
   /** The generator's processor time for each delivery. */
   loadMicros: number
   /** How much of one core the generator was busy: far below 1, or it would be the one that is measured. */
@@ -74,8 +76,11 @@ export class Arena {
     return this.contestant.label
   }
 
-  /** Closed loop for so many seconds, then until every stream has everything. */
-  async measure(events: number, seconds: number): Promise<Measured> {
+  /**
+   * Turns for so many seconds, then until every stream has everything. Without `everyMs` in a closed loop; with it a turn every so many
+   * milliseconds, which gives all the same number of writes, however long each takes.
+   */
+  async measure(events: number, seconds: number, everyMs?: number): Promise<Measured> {
     const { load, server, connections } = this
     const firstTurn = this.#turns
     const firstNumber = this.#number
@@ -92,8 +97,17 @@ export class Arena {
         allowed = firstTurn + done + WINDOW_TURNS
         server.allow(allowed, events)
       }
-      load.onReached = (number) => goOn(Math.floor((number - firstNumber) / events))
-      goOn(0)
+      if (everyMs === undefined) {
+        load.onReached = (number) => goOn(Math.floor((number - firstNumber) / events))
+        goOn(0)
+        return
+      }
+      const timer = setInterval(() => {
+        server.allow(++allowed, events)
+        if (performance.now() - began < seconds * 1_000) return
+        clearInterval(timer)
+        resolve()
+      }, everyMs)
     })
     await Promise.race([time, load.failed])
     load.onReached = () => {}
@@ -120,6 +134,7 @@ export class Arena {
       perSecond: deliveries / took,
       bytesPerDelivery: seen.bytes / deliveries,
       latencyMs: seen.latency.p50 / 1_000,
+      latestMs: seen.latency.p99 / 1_000,
       loadMicros: loadMicros / deliveries,
       loadBusy: loadMicros / 1_000_000 / took,
     }
