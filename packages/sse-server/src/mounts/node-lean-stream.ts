@@ -1,6 +1,6 @@
-import type { Socket } from 'node:net'
 import { type Chunk, GZIP_HEADER, LAGGING_BYTES, type Sink, type SinkListener } from '@entitycast/sse-server'
 import { deadPeers, type PeerWatch } from './node-dead-peers'
+import { OWNER, type Owned, type Owner } from './node-lean'
 
 /** As one chunk of `Transfer-Encoding: chunked`. */
 export const FRAMED_GZIP_HEADER = Buffer.concat([Buffer.from('a\r\n'), GZIP_HEADER, Buffer.from('\r\n')])
@@ -8,21 +8,19 @@ export const FRAMED_GZIP_HEADER = Buffer.concat([Buffer.from('a\r\n'), GZIP_HEAD
 const LAST_CHUNK = '0\r\n\r\n'
 
 /** A stream that has its socket to itself: headers are out, and Node's request and response are gone. */
-export class LeanStream implements Sink {
+export class LeanStream implements Sink, Owner {
   #listener: SinkListener | undefined
   #full = false
   /** Most streams are never full: a listener from the start would be memory for nothing. */
-  #awaitsDrain = false
+  #onDrain: (() => void) | undefined
   readonly #watch: PeerWatch | undefined
 
   constructor(
-    readonly socket: Socket,
+    readonly socket: Owned,
     readonly compressed: boolean,
     heartbeatMs: number,
   ) {
-    socket.on('error', destroy)
-    socket.on('end', end)
-    socket.on('close', this.#onClose)
+    socket[OWNER] = this
     // What a client says after its request means nothing, and must not fill the socket.
     socket.resume()
     this.#watch = deadPeers.watch(this, socket, heartbeatMs)
@@ -41,8 +39,8 @@ export class LeanStream implements Sink {
     const { socket } = this
     if (!socket.writable) return false
     if (socket.write(this.compressed ? chunk.framedDeflated : chunk.framed)) return true
-    if (!this.#awaitsDrain) {
-      this.#awaitsDrain = true
+    if (!this.#onDrain) {
+      this.#onDrain = () => this.#drained()
       socket.on('drain', this.#onDrain)
     }
     this.#full = this.unsentBytes > LAGGING_BYTES
@@ -62,22 +60,26 @@ export class LeanStream implements Sink {
     if (this.socket.closed) listener.closed()
   }
 
-  readonly #onDrain = (): void => {
+  onData(): void {}
+
+  onEnd(): void {
+    this.socket.end()
+  }
+
+  onClose(): void {
+    if (this.#watch) deadPeers.unwatch(this.#watch)
+    this.#listener?.closed()
+  }
+
+  onError(): void {
+    this.destroy()
+  }
+
+  onTimeout(): void {}
+
+  #drained(): void {
     if (!this.#full) return
     this.#full = false
     this.#listener?.drained()
   }
-
-  readonly #onClose = (): void => {
-    if (this.#watch) deadPeers.unwatch(this.#watch)
-    this.#listener?.closed()
-  }
-}
-
-function destroy(this: Socket): void {
-  this.destroy()
-}
-
-function end(this: Socket): void {
-  this.end()
 }

@@ -1,4 +1,4 @@
-import type { Server } from 'node:http'
+import { type Server, ServerResponse } from 'node:http'
 import type { Server as SecureServer } from 'node:https'
 import type { Socket } from 'node:net'
 import { Duplex } from 'node:stream'
@@ -13,9 +13,27 @@ import { type TLSSocket, Server as TlsServer } from 'node:tls'
 /** Takes the socket back from Node's http. By a symbol of all copies of this file: a package may be loaded as ESM and as CommonJS. */
 export const TAKE = Symbol.for('@entitycast/sse-server/take')
 
+/** By whom the socket's events are heard. The socket says so itself: whoever takes it needs no listeners of its own. */
+export const OWNER = Symbol.for('@entitycast/sse-server/owner')
+
+export interface Owner {
+  onData(bytes: Buffer): void
+  onEnd(): void
+  onClose(): void
+  onError(error: Error): void
+  onTimeout(): void
+}
+
+export interface Owned extends Socket {
+  [OWNER]: Owner
+}
+
 export interface Lent {
-  /** Nothing where something still waits to be written. */
-  [TAKE](): Socket | undefined
+  /**
+   * The response is at its end, as far as Node's http can see, and the socket goes to whoever sets its owner. Nothing where something still waits to
+   * be written.
+   */
+  [TAKE](response: ServerResponse): Owned | undefined
 }
 
 /**
@@ -23,8 +41,8 @@ export interface Lent {
  * Call it once, before the server listens. Other requests and WebSockets work as before, at a somewhat higher cost, since their bytes
  * pass through one more stream.
  *
- * The price: `close` of a stream's request and response comes as soon as the stream is open, not when it ends, and a listener for the
- * request's `error` hears `ECONNRESET`, as when a client leaves. Middlewares that log or measure the end of a response see a short one.
+ * The price: `finish` and `close` of a stream's response come as soon as the stream is open, not when it ends. Middlewares that log or measure
+ * the end of a response see a short one that is complete.
  * `server.closeAllConnections()` no longer reaches streams: `hub.close()` ends them.
  *
  * @example
@@ -41,31 +59,33 @@ export function leanStreams(server: Server | SecureServer): void {
   server.prependListener(event, (socket: Socket) => serve.call(server, new LentSocket(socket)))
 }
 
+/** Not a middleware's: for that the end comes when the stream ends. */
+const end: (this: ServerResponse) => unknown = ServerResponse.prototype.end
+
 /** What Node's http is given: every byte of the socket, both ways, until the socket is taken back. */
-class LentSocket extends Duplex implements Lent {
-  readonly #socket: Socket
+class LentSocket extends Duplex implements Lent, Owner {
+  readonly #socket: Owned
   #taken = false
 
   constructor(socket: Socket) {
-    super({ allowHalfOpen: true })
-    this.#socket = socket
-    socket.on('data', this.#onData)
-    socket.on('end', this.#onEnd)
-    socket.on('close', this.#onClose)
-    socket.on('error', this.#onError)
-    socket.on('timeout', this.#onTimeout)
+    // Texts stay what they are: the socket knows better what to make of them.
+    super({ allowHalfOpen: true, decodeStrings: false })
+    this.#socket = socket as Owned
+    this.#socket[OWNER] = this
+    socket.on('data', onData)
+    socket.on('end', onEnd)
+    socket.on('close', onClose)
+    socket.on('error', onError)
+    socket.on('timeout', onTimeout)
   }
 
-  [TAKE](): Socket | undefined {
+  [TAKE](response: ServerResponse): Owned | undefined {
     const socket = this.#socket
     if (this.#taken || this.destroyed || socket.destroyed || this.writableLength > 0) return undefined
     this.#taken = true
-    socket.off('data', this.#onData)
-    socket.off('end', this.#onEnd)
-    socket.off('close', this.#onClose)
-    socket.off('error', this.#onError)
-    socket.off('timeout', this.#onTimeout)
     socket.setTimeout(0)
+    // First the response, then the connection: the other way round the client would seem to have broken off, at the price of an error and its stack.
+    end.call(response)
     this.destroy()
     return socket
   }
@@ -74,14 +94,15 @@ class LentSocket extends Duplex implements Lent {
     this.#socket.resume()
   }
 
-  override _write(chunk: Buffer, encoding: BufferEncoding, done: (error?: Error | null) => void): void {
-    // Nothing waits in here while the socket has room.
-    if (this.#socket.write(chunk, encoding)) done()
+  override _write(chunk: Buffer | string, encoding: BufferEncoding, done: (error?: Error | null) => void): void {
+    // Nothing waits in here while the socket has room. What comes after it was taken is the end that Node's http writes.
+    if (this.#taken || this.#socket.write(chunk, encoding)) done()
     else this.#socket.once('drain', done)
   }
 
   override _final(done: () => void): void {
-    this.#socket.end(done)
+    if (this.#taken) done()
+    else this.#socket.end(done)
   }
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
@@ -90,15 +111,16 @@ class LentSocket extends Duplex implements Lent {
   }
 
   override cork(): void {
-    this.#socket.cork()
+    if (!this.#taken) this.#socket.cork()
   }
 
   override uncork(): void {
-    this.#socket.uncork()
+    if (!this.#taken) this.#socket.uncork()
   }
 
+  /** What http does at the end of a response after which the client wants no other. */
   destroySoon(): void {
-    this.#socket.destroySoon()
+    if (!this.#taken) this.#socket.destroySoon()
   }
 
   setTimeout(ms: number, listener?: () => void): this {
@@ -161,26 +183,54 @@ class LentSocket extends Duplex implements Lent {
 
   /** Frameworks read from it whether the request came over TLS. */
   get encrypted(): boolean | undefined {
-    return (this.#socket as Partial<TLSSocket>).encrypted
+    return (this.#socket as Socket as Partial<TLSSocket>).encrypted
   }
 
   get authorized(): boolean | undefined {
-    return (this.#socket as Partial<TLSSocket>).authorized
+    return (this.#socket as Socket as Partial<TLSSocket>).authorized
   }
 
   getPeerCertificate(detailed?: boolean): unknown {
-    return (this.#socket as Partial<TLSSocket>).getPeerCertificate?.(detailed as true)
+    return (this.#socket as Socket as Partial<TLSSocket>).getPeerCertificate?.(detailed as true)
   }
 
-  readonly #onData = (bytes: Buffer): void => {
+  onData(bytes: Buffer): void {
     if (!this.push(bytes)) this.#socket.pause()
   }
 
-  readonly #onEnd = (): void => void this.push(null)
+  onEnd(): void {
+    this.push(null)
+  }
 
-  readonly #onClose = (): void => void this.destroy()
+  onClose(): void {
+    this.destroy()
+  }
 
-  readonly #onError = (error: Error): void => void this.destroy(error)
+  onError(error: Error): void {
+    this.destroy(error)
+  }
 
-  readonly #onTimeout = (): void => void this.emit('timeout')
+  onTimeout(): void {
+    this.emit('timeout')
+  }
+}
+
+function onData(this: Owned, bytes: Buffer): void {
+  this[OWNER].onData(bytes)
+}
+
+function onEnd(this: Owned): void {
+  this[OWNER].onEnd()
+}
+
+function onClose(this: Owned): void {
+  this[OWNER].onClose()
+}
+
+function onError(this: Owned, error: Error): void {
+  this[OWNER].onError(error)
+}
+
+function onTimeout(this: Owned): void {
+  this[OWNER].onTimeout()
 }

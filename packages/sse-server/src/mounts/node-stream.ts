@@ -121,7 +121,6 @@ export class NodeStream implements StreamResponse, Sink {
     if (this.#http1 && socket) {
       // The headers and what is said in this turn are one write to the system.
       socket.cork?.()
-      process.nextTick(uncork, socket)
       socket.setNoDelay?.(true)
       // The system probes only where nothing is on its way: with heartbeats it never would.
       const { heartbeatIntervalMs } = this.#hub
@@ -136,6 +135,7 @@ export class NodeStream implements StreamResponse, Sink {
     if (typeof flush === 'function') this.#flush = () => flush.call(res)
     this.#socket = plainSocket(res)
     const lean = this.#lean(compressed)
+    if (this.#http1 && socket) process.nextTick(uncork, lean?.socket ?? socket)
     if (lean) return lean
     this.#watch = deadPeers.watch(this, this.#ends, this.#hub.heartbeatIntervalMs)
     if (compressed) this.#begin()
@@ -173,14 +173,18 @@ export class NodeStream implements StreamResponse, Sink {
   }
 
   /** The stream that goes on without the response, where the socket was only lent to it. */
-  #lean(compressed: boolean): Sink | undefined {
+  #lean(compressed: boolean): LeanStream | undefined {
     const lent = this.#socket as Partial<Lent> | undefined
     const res = this.#res
     // As the headers went out, a middleware may have named an encoding of its own.
     if (!lent?.[TAKE] || (compressed && res.getHeader('content-encoding') !== 'gzip')) return undefined
-    const socket = lent[TAKE]()
-    if (!socket) return undefined
+    // Its end is none of the stream.
     res.off('close', this.#onClose)
+    const socket = lent[TAKE](res)
+    if (!socket) {
+      res.on('close', this.#onClose)
+      return undefined
+    }
     return new LeanStream(socket, compressed, this.#hub.heartbeatIntervalMs)
   }
 

@@ -63,6 +63,41 @@ describe('leanStreams', () => {
     await vi.waitFor(() => expect(hub.stats().connections).toBe(0), WAIT)
   })
 
+  it('is to a middleware a response that is complete, and a request that nobody broke off', async () => {
+    const heard: string[] = []
+    const { server, project } = await start((stream) => (req, res) => {
+      for (const name of ['end', 'error', 'aborted', 'close']) req.on(name, () => heard.push(`request ${name}`))
+      for (const name of ['finish', 'error', 'close']) res.on(name, () => heard.push(`response ${name}`))
+      stream(req, res)
+    })
+    const client = await StreamClient.open(server.url)
+    await client.next('connected')
+    await vi.waitFor(() => expect(heard).toContain('response close'), WAIT)
+    expect(heard).toContain('response finish')
+    expect(heard).not.toContain('request error')
+    expect(heard).not.toContain('request aborted')
+    await project.updated('document', 'd1')
+    await client.next('entity.updated')
+    expect(client.text).not.toContain('\n0\r\n')
+    client.close()
+  })
+
+  it('goes on for a client that wants no other answer on its connection', async () => {
+    const { port, hub, project } = await start()
+    const socket = await dial(port, 'GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n')
+    let text = ''
+    socket.on('data', (bytes) => {
+      text += bytes
+    })
+    await vi.waitFor(() => expect(text).toContain('event: connected'), WAIT)
+    await project.updated('document', 'd1')
+    await vi.waitFor(() => expect(text).toContain('event: entity.updated'), WAIT)
+    const closed = once(socket, 'close')
+    await Promise.all([hub.close(), closed])
+    expect(text).toContain('event: closing')
+    expect(text.endsWith('\r\n0\r\n\r\n')).toBe(true)
+  })
+
   it('ends a stream whole, so that nobody takes it for one that was cut', async () => {
     const { server, hub } = await start()
     const client = await StreamClient.open(server.url)
