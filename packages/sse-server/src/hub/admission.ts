@@ -35,6 +35,8 @@ export class Admission {
   #tokens: number
   #filledAt: number
   #asking = 0
+  /** The same by address. */
+  readonly #askingFrom = new Map<string, number>()
 
   constructor(
     readonly limits: HubSettings['limits'],
@@ -47,18 +49,27 @@ export class Admission {
 
   /**
    * Before the application is asked for a grant; the result is called when it has answered. A flood that would be refused anyway
-   * does not reach the application, and one that waits for it is bounded. Only streams that are granted use up the rate: whoever has no
-   * rights cannot lock out those who have.
+   * does not reach the application, and one that waits for it is bounded, also that of one address. Only streams that are granted use up
+   * the rate: whoever has no rights cannot lock out those who have.
    *
    * @throws HubError `UNAVAILABLE`
    */
-  ask(isDraining: boolean): () => void {
+  ask(isDraining: boolean, ip?: string): () => void {
     if (isDraining) throw this.draining()
     // What has come in since can only add to it.
     if (this.#tokens < 1) this.#fill()
     if (this.#tokens < 1 || this.#asking >= this.limits.connectsPerSecond) throw this.#tooFast()
+    const fromThere = ip === undefined ? 0 : (this.#askingFrom.get(ip) ?? 0)
+    if (fromThere >= this.limits.perIp) throw this.#tooFast()
     this.#asking++
-    return this.#answered
+    if (ip === undefined) return this.#answered
+    this.#askingFrom.set(ip, fromThere + 1)
+    return () => {
+      this.#answered()
+      const left = (this.#askingFrom.get(ip) ?? 1) - 1
+      if (left > 0) this.#askingFrom.set(ip, left)
+      else this.#askingFrom.delete(ip)
+    }
   }
 
   /**

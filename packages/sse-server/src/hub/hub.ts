@@ -329,8 +329,8 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
   }
 
   /** Before the application is asked for a grant; throws `UNAVAILABLE`. The result is called when it has answered. For mounts. */
-  asking(): () => void {
-    return this.#admission.ask(this.draining)
+  asking(ip?: string): () => void {
+    return this.#admission.ask(this.draining, ip)
   }
 
   /** Resolves when what other instances revoke is heard here; nothing where it is already. For mounts. */

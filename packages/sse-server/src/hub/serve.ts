@@ -45,13 +45,14 @@ export async function serveStream<Source>(
       return
     }
     const query = readQuery(request)
+    const ip = options.clientIp ? options.clientIp(source) : request.ip
     const cameAt = hub.moment
     // An answer from before revocations are heard may be revoked without anybody here knowing.
-    const hearing = answerOf(hub, () => hub.ready())
+    const hearing = answerOf(hub, ip, () => hub.ready())
     if (hearing) await hearing
     if (response.gone) return
     const askedAt = request.isGranted ? cameAt : hub.moment
-    const answer = answerOf(hub, () => options.authorize(source))
+    const answer = answerOf(hub, ip, () => options.authorize(source))
     const grant = isPromise(answer) ? await answer : answer
     if (response.gone) return
     if (!grant) throw new HubError('UNAUTHORIZED', 'No valid credentials')
@@ -71,7 +72,7 @@ export async function serveStream<Source>(
       grant,
       channels: query.channels,
       lastEventId: request.header('last-event-id') || query.lastEventId,
-      ip: options.clientIp ? options.clientIp(source) : request.ip,
+      ip,
       askedAt,
       reauthorize: reauthorize && (() => reauthorize(source, grant)),
       gone: () => response.gone,
@@ -137,8 +138,12 @@ function encoded(projectId: string): string | undefined {
 }
 
 /** What is answered, if that is in time. An answer that is here at once needs no timer. */
-function answerOf<Answer>(hub: AnyHub, ask: () => Answer | Promise<Answer>): Answer | Promise<Answer> {
-  const answered = hub.asking()
+function answerOf<Answer>(
+  hub: AnyHub,
+  ip: string | undefined,
+  ask: () => Answer | Promise<Answer>,
+): Answer | Promise<Answer> {
+  const answered = hub.asking(ip)
   let isPending = false
   try {
     const answer = ask()

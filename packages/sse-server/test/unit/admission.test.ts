@@ -73,6 +73,27 @@ describe('before the application is asked', () => {
     await hub.close()
   })
 
+  it('[C4] one address cannot take all the places of those who wait for an answer', async () => {
+    const { hub, clock } = testHub({ limits: { connectsPerSecond: 50, perIp: 5 } })
+    const answers: ((grant: null) => void)[] = []
+    const authorize = () =>
+      new Promise<null>((resolve) => {
+        answers.push(resolve)
+      })
+    for (let round = 0; round < 2; round++) {
+      const flood = Array.from({ length: 100 }, () => ask(hub, null, { authorize, ip: '192.0.2.1' }))
+      await clock.settle()
+      expect(answers).toHaveLength(5)
+      expect(flood.map(({ stream }) => stream.status).sort()).toEqual([...Array(5).fill(0), ...Array(95).fill(503)])
+      // Behind a proxy it is the application who knows the address.
+      const other = await open(hub, grant, { ip: '192.0.2.1', clientIp: () => `192.0.2.${round + 2}` })
+      expect(other.status).toBe(200)
+      for (const answer of answers.splice(0)) answer(null)
+      await Promise.all(flood.map(({ done }) => done))
+    }
+    await hub.close()
+  })
+
   it('[C4] those who are turned away do not use up the rate of those who are let in', async () => {
     const { hub } = testHub({ limits: { connectsPerSecond: 5 } })
     for (let n = 0; n < 100; n++) expect((await open(hub, null)).status).toBe(401)

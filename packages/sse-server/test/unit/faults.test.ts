@@ -182,7 +182,7 @@ describe('what applications and sockets do wrong', () => {
 
   it('[C10] credentials in the URL are 400, whatever else the request has', async () => {
     const { hub } = testHub()
-    for (const name of ['token', 'access_token', 'jwt']) {
+    for (const name of ['token', 'access_token', 'jwt', 'authorization', 'api_key', '%74oken']) {
       const stream = await open(hub, { projectId: 'p1' }, { path: `/stream?channels=a&${name}=x` })
       expect([stream.status, stream.code]).toEqual([400, 'CREDENTIALS_IN_URL'])
     }

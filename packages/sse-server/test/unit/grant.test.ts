@@ -181,6 +181,35 @@ describe('the end of a grant', () => {
     await hub.close()
   })
 
+  it('[S5] what is queued in a socket with room left does not go out', async () => {
+    const { hub, clock } = testHub()
+    const sink = new RecordingSink()
+    const stream = await open(hub, { projectId: 'p1', userId: 'u1', expiresAt: clock.now() + 2_000 }, { sink })
+    sink.stall(10_000)
+    await hub.project('p1').updated('document', 'queued')
+    await clock.advance(3_000)
+    sink.drain()
+    expect([sink.destroyed, stream.events]).toEqual([true, []])
+    await hub.close()
+  })
+
+  it('[S5] no heartbeat is written after it, also not the one that reauthorize has held up', async () => {
+    const { hub, clock } = testHub({ heartbeatIntervalMs: 1_000 })
+    let answer = (_: boolean) => {}
+    const reauthorize = () =>
+      new Promise<boolean>((resolve) => {
+        answer = resolve
+      })
+    const stream = await open(hub, { projectId: 'p1', expiresAt: clock.now() + 1_100 }, { reauthorize })
+    await clock.advance(1_120)
+    answer(true)
+    await clock.settle()
+    expect(stream.types).toEqual(['connected'])
+    await clock.advance(1_000)
+    expect(stream.types).toEqual(['connected', 'closing'])
+    await hub.close()
+  })
+
   it('[S5] what was queued in a stream that is on its way out for another reason does not outlive the grant', async () => {
     const { hub, clock } = testHub()
     const sink = new RecordingSink()

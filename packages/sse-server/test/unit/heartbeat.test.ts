@@ -165,6 +165,24 @@ describe('reauthorize', () => {
     }
   })
 
+  it('[S6] one that is being asked while the process is stopped has its time all the same', async () => {
+    const { hub, clock } = testHub()
+    let answer = (_: boolean) => {}
+    const reauthorize = () =>
+      new Promise<boolean>((resolve) => {
+        answer = resolve
+      })
+    const stream = await open(hub, { projectId: 'p1' }, { reauthorize })
+    await clock.advance(16_000)
+    await clock.freeze(20_000)
+    await clock.advance(1_000)
+    expect(stream.closed).toBe(false)
+    answer(true)
+    await clock.settle()
+    expect(stream.types).toEqual(['connected', 'heartbeat'])
+    await hub.close()
+  })
+
   it('[S5] one that never answers ends the stream after 10 s', async () => {
     const { hub, clock } = testHub()
     let asked = 0

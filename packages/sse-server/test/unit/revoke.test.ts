@@ -120,6 +120,26 @@ describe('revoke', () => {
     })
   }
 
+  it('[S5] what is just being opened for others opens', async () => {
+    const { hub, clock } = testHub()
+    const answers: (() => void)[] = []
+    const grants = [
+      { projectId: 'p1', userId: 'u1' },
+      { projectId: 'p2', userId: 'u1' },
+      { projectId: 'p1', userId: 'u2' },
+      { projectId: 'p1' },
+    ]
+    const asked = grants.map((grant) =>
+      ask(hub, null, { authorize: () => new Promise((resolve) => answers.push(() => resolve(grant))) }),
+    )
+    await clock.settle()
+    void hub.revoke({ projectId: 'p1', userId: 'u1' })
+    for (const answer of answers) answer()
+    await Promise.all(asked.map(({ done }) => done))
+    expect(asked.map(({ stream }) => stream.status)).toEqual([503, 200, 200, 200])
+    await hub.close()
+  })
+
   it('[S5] what took longer than revocations are remembered does not open, whoever was revoked', async () => {
     const clock = new VirtualClock()
     const log = new GatedLog(clock)
@@ -164,6 +184,7 @@ describe('revoke', () => {
     expect(await hub.revoke({ projectId: 'p1', userId: 'u1' })).toBe(1)
     expect(left()).toEqual(['b', 'c', 'd'])
     expect(await hub.revoke({ connectionId: streams.b.connected.connectionId, projectId: 'p2' })).toBe(0)
+    expect(await hub.revoke({ connectionId: streams.b.connected.connectionId, userId: 'u1' })).toBe(0)
     expect(await hub.revoke({ connectionId: streams.b.connected.connectionId })).toBe(1)
     expect(left()).toEqual(['c', 'd'])
     expect(await hub.revoke({ userId: 'nobody' })).toBe(0)

@@ -71,6 +71,27 @@ describe('the options of a mount', () => {
     await hub.close()
   })
 
+  it('[D8] CORS: a page of a named origin may read a stream, no other one may', async () => {
+    const { hub } = testHub()
+    const cors = { origins: ['https://app.example.com'], credentials: true }
+    const allowed = async (origin: string, method = 'GET') => {
+      const stream = await open(hub, grant, { cors, method, headers: { origin } })
+      expect(stream.headers.vary).toBe('Origin')
+      return [stream.headers['access-control-allow-origin'], stream.headers['access-control-allow-credentials']]
+    }
+    for (const method of ['GET', 'HEAD', 'OPTIONS']) {
+      expect(await allowed('https://app.example.com', method)).toEqual(['https://app.example.com', 'true'])
+      for (const origin of [
+        'https://evil.example.com',
+        'https://app.example.com.evil.com',
+        'http://app.example.com',
+        'null',
+      ])
+        expect(await allowed(origin, method)).toEqual([undefined, undefined])
+    }
+    await hub.close()
+  })
+
   it('[D8] pages of any origin never get what only a visitor’s cookies open', async () => {
     const { hub, logger } = testHub()
     const stream = await open(hub, grant, {
