@@ -37,7 +37,7 @@ describe("Vite's development server before the application", () => {
       server: { host: '127.0.0.1', port: 0, hmr: false, ws: false, proxy: { '/api': { target, ...options } } },
     })
     await vite.listen()
-    const { port } = vite.httpServer?.address() as AddressInfo
+    const { port } = vite.httpServer!.address() as AddressInfo
     const updates = new EventSubscriber(`http://127.0.0.1:${port}/api/stream`)
     updates.onError(() => {})
     updates.onResync(() => {})
