@@ -44,6 +44,7 @@ export interface Lent {
  * The price: `finish` and `close` of a stream's response come as soon as the stream is open, not when it ends. Middlewares that log or measure
  * the end of a response see a short one that is complete.
  * `server.closeAllConnections()` no longer reaches streams: `hub.close()` ends them.
+ * `req.socket` is not the socket that `connection` names: libraries that match the two to end idle sockets take all for idle.
  *
  * @example
  * const server = createServer(app)
