@@ -1,5 +1,4 @@
 import {
-  assertUserId,
   type Cursor,
   checkDefinedData,
   DEFAULT_CHANNEL,
@@ -13,6 +12,7 @@ import {
 import { conflate } from '../feed/conflate'
 import type { Adapter, LogRecord } from '../seams/adapter'
 import type { Clock } from '../seams/ports'
+import { Audiences } from './audience'
 import { HubError } from './error'
 import type { HubSettings } from './options'
 
@@ -39,8 +39,6 @@ interface Waiting {
   readonly flush: () => void
 }
 
-/** Most users that one audience names: each event keeps its list for as long as it is retained. */
-const MAX_AUDIENCE = 10_000
 const MAX_KEY_LENGTH = 256
 const PUBLISH_OPTIONS = ['audience', 'conflateKey', 'client']
 /** Records that one window holds at most, whatever the clock says. */
@@ -49,6 +47,7 @@ const WINDOW_RECORDS = 1_000
 /** From a publisher's object to a record in the log. */
 export class Publisher {
   readonly #windows = new Map<string, Waiting>()
+  readonly #audiences = new Audiences()
   #timestamp = ''
   #timestampAt = Number.NaN
 
@@ -80,7 +79,7 @@ export class Publisher {
       type,
       data,
       channel: event.channel ?? DEFAULT_CHANNEL,
-      users: readAudience(options.audience),
+      users: this.#audiences.read(options.audience),
       key: readKey(event, options.conflateKey),
     }
   }
@@ -167,19 +166,6 @@ function assertPublishOptions(event: EventInput, options: PublishOptions): void 
         `${name} is not an option; there are ${PUBLISH_OPTIONS.join(', ')}, and of a project's events userId, channel, timestamp, version, versions`,
       )
   }
-}
-
-function readAudience(audience: PublishOptions['audience']): readonly string[] | undefined {
-  if (audience === undefined) return undefined
-  const users = audience?.users
-  if (!Array.isArray(users) || users.length === 0 || users.length > MAX_AUDIENCE) {
-    throw new ProtocolError(
-      'INVALID_EVENT',
-      `audience is ${quote(audience)} with users ${quote(users)}; it must be { users: [...] } with 1 to ${MAX_AUDIENCE} users, or be left out. For more, use a channel`,
-    )
-  }
-  for (const user of users) assertUserId(user)
-  return [...users]
 }
 
 /** Ids hold no line break, so an entity's key is never a named type's. */
