@@ -77,4 +77,14 @@ describe('who sees what of a span', () => {
       { numRuns: 200 },
     )
   })
+
+  it('[C8 D8] each sees its own and no other one, whatever their number', () => {
+    for (let count = 1; count <= 70; count++) {
+      const entries = Array.from({ length: count }, (_, i) => entry(i + 1, 1, [`u${i + 1}`]))
+      const offsets = (seen: readonly LogEntry[]) => seen.map(({ offset }) => offset).join(' ')
+      const span = new Span(undefined, 0, false, entries, (seen) => new Chunk(offsets(seen)))
+      for (let n = 1; n <= count; n++) expect(span.page(`u${n}`).chunk?.text).toBe(String(n))
+      for (const nobody of [undefined, 'undefined', 'u0', '']) expect(span.page(nobody).chunk?.text).toBe('')
+    }
+  })
 })
