@@ -25,6 +25,8 @@ const LEAF_FOLDERS = ['adapters', 'mounts', 'bindings']
 const CONFORMANCE = 'conformance'
 /** Mounts that are thin over the one for Node's http. */
 const MAY_IMPORT_NODE_MOUNT = ['mounts/express', 'mounts/nest', 'mounts/fastify']
+/** The client runs in browsers. Whoever imports this leaf of it is a program. */
+const MAY_IMPORT_NODE = 'bindings/node'
 /** Names that say nothing about what is inside. */
 const EMPTY_NAMES = /^(?:utils?|helpers?|common|types?|misc)$/
 const BUILTINS = new Set(builtinModules.map((name) => name.replace(/^node:/, '')))
@@ -221,7 +223,8 @@ function checkForeign({ place, found, packages, report }) {
   if (place.floor === 5) return
   if (isBuiltin) {
     if (place.floor === 1) report(line, 'pure', `imports ${specifier}; the protocol has no timers, no Node and no DOM`)
-    if (place.pkg === 'sse-client') report(line, 'pure', `imports ${specifier}; the client runs in browsers`)
+    if (place.pkg === 'sse-client' && place.room !== MAY_IMPORT_NODE)
+      report(line, 'pure', `imports ${specifier}; the client runs in browsers`)
     return
   }
   const name = specifier.split('/', specifier.startsWith('@') ? 2 : 1).join('/')

@@ -12,6 +12,7 @@ export default defineConfig({
     solid: 'src/bindings/solid.ts',
     'event-source': 'src/bindings/event-source.ts',
     tabs: 'src/bindings/tabs.ts',
+    node: 'src/bindings/node.ts',
     testing: 'src/bindings/testing.ts',
   },
   format: ['esm', 'cjs'],

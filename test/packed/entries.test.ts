@@ -66,6 +66,7 @@ const CASES: { name: string; dependencies: Record<string, string>; peers: string
       { specifier: '@entitycast/sse-client/testing', exports: ['createFakeServer'] },
       { specifier: '@entitycast/sse-client/tabs', exports: ['shareAcrossTabs'] },
       { specifier: '@entitycast/sse-client/event-source', exports: ['EventSource'] },
+      { specifier: '@entitycast/sse-client/node', exports: ['NodeSubscriber', 'nodePlatform'] },
     ],
   },
   {

@@ -62,6 +62,7 @@ const IN_NODE = [
   'cursor-store',
   'cors',
   'recipes',
+  'node-follow',
 ]
 const IN_A_PAGE = ['client', 'design-client', 'react', 'design-react', 'tabs', 'indicator']
 

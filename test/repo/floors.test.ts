@@ -85,6 +85,10 @@ describe('[floors] the check can fail', () => {
     expect(checkFloors(sound)).toEqual([])
   })
 
+  it('[floors] the one leaf of the client that is for programs may import Node', () => {
+    expect(broken(`${CLIENT}/bindings/node.ts`, "import 'node:http'")).toEqual([])
+  })
+
   it.each([
     ['a seam imports an engine', `${SERVER}/seams/sink.ts`, "import '../hub/hub'", 'up'],
     [
@@ -237,6 +241,7 @@ describe('[floors] the check can fail', () => {
     ['the root needs a peer', `${SERVER}/hub/hub.ts`, "import type { Request } from 'express'", 'peer'],
     ['a leaf needs what no package.json names', `${SERVER}/mounts/node.ts`, "import 'koa'", 'peer'],
     ['the client imports Node', `${CLIENT}/retry/backoff.ts`, "import 'node:timers'", 'pure'],
+    ['a leaf of the client imports Node', `${CLIENT}/bindings/react.tsx`, "import 'node:timers'", 'pure'],
     ['the protocol imports Node', `${PROTOCOL}/channel.ts`, "import { Buffer } from 'buffer'", 'pure'],
   ])('[floors] %s', (_, file, text, rule) => {
     // What goes up often comes round as well.

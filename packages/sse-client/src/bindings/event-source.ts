@@ -40,7 +40,7 @@ type Named = 'onopen' | 'onmessage' | 'onerror'
  * - `error` events carry the {@link SubscriberError}; `isTrusted` is false.
  *
  * It needs `EventTarget`, `MessageEvent` and `fetch`: browsers, workers, Node ≥ 20.19, Deno, Bun. In Node it keeps the process alive until
- * `close()`.
+ * `close()`, unless it runs on a `nodePlatform()` that does not.
  *
  * @example
  * const source = new EventSource('/prices', { headers: async () => ({ authorization: `Bearer ${await token()}` }) })

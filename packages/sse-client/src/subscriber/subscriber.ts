@@ -30,7 +30,8 @@ export interface EventSubscriber<Definitions extends EventDefinitions = EventDef
  * Follows one project's events, and never lies about being up to date: it reconnects by itself and goes on where it was; where
  * that cannot be proven, `onResync` handlers are told before any later event.
  *
- * Nothing runs before `connect()`, and nothing after `close()`, which `using` calls too. In between it keeps a Node process alive.
+ * Nothing runs before `connect()`, and nothing after `close()`, which `using` calls too. In between it keeps a Node process alive, which
+ * `NodeSubscriber` of `@entitycast/sse-client/node` leaves to you.
  *
  * @example
  * const updates = new EventSubscriber('/api/events/stream', { projectId, headers: async () => ({ authorization: `Bearer ${await token()}` }) })
