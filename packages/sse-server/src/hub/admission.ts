@@ -38,12 +38,16 @@ export class Admission {
   /** The same by address. */
   readonly #askingFrom = new Map<string, number>()
 
+  readonly limits: HubSettings['limits']
+  #hasWarned = false
+
   constructor(
-    readonly limits: HubSettings['limits'],
+    readonly settings: Pick<HubSettings, 'limits' | 'logger'>,
     readonly registry: Registry,
     readonly ports: Ports,
   ) {
-    this.#tokens = limits.connectsPerSecond
+    this.limits = settings.limits
+    this.#tokens = this.limits.connectsPerSecond
     this.#filledAt = ports.clock.monotonic()
   }
 
@@ -82,6 +86,7 @@ export class Admission {
     const suspect = limit === 'perUser' ? this.registry.suspect(newcomer) : undefined
     if (suspect) limit = this.registry.exceeded(this.limits, newcomer, suspect)
     if (!limit) return suspect
+    if (limit === 'perIp') this.#warnOfProxies()
     const code = limit === 'perProcess' ? 'UNAVAILABLE' : 'TOO_MANY_CONNECTIONS'
     throw new HubError(code, WHY[limit], { retryAfterMs: this.#jitter(5_000) })
   }
@@ -96,6 +101,16 @@ export class Admission {
     if (this.#tokens < 1) throw this.#tooFast()
     this.#tokens--
     suspect?.destroy()
+  }
+
+  /** Once: the usual reason is not a client with a hundred streams. */
+  #warnOfProxies(): void {
+    if (this.#hasWarned) return
+    this.#hasWarned = true
+    this.settings.logger.warn(
+      'an address has as many streams as limits.perIp allows; behind a proxy all clients have its address, until the framework trusts it (Express: trust proxy, Fastify: trustProxy) or clientIp says theirs',
+      { perIp: this.limits.perIp },
+    )
   }
 
   readonly #answered = (): void => {

@@ -75,7 +75,7 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
     this.#pace = new Pace(rounds)
     this.#feeds = new Feeds(adapter, this.#settings.retention, clock, rounds, () => this.#caretaker.wake())
     this.#heartbeats = new Heartbeats(this.#settings.heartbeat, () => clock.now())
-    this.#admission = new Admission(this.#settings.limits, this.#streams.registry, this.#ports)
+    this.#admission = new Admission(this.#settings, this.#streams.registry, this.#ports)
     const charges = {
       connections: () => [this.#streams.registry, this.#streams.leaving],
       beat: (connection: Connection) => connection.beat(heartbeatIntervalMs === 0 ? undefined : this.#heartbeats),

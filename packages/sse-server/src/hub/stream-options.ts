@@ -7,7 +7,8 @@ import type { Grant } from './grant'
 /** How streams are opened. `Source` is the framework's own request. */
 export interface EventStreamOptions<Source> {
   /**
-   * Who may see what. `null` is 401; throw a `HubError` for 403, 429 …; anything else that is thrown, or 10 s without an answer, is 503.
+   * Who may see what. `null` is 401; throw a `HubError` for 403, 429 …; anything else that is thrown, or 10 s without an answer, is 503, and
+   * clients try again: so catch what a token library throws for a bad token, and return `null`.
    */
   authorize(source: Source): Grant | null | undefined | Promise<Grant | null | undefined>
   /**

@@ -37,6 +37,15 @@ describe('limits', () => {
     await end(hub, clock)
   })
 
+  it('[C4] an address that is full is told to the log once, with the usual reason: a proxy that nobody trusts', async () => {
+    const { hub, logger } = testHub({ limits: { perIp: 1 } })
+    for (let n = 0; n < 3; n++) await open(hub, { projectId: 'p1', userId: `u${n}` }, { ip: '10.0.0.1' })
+    expect(hub.stats().refused).toEqual({ TOO_MANY_CONNECTIONS: 2 })
+    expect(logger.lines).toHaveLength(1)
+    expect(JSON.stringify(logger.lines)).toContain('Express: trust proxy')
+    await hub.close()
+  })
+
   it('[C4] a hundred streams of an address, and the next is 429', async () => {
     const { hub } = testHub()
     const from = (ip: string | undefined): OpenOptions => (ip === undefined ? {} : { ip })
