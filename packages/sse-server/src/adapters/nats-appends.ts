@@ -2,19 +2,10 @@ import { randomBytes } from 'node:crypto'
 import { ProtocolError } from '@entitycast/sse-protocol'
 import { type Cursor, HubError, type LogRecord } from '@entitycast/sse-server'
 import { type Append, AppendQueue, checkSizes, settle } from '../seams/append-queue'
+import { weightOf } from '../seams/record-text'
 import { type Link, pause } from './nats-link'
 import { add, compare, FOREIGN, followerOf, newest, seenOf } from './nats-log'
-import {
-  encodeMessage,
-  follow,
-  type Head,
-  headOf,
-  type Message,
-  offsetOf,
-  type Stored,
-  TRAIL,
-  weightOf,
-} from './nats-message'
+import { encodeMessage, follow, type Head, headOf, type Message, offsetOf, type Stored, TRAIL } from './nats-message'
 import { MAX_MESSAGE_BYTES } from './nats-stream'
 import { closed, NoAnswer, unavailable, type Wire } from './nats-wire'
 

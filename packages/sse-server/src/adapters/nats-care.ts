@@ -1,7 +1,8 @@
 import type { Retention } from '@entitycast/sse-server'
+import { weightOf } from '../seams/record-text'
 import { randomName } from './nats-appends'
 import { type Link, pause } from './nats-link'
-import { type Stored, weightOf } from './nats-message'
+import type { Stored } from './nats-message'
 import type { NatsSettings } from './nats-options'
 import type { Wire } from './nats-wire'
 

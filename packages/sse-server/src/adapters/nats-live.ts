@@ -1,4 +1,4 @@
-import type { Cursor, LogEntry, LogListener } from '@entitycast/sse-server'
+import { FollowedLog } from '../seams/followed-log'
 import { type Found, type Seen, seenOf } from './nats-log'
 import type { Stored } from './nats-message'
 import { closed } from './nats-wire'
@@ -20,61 +20,37 @@ export interface Oddities {
   doubts: number
 }
 
-interface Listening {
-  readonly listener: LogListener
-  /** The head when it began, or since its last doubt. */
-  after: number
-}
-
 /**
  * One project's log as this process follows it. Messages are for speed; the stream decides. What does not fit onto what was seen is
  * read from there, and what cannot be read is told as doubt.
  */
-export class LiveLog {
-  /** Who has it open, or is about to. */
-  users = 0
-  /** When it last proved to be whole, by the monotonic clock. */
-  provenAt = 0
-  readonly #listeners = new Set<Listening>()
+export class LiveLog extends FollowedLog {
   /** Messages that are ahead of what was seen, by the place of the one before them. */
   readonly #held = new Map<number, Stored>()
   /** Tags of what this process has appended, until it has heard of them. */
   readonly #own = new Set<string>()
   #seen: Seen | undefined
-  #checking: Promise<void> | undefined
-  #again = false
-  #closed = false
   /** Checks in a row that found what no message had told of. */
   #unheard = 0
 
   constructor(
+    /** Resolves when its subject is listened to. */
+    ready: () => Promise<unknown>,
     /** Asks the stream what lies after a place. Where that place is gone it begins an epoch, and that is the answer. */
     readonly ask: (seen: Seen | undefined) => Promise<Found & { last: Stored }>,
     readonly oddities: Oddities,
     /** Records are in the stream, and their messages do not come. */
     readonly deaf: () => void,
-  ) {}
-
-  /** Where it ends, as far as this process knows. Asks the stream the first time. */
-  async head(): Promise<Cursor> {
-    if (!this.#seen) await this.check()
-    if (!this.#seen) throw closed()
-    const { epoch, offset } = this.#seen
-    return { epoch, offset }
+  ) {
+    super({ ready, oddities, closed })
   }
 
-  /** Begins to tell a listener what comes after the head. The result ends that. */
-  listen(listener: LogListener): () => void {
-    const listening = { listener, after: this.#seen?.offset ?? 0 }
-    this.#listeners.add(listening)
-    return () => {
-      this.#listeners.delete(listening)
-    }
+  protected override get end(): Seen | undefined {
+    return this.#seen
   }
 
-  close(): void {
-    this.#closed = true
-    this.#listeners.clear()
+  override close(): void {
+    super.close()
     this.#held.clear()
   }
 
@@ -94,15 +70,6 @@ export class LiveLog {
     if (this.#own.delete(tag)) this.#unheard = 0
     else if (this.#seen && epoch === this.#seen.epoch && seq <= this.#seen.seq) this.oddities.repeated++
     this.#take(message)
-  }
-
-  /** Compares what was seen with the stream, and mends the difference. One at a time; asked for meanwhile, it runs once more. */
-  check(): Promise<void> {
-    this.#again = true
-    this.#checking ??= this.#checkAll().finally(() => {
-      this.#checking = undefined
-    })
-    return this.#checking
   }
 
   #take(message: Stored): void {
@@ -125,29 +92,16 @@ export class LiveLog {
     void this.check().catch(() => {})
   }
 
-  async #checkAll(): Promise<void> {
-    while (this.#again && !this.#closed) {
-      this.#again = false
-      try {
-        await this.#checkOnce()
-      } catch (error) {
-        // The next round tries again, whenever it was proven last.
-        this.provenAt = 0
-        throw error
-      }
-    }
-  }
-
-  async #checkOnce(): Promise<void> {
+  protected override async compare(): Promise<number> {
     for (let repaired = 0; ; ) {
       const asked = this.#seen
       const { what, last, messages } = await this.ask(asked)
-      if (this.#closed) return
+      if (this.isClosed) return repaired
       // What this process has heard meanwhile fitted onto the place that is gone: nothing was missed, and the new place is asked about.
       if (what !== 'ok' && this.#seen !== asked) continue
       if (what !== 'ok' || !asked) {
         this.#jump(seenOf(last), asked && (what === 'epoch' ? 'epoch' : 'broker-gap'))
-        return
+        return repaired
       }
       for (const message of messages) {
         // Meanwhile messages may have told some of it.
@@ -164,7 +118,7 @@ export class LiveLog {
         this.#unheard = 0
         this.deaf()
       }
-      return
+      return repaired
     }
   }
 
@@ -172,14 +126,7 @@ export class LiveLog {
   #jump(seen: Seen, reason: 'epoch' | 'broker-gap' | undefined): void {
     this.#seen = seen
     this.provenAt = performance.now()
-    if (reason) {
-      this.oddities.doubts++
-      const { epoch, offset } = seen
-      for (const listening of [...this.#listeners]) {
-        listening.after = offset
-        if (this.#listeners.has(listening)) listening.listener.doubt({ epoch, offset }, reason)
-      }
-    }
+    if (reason) this.doubt(seen, reason)
     this.#useHeld()
   }
 
@@ -206,13 +153,6 @@ export class LiveLog {
     const { first, records } = message
     this.#seen = seenOf(message)
     this.provenAt = performance.now()
-    if (records.length === 0) return
-    const entries = records.map((record, i): LogEntry => ({ offset: first + i, record }))
-    for (const listening of [...this.#listeners]) {
-      const { listener, after } = listening
-      const later = first > after ? entries : entries.filter((entry) => entry.offset > after)
-      // One of them may have closed another meanwhile.
-      if (later.length > 0 && this.#listeners.has(listening)) listener.entries(later)
-    }
+    this.tell(first, records)
   }
 }

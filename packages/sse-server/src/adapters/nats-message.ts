@@ -1,4 +1,5 @@
 import type { LogRecord } from '@entitycast/sse-server'
+import { weightOf } from '../seams/record-text'
 
 /*
  * A message of the stream: one or more appends, joined. All that is ours is in its body, so that it is the same whether it comes live, or is
@@ -59,11 +60,6 @@ export function headOf({ records, ...message }: Stored): Head {
 /** The offset of the newest record, with this message at the end. */
 export function offsetOf({ first, count }: Pick<Head, 'first' | 'count'>): number {
   return first + count - 1
-}
-
-/** What a record counts for, in bytes. */
-export function weightOf({ data, type }: LogRecord): number {
-  return data.length + type.length
 }
 
 /** The message that comes after another one of its epoch; after none, or after that of a lost one, it begins an epoch. */

@@ -1,6 +1,7 @@
 import { quote } from '@entitycast/sse-protocol'
 import { HubError } from '@entitycast/sse-server'
 import type { NatsConnection } from '@nats-io/transport-node'
+import { readSettings } from '../seams/adapter-settings'
 
 /** What the stream and its subjects are called. */
 export interface NatsNames {
@@ -48,34 +49,28 @@ export function readOptions({ connect, ...options }: NatsAdapterOptions): NatsSe
   if (typeof connect !== 'function') {
     throw invalid('connect is no function; give one that connects, such as () => connect({ servers })')
   }
-  const settings = {
-    stream: 'ENTITYCAST',
-    subjectPrefix: 'entitycast',
-    replicas: 1,
-    timeoutMs: 5_000,
-    maxPendingAppends: 10_000,
-    checkIntervalMs: 5_000,
-    idleProjectTtlMs: 86_400_000,
-  }
-  for (const [name, value] of Object.entries(options)) {
-    if (!Object.hasOwn(settings, name)) {
-      throw invalid(`${name} is not an option of NatsAdapter; there are connect, ${Object.keys(settings).join(', ')}`)
-    }
-    if (value !== undefined) Object.assign(settings, { [name]: value })
-  }
+  const settings = readSettings(options, {
+    adapter: 'NatsAdapter',
+    required: ['connect'],
+    defaults: {
+      stream: 'ENTITYCAST',
+      subjectPrefix: 'entitycast',
+      replicas: 1,
+      timeoutMs: 5_000,
+      maxPendingAppends: 10_000,
+      checkIntervalMs: 5_000,
+      idleProjectTtlMs: 86_400_000,
+    },
+    ranges: [
+      ['replicas', 1, 5],
+      ['timeoutMs', 50, 60_000],
+      ['maxPendingAppends', 1, 1_000_000],
+      ['checkIntervalMs', 50, 600_000],
+      ['idleProjectTtlMs', 1_000, 31_536_000_000],
+    ],
+    invalid,
+  })
   readNames(settings)
-  for (const [name, least, most] of [
-    ['replicas', 1, 5],
-    ['timeoutMs', 50, 60_000],
-    ['maxPendingAppends', 1, 1_000_000],
-    ['checkIntervalMs', 50, 600_000],
-    ['idleProjectTtlMs', 1_000, 31_536_000_000],
-  ] as const) {
-    const value = settings[name]
-    if (!Number.isInteger(value) || value < least || value > most) {
-      throw invalid(`${name} is ${quote(value)}; it must be a whole number from ${least} to ${most}`)
-    }
-  }
   return settings
 }
 

@@ -93,7 +93,7 @@ export class NatsAdapter implements Adapter {
       dial: async (lost) => {
         const wire: Wire = new Wire(await this.#connect(), stream, Math.max(100, timeoutMs / 4), {
           live: (subject, message) => this.#hear(wire, subject, message),
-          lost: (error) => lost(wire, error),
+          lost,
         })
         return wire
       },
@@ -131,27 +131,7 @@ export class NatsAdapter implements Adapter {
   async open(projectId: string, listener: LogListener): Promise<OpenLog> {
     this.#opened()
     const log = this.#logs.get(projectId) ?? this.#follow(projectId)
-    log.users++
-    try {
-      const live = this.#subject('live', projectId)
-      await this.#link.use((wire) => wire.flush(live))
-      const head = await log.head()
-      if (this.#closed) throw closed()
-      const stop = log.listen(listener)
-      let isOpen = true
-      return {
-        head,
-        close: () => {
-          if (!isOpen) return
-          isOpen = false
-          stop()
-          this.#leave(projectId, log)
-        },
-      }
-    } catch (error) {
-      this.#leave(projectId, log)
-      throw error
-    }
+    return log.open(listener, () => this.#leave(projectId, log))
   }
 
   async read(projectId: string, after: Cursor, limit: number): Promise<LogPage> {
@@ -195,6 +175,7 @@ export class NatsAdapter implements Adapter {
   #follow(projectId: string): LiveLog {
     const live = this.#subject('live', projectId)
     const log = new LiveLog(
+      () => this.#link.use((wire) => wire.flush(live)),
       (seen) => this.#ask(projectId, seen),
       this.oddities,
       // Not another connection: appends are under way on this one.
@@ -210,7 +191,7 @@ export class NatsAdapter implements Adapter {
   }
 
   #leave(projectId: string, log: LiveLog): void {
-    if (--log.users > 0 || this.#logs.get(projectId) !== log) return
+    if (this.#logs.get(projectId) !== log) return
     const live = this.#subject('live', projectId)
     log.close()
     this.#logs.delete(projectId)

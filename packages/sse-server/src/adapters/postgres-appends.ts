@@ -1,8 +1,8 @@
 import { type Cursor, HubError, type LogRecord, logName } from '@entitycast/sse-server'
 import { type Append, AppendQueue, checkSizes, settle } from '../seams/append-queue'
+import { encodeRecord, weightOf } from '../seams/record-text'
 import { closed, type Link } from './postgres-link'
 import type { Appended } from './postgres-live'
-import { encodeRecord, weightOf } from './postgres-record'
 
 /** The largest record, in bytes of `data`: the most that a hub allows. */
 export const MAX_RECORD_BYTES = 16_777_216

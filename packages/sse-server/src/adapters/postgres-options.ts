@@ -1,5 +1,6 @@
 import { quote } from '@entitycast/sse-protocol'
 import { HubError } from '@entitycast/sse-server'
+import { readSettings } from '../seams/adapter-settings'
 import type { PostgresNames } from './postgres-sql'
 
 /** A `Pool` of `pg`, or of what is made like it. */
@@ -51,35 +52,29 @@ export function readOptions({ pool, ...options }: PostgresAdapterOptions): Postg
   if (typeof (pool as { Client?: unknown } | undefined)?.Client !== 'function' || typeof pool?.options !== 'object') {
     throw invalid('pool is no Pool of pg; give what new Pool() of pg returns')
   }
-  const settings = {
-    schema: 'public',
-    prefix: 'entitycast_',
-    durable: false,
-    timeoutMs: 5_000,
-    maxPendingAppends: 10_000,
-    pollIntervalMs: 2_000,
-    idleProjectTtlMs: 86_400_000,
-  }
-  for (const [name, value] of Object.entries(options)) {
-    if (!Object.hasOwn(settings, name)) {
-      throw invalid(`${name} is not an option of PostgresAdapter; there are pool, ${Object.keys(settings).join(', ')}`)
-    }
-    if (value !== undefined) Object.assign(settings, { [name]: value })
-  }
+  const settings = readSettings(options, {
+    adapter: 'PostgresAdapter',
+    required: ['pool'],
+    defaults: {
+      schema: 'public',
+      prefix: 'entitycast_',
+      durable: false,
+      timeoutMs: 5_000,
+      maxPendingAppends: 10_000,
+      pollIntervalMs: 2_000,
+      idleProjectTtlMs: 86_400_000,
+    },
+    ranges: [
+      ['timeoutMs', 50, 60_000],
+      ['maxPendingAppends', 1, 1_000_000],
+      ['pollIntervalMs', 50, 600_000],
+      ['idleProjectTtlMs', 1_000, 31_536_000_000],
+    ],
+    invalid,
+  })
   readNames(settings)
   if (typeof settings.durable !== 'boolean') {
     throw invalid(`durable is ${quote(settings.durable)}; it must be true or false`)
-  }
-  for (const [name, least, most] of [
-    ['timeoutMs', 50, 60_000],
-    ['maxPendingAppends', 1, 1_000_000],
-    ['pollIntervalMs', 50, 600_000],
-    ['idleProjectTtlMs', 1_000, 31_536_000_000],
-  ] as const) {
-    const value = settings[name]
-    if (!Number.isInteger(value) || value < least || value > most) {
-      throw invalid(`${name} is ${quote(value)}; it must be a whole number from ${least} to ${most}`)
-    }
   }
   return settings
 }

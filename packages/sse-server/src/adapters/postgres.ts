@@ -12,13 +12,13 @@ import {
   type Retention,
 } from '@entitycast/sse-server'
 import { checkSizes } from '../seams/append-queue'
+import { encodeRecord, type Found, weightOf } from '../seams/record-text'
 import { Appends, MAX_RECORD_BYTES } from './postgres-appends'
 import { Care } from './postgres-care'
 import { Commits, inTurn } from './postgres-commits'
-import { closed, Link, unavailable } from './postgres-link'
-import { LiveLog, type Oddities } from './postgres-live'
+import { closed, type Link, linkTo, unavailable } from './postgres-link'
+import { decodeFound, LiveLog, type Oddities } from './postgres-live'
 import { invalid, type PostgresAdapterOptions, type PostgresSettings, readNames, readOptions } from './postgres-options'
-import { decodeFound, encodeRecord, type Found, weightOf } from './postgres-record'
 import { type Row, reasonOf, type Statement } from './postgres-session'
 import { channelOf, migrationText, named, type PostgresNames } from './postgres-sql'
 import { Wire } from './postgres-wire'
@@ -90,7 +90,7 @@ export class PostgresAdapter implements Adapter {
     this.#retention = retention
     const settings = this.#settings
     const { timeoutMs, maxPendingAppends } = settings
-    const link = new Link({
+    const link = linkTo({
       dial: (listener) => new Wire(this.#pool, settings, listener),
       // What was committed while nobody listened is in the log.
       up: () => void this.#care?.checkAll(),
@@ -182,25 +182,7 @@ export class PostgresAdapter implements Adapter {
   async open(projectId: string, listener: LogListener): Promise<OpenLog> {
     this.#opened()
     const log = this.#logs.get(projectId) ?? this.#follow(projectId)
-    log.users++
-    try {
-      const head = await log.head()
-      if (this.#isClosed) throw closed()
-      const stop = log.listen(listener)
-      let isOpen = true
-      return {
-        head,
-        close: () => {
-          if (!isOpen) return
-          isOpen = false
-          stop()
-          this.#leave(projectId, log)
-        },
-      }
-    } catch (error) {
-      this.#leave(projectId, log)
-      throw error
-    }
+    return log.open(listener, () => this.#leave(projectId, log))
   }
 
   async read(projectId: string, { epoch, offset }: Cursor, limit: number): Promise<LogPage> {
@@ -245,7 +227,7 @@ export class PostgresAdapter implements Adapter {
   }
 
   #leave(projectId: string, log: LiveLog): void {
-    if (--log.users > 0 || this.#logs.get(projectId) !== log) return
+    if (this.#logs.get(projectId) !== log) return
     log.close()
     this.#logs.delete(projectId)
     this.#keys.delete(keyOf(projectId))

@@ -1,16 +1,10 @@
-import type { Cursor, LogEntry, LogListener, LogRecord } from '@entitycast/sse-server'
+import { FollowedLog } from '../seams/followed-log'
+import type { Found, Seen } from '../seams/record-text'
 import { closed } from './redis-link'
-import { decodeMessage, type Found, type Message } from './redis-script'
+import { decodeMessage, type Message } from './redis-script'
 
 /** Messages kept because one before them has not come yet. More are read from the log instead. */
 const MOST_HELD = 1_000
-
-/** What has been seen of a log: the newest offset, and the tag of its append. */
-export interface Seen {
-  readonly epoch: string
-  readonly offset: number
-  readonly tag: string
-}
 
 /** What came over the channels, besides records in their order. Counted, since each is mended and otherwise not seen. */
 export interface Oddities {
@@ -26,61 +20,35 @@ export interface Oddities {
   doubts: number
 }
 
-interface Listening {
-  readonly listener: LogListener
-  /** The head when it began, or since its last doubt. */
-  after: number
-}
-
 /**
  * One project's log as this process follows it. Messages are for speed; the log decides. What does not fit onto what was seen is
  * read from there, and what cannot be read is told as doubt.
  */
-export class LiveLog {
-  /** Who has it open, or is about to. */
-  users = 0
-  /** When it last proved to be whole, by the monotonic clock. */
-  provenAt = 0
-  readonly #listeners = new Set<Listening>()
+export class LiveLog extends FollowedLog {
   /** Messages that are ahead of what was seen, by their first offset. */
   readonly #held = new Map<number, Message>()
   #seen: Seen | undefined
-  #checking: Promise<void> | undefined
-  #again = false
-  #closed = false
   /** Checks in a row that found what no message had told of. */
   #unheard = 0
 
   constructor(
     /** Resolves when its channel is listened to. */
-    readonly ready: Promise<unknown>,
+    ready: Promise<unknown>,
     /** Asks the log what lies after a place, and whether that place is still in it. */
     readonly ask: (seen: Seen) => Promise<Found>,
     readonly oddities: Oddities,
     /** Records are in the log, and their messages do not come. */
     readonly deaf: () => void,
-  ) {}
-
-  /** Where it ends, as far as this process knows. Asks the log the first time. */
-  async head(): Promise<Cursor> {
-    if (!this.#seen) await this.check()
-    if (!this.#seen) throw closed()
-    const { epoch, offset } = this.#seen
-    return { epoch, offset }
+  ) {
+    super({ ready: () => ready, oddities, closed })
   }
 
-  /** Begins to tell a listener what comes after the head. The result ends that. */
-  listen(listener: LogListener): () => void {
-    const listening = { listener, after: this.#seen?.offset ?? 0 }
-    this.#listeners.add(listening)
-    return () => {
-      this.#listeners.delete(listening)
-    }
+  protected override get end(): Seen | undefined {
+    return this.#seen
   }
 
-  close(): void {
-    this.#closed = true
-    this.#listeners.clear()
+  override close(): void {
+    super.close()
     this.#held.clear()
   }
 
@@ -117,36 +85,16 @@ export class LiveLog {
     void this.check().catch(() => {})
   }
 
-  /** Compares what was seen with the log, and mends the difference. One at a time; asked for meanwhile, it runs once more. */
-  check(): Promise<void> {
-    this.#again = true
-    this.#checking ??= this.#checkAll().finally(() => {
-      this.#checking = undefined
-    })
-    return this.#checking
-  }
-
-  async #checkAll(): Promise<void> {
-    while (this.#again && !this.#closed) {
-      this.#again = false
-      try {
-        await this.#checkOnce()
-      } catch (error) {
-        // The next round tries again, whenever it was proven last.
-        this.provenAt = 0
-        throw error
-      }
-    }
-  }
-
-  async #checkOnce(): Promise<void> {
+  protected override async compare(): Promise<number> {
     for (let found = 0; ; ) {
       const asked = this.#seen ?? { epoch: '', offset: 0, tag: '' }
       const { what, epoch, last, tag, seen, records } = await this.ask(asked)
-      if (this.#closed) return
+      if (this.isClosed) return found
+      // What was heard meanwhile fitted onto the place that is gone: nothing was missed, and the new place is asked about.
+      if (what !== 'ok' && this.#seen && this.#seen !== asked) continue
       if (what !== 'ok') {
         this.#jump({ epoch, offset: last, tag }, this.#seen && (what === 'epoch' ? 'epoch' : 'broker-gap'))
-        return
+        return found
       }
       const end = asked.offset + records.length
       const now = this.#seen as Seen
@@ -165,7 +113,7 @@ export class LiveLog {
         this.#unheard = 0
         this.deaf()
       }
-      return
+      return found
     }
   }
 
@@ -173,14 +121,7 @@ export class LiveLog {
   #jump(seen: Seen, reason: 'epoch' | 'broker-gap' | undefined): void {
     this.#seen = seen
     this.provenAt = performance.now()
-    if (reason) {
-      this.oddities.doubts++
-      const { epoch, offset } = seen
-      for (const listening of [...this.#listeners]) {
-        listening.after = offset
-        if (this.#listeners.has(listening)) listening.listener.doubt({ epoch, offset }, reason)
-      }
-    }
+    if (reason) this.doubt(seen, reason)
     this.#useHeld()
   }
 
@@ -207,12 +148,6 @@ export class LiveLog {
     const offset = first + records.length - 1
     this.#seen = { epoch, offset, tag }
     this.provenAt = performance.now()
-    const entries = records.map((record: LogRecord, i): LogEntry => ({ offset: first + i, record }))
-    for (const listening of [...this.#listeners]) {
-      const { listener, after } = listening
-      const later = first > after ? entries : entries.filter((entry) => entry.offset > after)
-      // One of them may have closed another meanwhile.
-      if (later.length > 0 && this.#listeners.has(listening)) listener.entries(later)
-    }
+    this.tell(first, records)
   }
 }

@@ -1,5 +1,6 @@
 import { quote } from '@entitycast/sse-protocol'
 import { HubError } from '@entitycast/sse-server'
+import { readSettings } from '../seams/adapter-settings'
 
 export interface RedisAdapterOptions {
   /** What every key and channel begins with, after the client's own `keyPrefix`. No braces. Default `entitycast:`. */
@@ -24,21 +25,25 @@ export interface RedisAdapterOptions {
 
 /** @throws HubError `INVALID_OPTION` */
 export function readOptions(options: RedisAdapterOptions, cluster: boolean): Required<RedisAdapterOptions> {
-  const settings = {
-    keyPrefix: 'entitycast:',
-    durable: false,
-    timeoutMs: 5_000,
-    maxPendingAppends: 10_000,
-    checkIntervalMs: 5_000,
-    idleProjectTtlMs: 86_400_000,
-    sharded: cluster,
-  }
-  for (const [name, value] of Object.entries(options)) {
-    if (!Object.hasOwn(settings, name)) {
-      throw invalid(`${name} is not an option of RedisAdapter; there are ${Object.keys(settings).join(', ')}`)
-    }
-    if (value !== undefined) Object.assign(settings, { [name]: value })
-  }
+  const settings = readSettings(options, {
+    adapter: 'RedisAdapter',
+    defaults: {
+      keyPrefix: 'entitycast:',
+      durable: false,
+      timeoutMs: 5_000,
+      maxPendingAppends: 10_000,
+      checkIntervalMs: 5_000,
+      idleProjectTtlMs: 86_400_000,
+      sharded: cluster,
+    },
+    ranges: [
+      ['timeoutMs', 50, 60_000],
+      ['maxPendingAppends', 1, 1_000_000],
+      ['checkIntervalMs', 50, 600_000],
+      ['idleProjectTtlMs', 1_000, 31_536_000_000],
+    ],
+    invalid,
+  })
   const { keyPrefix, durable, sharded } = settings
   if (typeof keyPrefix !== 'string' || /[{}]/.test(keyPrefix)) {
     throw invalid(
@@ -48,17 +53,6 @@ export function readOptions(options: RedisAdapterOptions, cluster: boolean): Req
   if (typeof durable !== 'boolean') throw invalid(`durable is ${quote(durable)}; it must be true or false`)
   if (typeof sharded !== 'boolean' || (sharded && !cluster)) {
     throw invalid(`sharded is ${quote(sharded)}; it must be true or false, and true for the client of a cluster only`)
-  }
-  for (const [name, least, most] of [
-    ['timeoutMs', 50, 60_000],
-    ['maxPendingAppends', 1, 1_000_000],
-    ['checkIntervalMs', 50, 600_000],
-    ['idleProjectTtlMs', 1_000, 31_536_000_000],
-  ] as const) {
-    const value = settings[name]
-    if (!Number.isInteger(value) || value < least || value > most) {
-      throw invalid(`${name} is ${quote(value)}; it must be a whole number from ${least} to ${most}`)
-    }
   }
   return settings
 }

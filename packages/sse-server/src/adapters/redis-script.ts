@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { LogRecord } from '@entitycast/sse-server'
+import { decodeRecords, type Found, foundIn } from '../seams/record-text'
 
 /*
  * A project's log in Redis, and the two scripts that touch it. Each is one step for everybody: nobody sees an offset without its
@@ -149,26 +150,6 @@ function script(text: string): Script {
 
 export const scripts = { append: script(APPEND), read: script(READ) }
 
-/** A record as the log and its messages hold it. */
-export function encodeRecord({ type, data, channel, users, key }: LogRecord): string {
-  return JSON.stringify([type, data, channel, users ?? 0, key ?? 0])
-}
-
-/** What a record counts for in the retention by bytes. */
-export function weightOf({ data, type }: LogRecord): number {
-  return data.length + type.length
-}
-
-/** `undefined` for what is no record. */
-export function decodeRecord(value: unknown): LogRecord | undefined {
-  if (!Array.isArray(value) || value.length !== 5) return undefined
-  const [type, data, channel, users, key] = value
-  if (typeof type !== 'string' || typeof data !== 'string' || typeof channel !== 'string') return undefined
-  if (users !== 0 && !(Array.isArray(users) && users.every((user) => typeof user === 'string'))) return undefined
-  if (key !== 0 && typeof key !== 'string') return undefined
-  return { type, data, channel, ...(users !== 0 && { users }), ...(key !== 0 && { key }) }
-}
-
 /** What an append tells every instance. With no records: a log has begun. */
 export interface Message {
   readonly epoch: string
@@ -192,39 +173,7 @@ export function decodeMessage(text: string): Message | undefined {
   return { epoch, first: Number(first), before, tag, records }
 }
 
-/** What was found after a place in the log. */
-export interface Found {
-  readonly what: 'ok' | 'epoch' | 'ahead' | 'expired'
-  readonly epoch: string
-  /** The head, and the tag of its append. */
-  readonly last: number
-  readonly tag: string
-  /** The tag of the last record given. */
-  readonly seen: string
-  readonly records: readonly LogRecord[]
-}
-
 export function decodeFound(reply: unknown): Found {
-  const [what, epoch, last, tag, seen = tag, ...texts] = (reply as unknown[]).map(String)
-  const records = decodeRecords(`[${texts.join(',')}]`)
-  const found = { epoch: epoch ?? '', last: Number(last), tag: tag ?? '', seen: seen ?? '' }
-  // A record that cannot be read is one that is missing.
-  return records ? { ...found, what: what as Found['what'], records } : { ...found, what: 'expired', records: [] }
-}
-
-function decodeRecords(json: string): LogRecord[] | undefined {
-  let values: unknown
-  try {
-    values = JSON.parse(json)
-  } catch {
-    return undefined
-  }
-  if (!Array.isArray(values)) return undefined
-  const records: LogRecord[] = []
-  for (const value of values) {
-    const record = decodeRecord(value)
-    if (!record) return undefined
-    records.push(record)
-  }
-  return records
+  const [what, epoch = '', last, tag = '', seen = tag, ...texts] = (reply as unknown[]).map(String)
+  return foundIn({ what: what as Found['what'], epoch, last: Number(last), tag, seen }, `[${texts.join(',')}]`)
 }

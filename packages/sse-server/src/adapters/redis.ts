@@ -13,11 +13,12 @@ import {
   type Retention,
 } from '@entitycast/sse-server'
 import { type Append, AppendQueue, checkSizes, settle } from '../seams/append-queue'
+import { encodeRecord, type Found, type Seen, weightOf } from '../seams/record-text'
 import { type Dialer, dialerOf, type RedisClientLike, reasonOf, type Wire } from './redis-client'
-import { closed, Link } from './redis-link'
-import { LiveLog, type Oddities, type Seen } from './redis-live'
+import { closed, type Link, linkTo } from './redis-link'
+import { LiveLog, type Oddities } from './redis-live'
 import { type RedisAdapterOptions, readOptions } from './redis-options'
-import { decodeFound, encodeRecord, type Found, type Script, scripts, weightOf } from './redis-script'
+import { decodeFound, type Script, scripts } from './redis-script'
 
 export type { RedisClientLike } from './redis-client'
 export type { Oddities } from './redis-live'
@@ -77,7 +78,7 @@ export class RedisAdapter implements Adapter {
       throw new HubError('INVALID_OPTION', 'An adapter belongs to one hub; make another one for each')
     this.#retention = retention
     const { timeoutMs, sharded, maxPendingAppends } = this.#settings
-    this.#commands = new Link({
+    this.#commands = linkTo({
       dial: (listener) => this.#dialer.dial(listener, false),
       // Where that is not allowed, or not everywhere, a script is sent whole the first time.
       prepare: (wire) => Promise.allSettled(Object.values(scripts).map(({ text }) => wire.load(text))),
@@ -85,7 +86,7 @@ export class RedisAdapter implements Adapter {
       message: () => {},
       timeoutMs,
     })
-    this.#subscriber = new Link({
+    this.#subscriber = linkTo({
       dial: (listener) => this.#dialer.dial(listener, sharded),
       prepare: (wire) => inBatches([...this.#channels.keys()], (channels) => wire.subscribe(channels)),
       // What was published while nobody listened is in the log.
@@ -117,26 +118,7 @@ export class RedisAdapter implements Adapter {
   async open(projectId: string, listener: LogListener): Promise<OpenLog> {
     this.#opened()
     const log = this.#logs.get(projectId) ?? this.#follow(projectId)
-    log.users++
-    try {
-      await log.ready
-      const head = await log.head()
-      if (this.#closed) throw closed()
-      const stop = log.listen(listener)
-      let isOpen = true
-      return {
-        head,
-        close: () => {
-          if (!isOpen) return
-          isOpen = false
-          stop()
-          this.#leave(projectId, log)
-        },
-      }
-    } catch (error) {
-      this.#leave(projectId, log)
-      throw error
-    }
+    return log.open(listener, () => this.#leave(projectId, log))
   }
 
   async read(projectId: string, after: Cursor, limit: number): Promise<LogPage> {
@@ -185,7 +167,7 @@ export class RedisAdapter implements Adapter {
   }
 
   #leave(projectId: string, log: LiveLog): void {
-    if (--log.users > 0 || this.#logs.get(projectId) !== log) return
+    if (this.#logs.get(projectId) !== log) return
     const { channel } = this.#names(projectId)
     log.close()
     this.#logs.delete(projectId)

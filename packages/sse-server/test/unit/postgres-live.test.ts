@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { LiveLog, type Oddities } from '../../src/adapters/postgres-live'
-import { decodeFound, encodeRecord, type Found, type Seen } from '../../src/adapters/postgres-record'
+import { decodeFound, LiveLog, type Oddities } from '../../src/adapters/postgres-live'
+import { encodeRecord, type Found, type Seen } from '../../src/seams/record-text'
 
 /*
  * A log as one process follows it, with a database that answers when the test says so.

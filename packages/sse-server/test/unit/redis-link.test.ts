@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { reasonOf, type Wire } from '../../src/adapters/redis-client'
-import { Link } from '../../src/adapters/redis-link'
+import { type Link, linkTo } from '../../src/adapters/redis-link'
 
 const fine: Wire = {
   connect: async () => {},
@@ -18,7 +18,7 @@ describe('a link to Redis', () => {
 
   function link(dial: () => Wire, up = () => {}): { link: Link; lose: (() => void)[] } {
     const lose: (() => void)[] = []
-    const made = new Link({
+    const made = linkTo({
       dial: (listener) => {
         lose.push(() => listener.lost())
         return dial()
@@ -109,6 +109,7 @@ describe('a link to Redis', () => {
     }))
     const sent: number[] = []
     const waiting = [1, 2, 3].map((n) => one.use(async () => void sent.push(n)))
+    await vi.advanceTimersByTimeAsync(0)
     connect()
     await Promise.all(waiting)
     expect(sent).toEqual([1, 2, 3])

@@ -1,7 +1,8 @@
 import type { LogEntry, LogRecord } from '@entitycast/sse-server'
 import { describe, expect, it } from 'vitest'
 import { LiveLog } from '../../src/adapters/redis-live'
-import { decodeFound, decodeMessage, encodeRecord, type Found } from '../../src/adapters/redis-script'
+import { decodeFound, decodeMessage } from '../../src/adapters/redis-script'
+import { encodeRecord, type Found } from '../../src/seams/record-text'
 
 const record = (data: string): LogRecord => ({ type: 'a:b', data, channel: 'default' })
 

@@ -1,7 +1,10 @@
-import type { LogRecord } from '@entitycast/sse-server'
-import type { Row } from './postgres-session'
+import type { LogRecord } from './adapter'
 
-/** What is known of a log's end: the newest offset, and the tag of its append. */
+/*
+ * Records as text, for brokers that hold text, and what such a broker has found in a log.
+ */
+
+/** What has been seen of a log: the newest offset, and the tag of its append. */
 export interface Seen {
   readonly epoch: string
   readonly offset: number
@@ -20,7 +23,7 @@ export interface Found {
   readonly records: readonly LogRecord[]
 }
 
-/** A record as the tables hold it. JSON, so that characters which `text` cannot hold are escaped. */
+/** JSON, so that characters which a broker's text cannot hold are escaped. */
 export function encodeRecord({ type, data, channel, users, key }: LogRecord): string {
   return JSON.stringify([type, data, channel, users ?? 0, key ?? 0])
 }
@@ -30,26 +33,30 @@ export function weightOf({ type, data }: LogRecord): number {
   return type.length + data.length
 }
 
-export function decodeFound(row: Row): Found {
-  const { what, epoch, head, tag, seen, records: texts } = row
-  const records = decodeRecords(`[${texts}]`)
-  const found = { epoch: epoch ?? '', last: Number(head), tag: tag ?? '', seen: seen ?? tag ?? '' }
-  // A record that cannot be read is one that is missing.
-  return records ? { ...found, what: what as Found['what'], records } : { ...found, what: 'expired', records: [] }
-}
-
-function decodeRecords(json: string): LogRecord[] | undefined {
+/** Records that are joined with commas, in brackets; `undefined` where one of them is none. */
+export function decodeRecords(json: string): LogRecord[] | undefined {
   let values: unknown
   try {
     values = JSON.parse(json)
   } catch {
     return undefined
   }
-  const records = Array.isArray(values) ? values.map(decodeRecord) : [undefined]
-  return records.every((record) => record !== undefined) ? records : undefined
+  if (!Array.isArray(values)) return undefined
+  const records: LogRecord[] = []
+  for (const value of values) {
+    const record = decodeRecord(value)
+    if (!record) return undefined
+    records.push(record)
+  }
+  return records
 }
 
-/** `undefined` for what is no record. */
+/** What a broker has found, with its records as text. A record that cannot be read is one that is missing. */
+export function foundIn(found: Omit<Found, 'records'>, json: string): Found {
+  const records = decodeRecords(json)
+  return records ? { ...found, records } : { ...found, what: 'expired', records: [] }
+}
+
 function decodeRecord(value: unknown): LogRecord | undefined {
   if (!Array.isArray(value) || value.length !== 5) return undefined
   const [type, data, channel, users, key] = value
