@@ -37,8 +37,16 @@ describe.each(PACKAGES)('[packed] the tarball of %s', (name) => {
     const { analysis, problems } = JSON.parse(stdout)
     expect(Object.keys(analysis.entrypoints)).toEqual(entries)
     const found = Object.values((problems ?? {}) as Record<string, { resolutionKind?: string }[]>).flat()
-    // Node 10's resolution knows no subpaths; no supported Node and no bundler of today uses it.
+    // Node 10's resolution knows no subpaths; no supported Node and no bundler of today uses it. Types are found there by the test below.
     expect(found.filter(({ resolutionKind }) => resolutionKind !== 'node10')).toEqual([])
+  })
+
+  it('[packed] says of each entry where its types are to a compiler that reads no exports, too', () => {
+    const entries = Object.entries<{ require?: { types: string } }>(manifest.exports)
+    const types = entries
+      .filter(([entry, { require }]) => entry !== '.' && require)
+      .map(([entry, { require }]) => [entry.slice(2), [require?.types]])
+    expect(manifest.typesVersions?.['*'] ?? {}).toEqual(Object.fromEntries(types))
   })
 
   it('[packed] holds the licence, and neither sources nor tests', async () => {
