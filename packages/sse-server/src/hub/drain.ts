@@ -31,7 +31,11 @@ export async function endInWaves(
   }
 }
 
-/** @throws HubError `INVALID_OPTION` */
+/**
+ * That `close({ drainMs })` will take it: what closes a hub by itself had better know at the start. For authors of mounts.
+ *
+ * @throws HubError `INVALID_OPTION`
+ */
 export function assertDrainMs(drainMs: number): void {
   if (Number.isFinite(drainMs) && drainMs >= 0 && drainMs <= 3_600_000) return
   throw new HubError('INVALID_OPTION', `drainMs is ${quote(drainMs)}; it must be 0 to 3,600,000 milliseconds`)

@@ -1,4 +1,10 @@
-import { type AnyHub, assertStreamOptions, type EventStreamOptions, type Grant } from '@entitycast/sse-server'
+import {
+  type AnyHub,
+  assertDrainMs,
+  assertStreamOptions,
+  type EventStreamOptions,
+  type Grant,
+} from '@entitycast/sse-server'
 import { type StreamOptions, serveNode } from '@entitycast/sse-server/node'
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 
@@ -32,6 +38,7 @@ export const eventStream: FastifyPluginAsync<EventStreamPluginOptions> = async (
   { hub, path = '/', drainMs = 0, ...options },
 ) => {
   assertStreamOptions(hub, options)
+  if (drainMs !== false) assertDrainMs(drainMs)
   // All methods, so that a preflight is answered and the others are refused by the one place that decides about them.
   app.all(path, (request, reply) => void serve(hub, options, request, reply))
   if (drainMs !== false) app.addHook('preClose', () => hub.close({ drainMs }))

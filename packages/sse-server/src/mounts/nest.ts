@@ -1,4 +1,4 @@
-import { type AnyHub, EventHub, type EventHubOptions, type Grant } from '@entitycast/sse-server'
+import { type AnyHub, assertDrainMs, EventHub, type EventHubOptions, type Grant } from '@entitycast/sse-server'
 import { type NodeRequest, type NodeResponse, type StreamOptions, serveNode } from '@entitycast/sse-server/node'
 import {
   type BeforeApplicationShutdown,
@@ -53,7 +53,9 @@ export class EventsModule implements OnModuleInit, BeforeApplicationShutdown {
     @Inject(OPTIONS) readonly options: EventsModuleOptions,
     @Inject(ModulesContainer) readonly modules: ModulesContainer,
     @Inject(ModuleRef) readonly moduleRef: ModuleRef,
-  ) {}
+  ) {
+    if (options.drainMs !== undefined) assertDrainMs(options.drainMs)
+  }
 
   static forRoot({
     global,

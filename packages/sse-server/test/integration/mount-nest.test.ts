@@ -148,13 +148,15 @@ describe('EventsModule', () => {
   })
 
   it('a wrong option ends the start with its reason', async () => {
-    @Module({ imports: [EventsModule.forRoot({ hub: { heartbeatIntervalMs: 1 } })] })
-    class AppModule {}
-    await expect(
-      NestFactory.createApplicationContext(AppModule, { logger: false, abortOnError: false }),
-    ).rejects.toMatchObject({
-      code: 'INVALID_OPTION',
-    })
+    for (const options of [{ hub: { heartbeatIntervalMs: 1 } }, { drainMs: -1 }]) {
+      @Module({ imports: [EventsModule.forRoot(options)] })
+      class AppModule {}
+      await expect(
+        NestFactory.createApplicationContext(AppModule, { logger: false, abortOnError: false }),
+      ).rejects.toMatchObject({
+        code: 'INVALID_OPTION',
+      })
+    }
   })
 
   it('the hub is there for every module, and still publishes in onModuleDestroy', async () => {

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { CONTROL_LOG } from '../../src/seams/log-name'
+import { RecordingSink } from '../support/recording-sink'
 import { SharedHubs } from '../support/shared-log'
 import { ask, open } from '../support/stream'
 
@@ -53,6 +54,34 @@ describe('what is just being opened, with several instances', () => {
     await asked.done
     expect(asked.stream.status).toBe(503)
     expect((await open(b!.hub, { projectId: 'p1', userId: 'u1' })).status).toBe(200)
+  })
+
+  it('[D8] a mount of somebody else, which does not wait, opens nothing before revocations are heard', async () => {
+    let begin = () => {}
+    const begun = new Promise<void>((resolve) => {
+      begin = resolve
+    })
+    const { hub } = hubs.add({}, (instance) => {
+      const openLog = instance.open.bind(instance)
+      instance.open = async (projectId, listener) => {
+        if (projectId === CONTROL_LOG) await begun
+        return openLog(projectId, listener)
+      }
+    })
+    const sink = new RecordingSink()
+    const request = (askedAt: number) => ({
+      grant: { projectId: 'p1', userId: 'u1' },
+      askedAt,
+      gone: () => false,
+      open: () => sink,
+    })
+    const early = hub.connect(request(hub.moment)).catch(({ code }) => code)
+    await hubs.clock.advance(100)
+    expect([sink.writes, hub.stats().opened]).toEqual([0, 0])
+    begin()
+    expect(await early).toBe('UNAVAILABLE')
+    await hub.connect(request(hub.moment))
+    expect(hub.stats().opened).toBe(1)
   })
 
   it('a hub that ends while its log is being opened greets nobody afterwards', async () => {

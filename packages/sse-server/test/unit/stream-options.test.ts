@@ -52,6 +52,16 @@ describe('the options of a mount', () => {
     })
   }
 
+  it.each([-1, Number.NaN, '5', true, null])(
+    '[N11 S7] drainMs %s is refused when the plugin is made, not when it closes',
+    async (drainMs) => {
+      const { hub } = testHub()
+      const plugin = async () => fastifyStream({} as never, { hub, ...good, drainMs: drainMs as never })
+      expect(await codeOf(plugin)).toBe('INVALID_OPTION')
+      await hub.close()
+    },
+  )
+
   it('[N11] a mount without a hub throws before any request', async () => {
     for (const hub of [undefined, null, {}, 'hub']) {
       expect(await codeOf(() => nodeStream(hub as never, good))).toBe('INVALID_OPTION')
