@@ -11,11 +11,25 @@ export function shownOf(snapshot: ConnectionSnapshot, connects: boolean): Connec
   return connects && isUntouched ? CONNECTING : snapshot
 }
 
+/** What a component shows of a connection. */
+export type Selector = (connection: ConnectionSnapshot) => unknown
+
+/** What was selected, of which snapshot, by which selector. */
+export type Selection = readonly [value?: unknown, from?: ConnectionSnapshot, by?: Selector]
+
+/** React compares by identity, and would render for ever where each call makes an object: what says the same stays the same. */
+export function selectionOf(from: ConnectionSnapshot, by: Selector, last: Selection): Selection {
+  const [value, before, selector] = last
+  if (before === from && selector === by) return last
+  const next = by(from)
+  return [isAlike(value as Fields, next as Fields) ? value : next, from, by]
+}
+
 /** Of what may be no object at all. */
 type Fields = Record<string, unknown>
 
 /** Whether two values, whatever they are, say the same, one level deep. A `Date` or a `Map` has no fields that could be compared. */
-export function isAlike(one: Fields, other: Fields): boolean {
+function isAlike(one: Fields, other: Fields): boolean {
   const kind: unknown = one?.constructor
   return (
     one === other ||

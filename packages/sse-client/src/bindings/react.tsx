@@ -1,14 +1,7 @@
 'use client'
 
-import {
-  type ConnectionSnapshot,
-  type ConnectionState,
-  EventSubscriber,
-  type HeaderFields,
-  type HeadersContext,
-  type Resync,
-  type SubscriberOptions,
-} from '@entitycast/sse-client'
+import type { ConnectionSnapshot, ConnectionState, Resync, SubscriberOptions } from '@entitycast/sse-client'
+import { EventSubscriber } from '@entitycast/sse-client'
 import type { DEFAULT_CHANNEL, EventDefinitions, EventForPattern, EventOf, PatternOf } from '@entitycast/sse-protocol'
 import {
   createContext,
@@ -21,7 +14,7 @@ import {
   useRef,
   useSyncExternalStore,
 } from 'react'
-import { isAlike, NOTHING, shownOf } from './react-selection'
+import { NOTHING, type Selection, type Selector, selectionOf, shownOf } from './react-selection'
 
 /**
  * The application's events, so that every hook knows the type of `event.data`.
@@ -41,11 +34,8 @@ export type RegisteredEvents = Registered<Register>
 
 type Subscriber = EventSubscriber<RegisteredEvents>
 
-/** `connects`: the provider does, and closes it too. */
-interface Provided {
-  subscriber: Subscriber
-  connects: boolean
-}
+/** What hooks are given; and whether the provider connects the subscriber, and closes it too. */
+type Provided = readonly [updates: Omit<DataUpdates, 'connectionState'>, connects: boolean]
 
 const Context = createContext<Provided | undefined>(undefined)
 
@@ -73,32 +63,33 @@ export type DataUpdatesProviderProps = (OwnSubscriber | GivenSubscriber) & { chi
  * @example
  * <DataUpdatesProvider url="/api/events/stream" projectId={projectId} headers={headers} enabled={flags.sse}>…</DataUpdatesProvider>
  */
-export function DataUpdatesProvider({
-  subscriber: given,
-  url,
-  enabled = true,
-  children,
-  ...options
-}: DataUpdatesProviderProps) {
+export function DataUpdatesProvider(props: DataUpdatesProviderProps) {
+  const { subscriber: given, url, enabled = true, children, ...options } = props
   const latest = useLatest(options.headers)
   // Making a subscriber has no effect: a render that is thrown away leaves nothing behind.
   // biome-ignore lint/correctness/useExhaustiveDependencies: what else is in the options counts when the subscriber is made
-  const subscriber = useMemo(() => {
-    const headers = (context: HeadersContext) => {
-      const { current } = latest
-      return (typeof current === 'function' ? current(context) : current) as HeaderFields
+  const updates = useMemo(() => {
+    const headers: SubscriberOptions['headers'] = (context) => {
+      const { current = {} } = latest
+      return typeof current === 'function' ? current(context) : current
     }
-    return given ? (given as Subscriber) : new EventSubscriber<RegisteredEvents>(url, { ...options, headers })
+    const subscriber = (given ?? new EventSubscriber<RegisteredEvents>(url, { ...options, headers })) as Subscriber
+    return {
+      subscriber,
+      subscribe: subscriber.subscribe.bind(subscriber) as Subscriber['subscribe'],
+      on: subscriber.on.bind(subscriber) as Subscriber['on'],
+      onResync: subscriber.onResync.bind(subscriber),
+    }
   }, [given, url, options.projectId, `${options.channels}`, options.credentials])
 
   const connects = !given && enabled
   useEffect(() => {
     if (!connects) return
-    subscriber.connect()
-    return () => subscriber.close()
-  }, [subscriber, connects])
+    updates.subscriber.connect()
+    return () => updates.subscriber.close()
+  }, [updates, connects])
 
-  const value = useMemo(() => ({ subscriber, connects }), [subscriber, connects])
+  const value = useMemo(() => [updates, connects] as const, [updates, connects])
   // Not as JSX: its runtime would be one more import, for one element.
   return createElement(Context.Provider, { value, children })
 }
@@ -111,15 +102,9 @@ export interface DataUpdates extends Pick<Subscriber, 'subscribe' | 'on' | 'onRe
 
 /** The subscriber of the provider above, and where its connection is. */
 export function useDataUpdates(): DataUpdates {
-  const { subscriber } = useProvider()
+  const [updates] = useProvider()
   const connectionState = useConnectionState()
-  const functions = useMemo(() => {
-    const subscribe: Subscriber['subscribe'] = subscriber.subscribe.bind(subscriber)
-    const on: Subscriber['on'] = subscriber.on.bind(subscriber)
-    const onResync: Subscriber['onResync'] = subscriber.onResync.bind(subscriber)
-    return { subscriber, subscribe, on, onResync }
-  }, [subscriber])
-  return useMemo(() => ({ ...functions, connectionState }), [functions, connectionState])
+  return useMemo(() => ({ ...updates, connectionState }), [updates, connectionState])
 }
 
 /**
@@ -132,19 +117,12 @@ export function useDataUpdates(): DataUpdates {
  */
 export function useConnectionState(): ConnectionState
 export function useConnectionState<Selected>(selector: (connection: ConnectionSnapshot) => Selected): Selected
-export function useConnectionState(
-  selector: (connection: ConnectionSnapshot) => unknown = ({ state }) => state,
-): unknown {
-  const { subscriber, connects } = useProvider()
-  // React compares by identity, and would render for ever where each call makes an object: what says the same stays the same.
-  const last = useRef<readonly unknown[]>([])
+export function useConnectionState(selector: Selector = ({ state }) => state): unknown {
+  const [{ subscriber }, connects] = useProvider()
+  const last = useRef<Selection>([])
   const select = (from: ConnectionSnapshot) => {
-    const [value, before, by] = last.current
-    if (before === from && by === selector) return value
-    const next = selector(from)
-    const kept = isAlike(value as never, next as never) ? value : next
-    last.current = [kept, from, selector]
-    return kept
+    last.current = selectionOf(from, selector, last.current)
+    return last.current[0]
   }
   return useSyncExternalStore(
     useMemo(() => (changed: () => void) => subscriber.onChange(changed), [subscriber]),
@@ -181,7 +159,7 @@ function useHandler<Given>(
   register: (subscriber: Subscriber, call: (given: Given) => void) => () => void,
   key?: string,
 ): void {
-  const { subscriber } = useProvider()
+  const [{ subscriber }] = useProvider()
   const latest = useLatest(handler)
   // biome-ignore lint/correctness/useExhaustiveDependencies: another function that registers the same thing is no reason to
   useEffect(() => register(subscriber, (given) => latest.current(given)), [subscriber, key])
