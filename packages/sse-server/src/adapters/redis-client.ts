@@ -169,8 +169,15 @@ function nodeRedisSentinel(client: NodeRedisSentinel): Dialer {
     database: 0,
     keyPrefix: client._keyPrefix === undefined ? '' : String(client._keyPrefix),
     dial: (listener) => {
-      // Without that limit it would send a command again by itself after a failover.
-      const own = client.duplicate({ keyPrefix: undefined, commandOptions: {}, maxCommandRediscovers: 0 })
+      const own = client.duplicate({
+        keyPrefix: undefined,
+        commandOptions: {},
+        // Without that limit it would send a command again by itself after a failover.
+        maxCommandRediscovers: 0,
+        // One connection, always the same: of several, or of one that is lent for each command, commands overtake each other.
+        masterPoolSize: 1,
+        reserveClient: true,
+      })
       own.on('error', () => {})
       const hear = (text: string, channel: string) => listener.message(channel, text)
       return {

@@ -31,12 +31,44 @@ describe.runIf(HAS_REDIS).each(['ioredis', 'node-redis'] as ClientName[])('behin
     for (const server of servers.splice(0)) await server.end()
   })
 
-  it('[B1 B4] a failover may have lost the newest events: one resync for each client, and everything goes on', async () => {
+  const client = (pool = {}) => {
     const sentinels = [{ host: '127.0.0.1', port: sentinel.port }]
-    const client = () =>
-      name === 'ioredis'
-        ? new Redis({ sentinels, name: 'events', lazyConnect: true })
-        : createSentinel({ name: 'events', sentinelRootNodes: sentinels })
+    return name === 'ioredis'
+      ? new Redis({ sentinels, name: 'events', lazyConnect: true })
+      : createSentinel({ name: 'events', sentinelRootNodes: sentinels, ...pool })
+  }
+
+  it('[B1 D1] many projects publish without a pause, with a pool of connections too: in order, nobody waits for ever', async () => {
+    const [one, two] = [{}, { masterPoolSize: 4 }].map((pool) =>
+      hubs.add(name, sentinel, { timeoutMs: 1_000 }, {}, client(pool) as never),
+    ) as [ReturnType<typeof hubs.add>, ReturnType<typeof hubs.add>]
+    const heard: number[] = []
+    two.hub.listen({ projectId: 'p' }, ({ data }) => void heard.push(data as number))
+    await two.hub.cursor('p')
+    const end = performance.now() + 2_000
+    const busy = [one, two].flatMap(({ hub }) =>
+      Array.from({ length: 8 }, async (_, n) => {
+        while (performance.now() < end) await hub.project(`busy-${n}`).emit('a:b', n)
+      }),
+    )
+    let last = 0
+    for (const { hub } of [one, two]) {
+      for (let round = 0; round < 10; round++) {
+        // Not one after the other, and not all in one task.
+        const all: Promise<string>[] = []
+        for (let n = 0; n < 20; n++) {
+          all.push(hub.project('p').emit('a:b', ++last))
+          await new Promise(setImmediate)
+        }
+        await Promise.all(all)
+      }
+    }
+    await Promise.all(busy)
+    await eventually(() => expect(heard.at(-1)).toBe(last))
+    expect(heard).toEqual(Array.from({ length: last }, (_, n) => n + 1))
+  }, 60_000)
+
+  it('[B1 B4] a failover may have lost the newest events: one resync for each client, and everything goes on', async () => {
     const add = () => hubs.add(name, sentinel, { timeoutMs: 3_000 }, {}, client() as never)
     const [one, two] = [add(), add()]
     const streams = [await ReturningClient.open(one, 'p'), await ReturningClient.open(two, 'p')]
