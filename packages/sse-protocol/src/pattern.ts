@@ -71,13 +71,14 @@ export function assertPattern(pattern: string): void {
   )
 }
 
-const TYPE_PATTERN = /^(?:\*|[A-Za-z0-9._:-]{1,64}|[A-Za-z0-9._:-]{0,63}[.:]\*)$/
+/** A word by itself, such as `message` or `progress`, is no type: its handler would never be called. */
+const TYPE_PATTERN = /^(?:\*|(?=.+[.:].)[A-Za-z0-9._:-]{1,64}|[A-Za-z0-9._:-]{0,63}[.:]\*)$/
 
 /** @throws ProtocolError `INVALID_PATTERN` */
 export function assertTypePattern(typePattern: string): void {
   if (typeof typePattern === 'string' && TYPE_PATTERN.test(typePattern)) return
   throw new ProtocolError(
     'INVALID_PATTERN',
-    `type pattern is ${quote(typePattern)}; it must be "*", a type such as "entity.deleted", or a prefix such as "lock:*"`,
+    `type pattern is ${quote(typePattern)}; it must be "*", a type such as "lock:acquired", or a prefix such as "entity.*"`,
   )
 }
