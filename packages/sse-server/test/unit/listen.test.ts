@@ -151,6 +151,29 @@ describe('listen', () => {
     await hub.close()
   })
 
+  it('[D4] a listener is told of a hole in what the log tells', async () => {
+    const clock = new VirtualClock()
+    const log = new GatedLog(clock)
+    const { hub } = testHub({ adapter: log, ports: { clock } })
+    const seen: string[] = []
+    hub.listen({ projectId: 'p1' }, ({ type }) => seen.push(type), { onResync: (reason) => seen.push(reason) })
+    await clock.settle()
+    const tell = (offset: number, type: string) =>
+      log.listeners
+        .get('p1')
+        ?.entries([
+          { offset, record: { type, data: '{"data":1,"timestamp":"2026-01-31T09:30:00.000Z"}', channel: 'default' } },
+        ])
+    for (const [offset, type] of [
+      [1, 'note:first'],
+      [3, 'note:lost'],
+      [4, 'note:after'],
+    ] as const)
+      tell(offset, type)
+    expect(seen).toEqual(['note:first', 'broker-gap', 'note:after'])
+    await hub.close()
+  })
+
   it('[B1] a listener whose log cannot be opened tries again, and is told that it may have missed something', async () => {
     const clock = new VirtualClock()
     const log = new GatedLog(clock)

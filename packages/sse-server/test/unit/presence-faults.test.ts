@@ -64,6 +64,28 @@ describe('presence, where the log does what it may do', () => {
     expect(told(witness).slice(2).join()).toMatch(/^(\+u1,-u1)?$/)
   })
 
+  it('the same where it comes while something else is being said', async () => {
+    const [a, b] = await hubs.start(2, { presence: { graceMs: 1_000 } })
+    await open(a!.hub, { projectId: 'p' })
+    await open(b!.hub, { projectId: 'p' })
+    await hubs.clock.advance(500)
+    const lands = losesOne(a!.instance, 'hub:change')
+    const stream = await open(a!.hub, { projectId: 'p', userId: 'u1' })
+    await hubs.clock.advance(2_000)
+    stream.leave()
+    await hubs.clock.advance(5_000)
+    const append = a!.instance.append.bind(a!.instance)
+    a!.instance.append = async (projectId, records) => {
+      a!.instance.append = append
+      await lands()
+      await new Promise<void>((resolve) => hubs.clock.after(100, resolve))
+      return append(projectId, records)
+    }
+    await open(a!.hub, { projectId: 'p', userId: 'u2' })
+    await hubs.clock.advance(10_000)
+    expect([await users(b!.hub), await users(a!.hub)]).toEqual([['u2'], ['u2']])
+  })
+
   it('who is there, and whose departure is in the log late, is there', async () => {
     const [a, b] = await hubs.start(2, { presence: { graceMs: 1_000 } })
     const witness = await open(b!.hub, { projectId: 'p' })
@@ -86,6 +108,42 @@ describe('presence, where the log does what it may do', () => {
     ])
     expect(told(witness)).not.toContain('-u2')
   })
+
+  it('who has come for another one, and whose change of places is in the log late, is there', async () => {
+    const [a, b] = await hubs.start(2, { presence: { graceMs: 0 } })
+    await open(b!.hub, { projectId: 'p' })
+    const first = await open(a!.hub, { projectId: 'p', userId: 'u1' })
+    await hubs.clock.advance(500)
+    const lands = losesOne(a!.instance, 'hub:change')
+    first.leave()
+    await hubs.clock.advance(1_000)
+    const second = await open(a!.hub, { projectId: 'p', userId: 'u2' })
+    await hubs.clock.advance(3_000)
+    expect(await users(b!.hub)).toEqual(['u2'])
+    await open(a!.hub, { projectId: 'p', userId: 'u1' })
+    second.leave()
+    await hubs.clock.advance(3_000)
+    expect(await users(b!.hub)).toEqual(['u1'])
+    await a!.instance.append(LOG, [
+      {
+        type: 'hub:change',
+        data: JSON.stringify({ ...JSON.parse(await lastOf(a!.instance, 'hub:change')), in: ['u2'], out: ['u1'] }),
+        channel: 'default',
+      },
+    ])
+    await lands()
+    await hubs.clock.advance(10_000)
+    expect([await users(b!.hub), await users(a!.hub)]).toEqual([['u1'], ['u1']])
+  })
+
+  /** What an instance said last of this kind. */
+  async function lastOf(instance: SharedInstance, kind: string): Promise<string> {
+    const { head, close } = await instance.open(LOG, { entries() {}, doubt() {} })
+    close()
+    const page = await instance.read(LOG, { ...head, offset: 0 }, 1_000)
+    if ('gap' in page) throw new Error(page.gap)
+    return page.entries.findLast(({ record }) => record.type === kind)?.record.data as string
+  }
 
   const from = 'inst_x'
   const at = '2026-01-31T09:30:00.000Z'
@@ -129,6 +187,31 @@ describe('presence, where the log does what it may do', () => {
       const late = hubs.add({ presence: true })
       await open(late.hub, { projectId: 'p', userId: 'u2' })
       await hubs.clock.advance(30_000)
+      for (const { hub } of hubs.members) expect(await users(hub)).toEqual(['u1', 'u2'])
+      expect(told(witness)).toEqual(['+u1', '+u2'])
+    })
+  }
+
+  const rightless: [string, unknown][] = [
+    ['tell', telling],
+    ['told', { from }],
+    ['resign', { from }],
+    ['lead', { from, after: 0 }],
+    ['here', { from, who: 'OTHER', at, graceMs: 0, part: 0, of: 1, users: [] }],
+    ['state', { ...state, asOf: undefined, takeover: 0 }],
+  ]
+  for (const [kind, fields] of rightless) {
+    it(`${kind} by one who does not lead changes nothing`, async () => {
+      const [a, b] = await hubs.start(2, { presence: true })
+      const witness = await open(b!.hub, { projectId: 'p' })
+      await open(a!.hub, { projectId: 'p', userId: 'u1' })
+      await hubs.clock.advance(500)
+      const other = JSON.parse(await lastOf(a!.instance, 'hub:here')).from
+      const data = JSON.stringify(fields).replace('OTHER', other)
+      await a!.instance.append(LOG, [{ type: `hub:${kind}`, data, channel: 'default' }])
+      await hubs.clock.advance(500)
+      await open(a!.hub, { projectId: 'p', userId: 'u2' })
+      await hubs.clock.advance(1_000)
       for (const { hub } of hubs.members) expect(await users(hub)).toEqual(['u1', 'u2'])
       expect(told(witness)).toEqual(['+u1', '+u2'])
     })
