@@ -87,7 +87,7 @@ class LentSocket extends Duplex implements Lent, Owner {
     socket.setTimeout(0)
     // First the response, then the connection: the other way round the client would seem to have broken off, at the price of an error and its stack.
     end.call(response)
-    this.destroy()
+    process.nextTick(destroy, this)
     return socket
   }
 
@@ -214,6 +214,10 @@ class LentSocket extends Duplex implements Lent, Owner {
   onTimeout(): void {
     this.emit('timeout')
   }
+}
+
+function destroy(stream: Duplex): void {
+  stream.destroy()
 }
 
 function onData(this: Owned, bytes: Buffer): void {
