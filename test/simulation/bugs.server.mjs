@@ -54,8 +54,8 @@ export const SERVER_BUGS = [
     name: 'a revocation misses the stream that is being opened',
     edits: [
       {
-        file: 'sse-server/src/hub/hub.ts',
-        from: 'this.#streams.revocations.undo(grant, request.askedAt)',
+        file: 'sse-server/src/hub/opening.ts',
+        from: 'this.streams.revocations.undo(request.grant, request.askedAt)',
         to: 'false',
       },
     ],
@@ -124,7 +124,7 @@ export const SERVER_BUGS = [
     name: 'a grant that ends while the log is asked opens a stream',
     edits: [
       {
-        file: 'sse-server/src/hub/hub.ts',
+        file: 'sse-server/src/hub/opening.ts',
         from: "if (now >= ends) throw new HubError('UNAUTHORIZED', 'The grant has expired')",
         to: '',
       },
@@ -133,19 +133,19 @@ export const SERVER_BUGS = [
   {
     name: "a grant's end moves with the system's clock",
     edits: [
-      { file: 'sse-server/src/hub/hub.ts', from: 'expiresAt - clock.now()', to: 'expiresAt' },
+      { file: 'sse-server/src/hub/opening.ts', from: 'expiresAt - clock.now()', to: 'expiresAt' },
       {
-        file: 'sse-server/src/hub/hub.ts',
+        file: 'sse-server/src/hub/opening.ts',
         from: 'if (lifetimeMs <= 0) throw',
         to: 'if (lifetimeMs <= clock.now()) throw',
       },
       {
-        file: 'sse-server/src/hub/hub.ts',
+        file: 'sse-server/src/hub/opening.ts',
         from: 'const ends = clock.monotonic() + lifetimeMs',
         to: 'const ends = lifetimeMs',
       },
       {
-        file: 'sse-server/src/hub/hub.ts',
+        file: 'sse-server/src/hub/opening.ts',
         from: 'if (now >= ends) throw',
         to: 'if (clock.now() >= ends) throw',
       },
@@ -197,7 +197,11 @@ export const SERVER_BUGS = [
     name: 'a server that shuts down takes new streams',
     edits: [
       { file: 'sse-server/src/hub/admission.ts', from: 'if (isDraining) throw this.draining()', to: '' },
-      { file: 'sse-server/src/hub/hub.ts', from: 'if (this.#closing) throw this.#admission.draining()', to: '' },
+      {
+        file: 'sse-server/src/hub/opening.ts',
+        from: 'if (this.host.draining()) throw this.admission.draining()',
+        to: '',
+      },
     ],
   },
   {

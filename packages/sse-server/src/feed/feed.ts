@@ -111,6 +111,9 @@ export class Feed implements LogListener {
     return this.connections.size === 0 && this.listeners.size === 0 && this.#locating === 0
   }
 
+  /** Where a reader goes on who has been nowhere yet. */
+  readonly atHead = (): Start => ({ offset: this.head, lagging: false, resync: undefined })
+
   /** A connection comes. The result is its view; `undefined` asks for all channels. */
   enter(connection: Reader, channels: readonly string[] | undefined): View {
     this.connections.add(connection)
@@ -134,15 +137,10 @@ export class Feed implements LogListener {
 
   /**
    * Where a reader goes on who was at this cursor: a cursor is user input, so nothing about it is taken on trust. The result is to be
-   * called without awaiting anything in between, since the log goes on. Nothing is waited for where the log need not be asked.
+   * called without awaiting anything in between, since the log goes on.
    */
-  locate(text: string | undefined): (() => Start) | Promise<() => Start> {
-    return text === undefined || text === '' ? this.#atHead : this.#locate(text)
-  }
-
-  readonly #atHead = (): Start => ({ offset: this.head, lagging: false, resync: undefined })
-
-  async #locate(text: string): Promise<() => Start> {
+  async locate(text: string | undefined): Promise<() => Start> {
+    if (text === undefined || text === '') return this.atHead
     const broken = (resync: ResyncReason) => ({ offset: this.head, lagging: false, resync })
     const cursor = parseCursor(text)
     if (!cursor) return () => broken('bad-cursor')

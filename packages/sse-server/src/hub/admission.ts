@@ -61,7 +61,7 @@ export class Admission {
   ask(isDraining: boolean, ip?: string): () => void {
     if (isDraining) throw this.draining()
     // What has come in since can only add to it.
-    if (this.#tokens < 1) this.#fill()
+    if (this.#tokens < 1) this.#fill(this.ports.clock.monotonic())
     if (this.#tokens < 1 || this.#asking >= this.limits.connectsPerSecond) throw this.#tooFast()
     const fromThere = ip === undefined ? 0 : (this.#askingFrom.get(ip) ?? 0)
     if (fromThere >= this.limits.perIp) throw this.#tooFast()
@@ -95,9 +95,9 @@ export class Admission {
    * The same, counts the newcomer against the connect rate, and makes the room: only now that nothing else can refuse it. Whoever makes it is cut, not
    * told, so that it comes back if it is there after all.
    */
-  take(newcomer: Newcomer): void {
+  take(newcomer: Newcomer, now: number): void {
     const suspect = this.check(newcomer)
-    this.#fill()
+    this.#fill(now)
     if (this.#tokens < 1) throw this.#tooFast()
     this.#tokens--
     suspect?.destroy()
@@ -121,10 +121,9 @@ export class Admission {
     return new HubError('UNAVAILABLE', 'The server is shutting down', { retryAfterMs: this.#jitter(2_000) })
   }
 
-  #fill(): void {
+  #fill(now: number): void {
     const { connectsPerSecond } = this.limits
     if (connectsPerSecond === Number.POSITIVE_INFINITY) return
-    const now = this.ports.clock.monotonic()
     this.#tokens = Math.min(connectsPerSecond, this.#tokens + ((now - this.#filledAt) / 1_000) * connectsPerSecond)
     this.#filledAt = now
   }

@@ -9,7 +9,7 @@ import {
   type PatternOf,
   type ProjectEvent,
 } from '@entitycast/sse-protocol'
-import { Connection, type ConnectionFilter } from '../feed/connection'
+import type { Connection, ConnectionFilter } from '../feed/connection'
 import type { Feed } from '../feed/feed'
 import { Rounds } from '../feed/rounds'
 import type { ClusterStats } from '../peers/cluster-stats'
@@ -24,9 +24,9 @@ import { Cluster } from './cluster'
 import { assertDrainMs, atMost, endInWaves } from './drain'
 import { describe, HubError } from './error'
 import { Feeds } from './feeds'
-import { grantedChannels, readGrant } from './grant'
 import { Heartbeats } from './heartbeat'
 import { type ListenFilter, type ListenOptions, listen } from './listen'
+import { Opening } from './opening'
 import { type EventHubOptions, type HubSettings, readOptions } from './options'
 import { Pace } from './pace'
 import { type ProjectPublisher, projectPublisher } from './project'
@@ -53,6 +53,7 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
   readonly #feeds: Feeds
   readonly #heartbeats: Heartbeats
   readonly #cluster: Cluster
+  readonly #opening: Opening
   readonly #tally = new Tally()
   readonly #madeAt: number
   #closing: Promise<void> | undefined
@@ -91,6 +92,16 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
       },
       wake: () => this.#caretaker.wake(),
     })
+    this.#opening = new Opening(
+      this.#ports,
+      this.#settings,
+      this.#admission,
+      this.#cluster,
+      this.#feeds,
+      this.#streams,
+      this.#caretaker,
+      { draining: () => this.draining, feed: (projectId) => this.#feed(projectId) },
+    )
     this.#cluster.begin()
   }
 
@@ -273,59 +284,12 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
   }
 
   /**
-   * Opens a stream that was granted. For mounts; applications use `eventStream` or `openStream` of theirs.
+   * Opens a stream that was granted: at once, where nothing has to be waited for. For mounts; applications use `eventStream` or `openStream` of theirs.
    *
    * @throws HubError why it is refused
    */
-  async connect(request: ConnectRequest): Promise<void> {
-    const { clock, random, randomId } = this.#ports
-    const grant = readGrant(request.grant)
-    const channels = grantedChannels(grant, request.channels)
-    const { projectId, userId, expiresAt } = grant
-    const lifetimeMs = expiresAt === undefined ? Number.POSITIVE_INFINITY : expiresAt - clock.now()
-    if (lifetimeMs <= 0) throw new HubError('UNAUTHORIZED', 'The grant has expired')
-    const ends = clock.monotonic() + lifetimeMs
-    const newcomer = { projectId, userId, ip: request.ip }
-    this.#admission.check(newcomer)
-    // Whoever is not told what others revoke must not open a stream.
-    const hearing = this.#cluster.ready()
-    if (hearing) await hearing
-    const feed = this.#feeds.opened(projectId) ?? (await this.#feed(projectId))
-    const located = feed.locate(request.lastEventId)
-    const start = typeof located === 'function' ? located : await located
-    // Nothing is awaited from here on: what is checked still holds when the connection is in the registry.
-    const now = clock.monotonic()
-    if (now >= ends) throw new HubError('UNAUTHORIZED', 'The grant has expired')
-    if (this.#closing) throw this.#admission.draining()
-    if (request.gone()) return
-    if (this.#streams.revocations.undo(grant, request.askedAt)) {
-      // The grant may be older than the revocation: let the client ask again.
-      throw new HubError('UNAVAILABLE', 'Access has changed meanwhile', { retryAfterMs: 1_000 })
-    }
-    this.#admission.take(newcomer)
-    const { heartbeatIntervalMs, maxAgeMs, retryMs } = this.#settings
-    const connection = new Connection(
-      feed,
-      request.open(),
-      {
-        connectionId: `conn_${randomId()}`,
-        userId,
-        channels,
-        ip: request.ip,
-        openedAt: now,
-        expiresAt: ends,
-        rotateAt: now + maxAgeMs * (0.8 + 0.4 * random()),
-        reauthorize: request.reauthorize,
-      },
-      this.#streams,
-      start(),
-    )
-    connection.beatAt = this.#caretaker.beatAfter(now)
-    this.#streams.registry.add(connection)
-    this.#tally.opened++
-    this.#cluster.entered(projectId, userId)
-    this.#caretaker.wake()
-    connection.open(heartbeatIntervalMs, retryMs)
+  connect(request: ConnectRequest): Promise<void> | undefined {
+    return this.#opening.connect(request)
   }
 
   /** Before the application is asked for a grant; throws `UNAVAILABLE`. The result is called when it has answered. For mounts. */

@@ -68,7 +68,7 @@ export async function serveStream<Source>(
       response.answer(200, headers, '')
       return
     }
-    await hub.connect({
+    const opening = hub.connect({
       grant,
       channels: query.channels,
       lastEventId: request.header('last-event-id') || query.lastEventId,
@@ -78,6 +78,7 @@ export async function serveStream<Source>(
       gone: () => response.gone,
       open: () => response.open(headers, compression && acceptsGzip(request.header('accept-encoding'))),
     })
+    if (opening) await opening
   } catch (thrown) {
     const error = readError(thrown)
     hub.refused(error)

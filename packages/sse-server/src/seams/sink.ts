@@ -22,7 +22,14 @@ export class Chunk {
 
   /** The text as one chunk of `Transfer-Encoding: chunked` (RFC 9112, section 7.1), for a socket whose headers are out. */
   get framed(): Buffer {
-    return (this.#framed ??= Buffer.from(`${this.byteLength.toString(16)}\r\n${this.text}\r\n`))
+    return (this.#framed ??= this.#frame())
+  }
+
+  #frame(): Buffer {
+    const { byteLength, text } = this
+    // A byte for each character: nobody has to look for others again.
+    const encoding = byteLength === text.length ? 'latin1' : 'utf8'
+    return Buffer.from(`${byteLength.toString(16)}\r\n${text}\r\n`, encoding)
   }
 
   /** `deflated` as one chunk of `Transfer-Encoding: chunked`. */

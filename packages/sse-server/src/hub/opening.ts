@@ -1,0 +1,106 @@
+import { Connection } from '../feed/connection'
+import type { Feed } from '../feed/feed'
+import type { Start } from '../feed/reader'
+import type { Newcomer } from '../registry/registry'
+import type { Ports } from '../seams/ports'
+import type { Admission, ConnectRequest } from './admission'
+import type { Caretaker } from './caretaker'
+import type { Cluster } from './cluster'
+import { HubError } from './error'
+import type { Feeds } from './feeds'
+import { grantedChannels, readGrant } from './grant'
+import type { HubSettings } from './options'
+import type { Streams } from './streams'
+
+/** The hub whose streams are opened. */
+interface Host {
+  /** Whether it is closing. */
+  draining(): boolean
+  /** The project's feed, which is opened where it is not. */
+  feed(projectId: string): Promise<Feed>
+}
+
+/** A stream that was asked for, and what its grant says of it. */
+interface Asked extends Newcomer {
+  readonly request: ConnectRequest
+  readonly channels: readonly string[] | undefined
+  /** When the grant ends, by the monotonic clock. */
+  readonly ends: number
+}
+
+/** How a stream that was granted is opened, or why it is not. */
+export class Opening {
+  constructor(
+    readonly ports: Ports,
+    readonly settings: HubSettings,
+    readonly admission: Admission,
+    readonly cluster: Cluster,
+    readonly feeds: Feeds,
+    readonly streams: Streams,
+    readonly caretaker: Caretaker,
+    readonly host: Host,
+  ) {}
+
+  /** Nothing is waited for where all is here that is needed. @throws HubError why it is refused */
+  connect(request: ConnectRequest): Promise<void> | undefined {
+    const { clock } = this.ports
+    const grant = readGrant(request.grant)
+    const channels = grantedChannels(grant, request.channels)
+    const { projectId, userId, expiresAt } = grant
+    const lifetimeMs = expiresAt === undefined ? Number.POSITIVE_INFINITY : expiresAt - clock.now()
+    if (lifetimeMs <= 0) throw new HubError('UNAUTHORIZED', 'The grant has expired')
+    const ends = clock.monotonic() + lifetimeMs
+    const asked = { projectId, userId, ip: request.ip, request, channels, ends }
+    // Whoever is not told what others revoke must not open a stream.
+    const hearing = this.cluster.ready()
+    const feed = hearing ? undefined : this.feeds.opened(projectId)
+    if (!feed || request.lastEventId) return this.#wait(asked, hearing)
+    this.#open(asked, feed, feed.atHead)
+    return undefined
+  }
+
+  async #wait(asked: Asked, hearing: Promise<void> | undefined): Promise<void> {
+    this.admission.check(asked)
+    await hearing
+    const feed = await this.host.feed(asked.projectId)
+    this.#open(asked, feed, await feed.locate(asked.request.lastEventId))
+  }
+
+  /** Nothing is awaited in here: what is checked still holds when the connection is in the registry. */
+  #open(asked: Asked, feed: Feed, start: () => Start): void {
+    const { projectId, userId, ip, request, channels, ends } = asked
+    const { clock, random, randomId } = this.ports
+    const now = clock.monotonic()
+    if (now >= ends) throw new HubError('UNAUTHORIZED', 'The grant has expired')
+    if (this.host.draining()) throw this.admission.draining()
+    if (request.gone()) return
+    if (this.streams.revocations.undo(request.grant, request.askedAt)) {
+      // The grant may be older than the revocation: let the client ask again.
+      throw new HubError('UNAVAILABLE', 'Access has changed meanwhile', { retryAfterMs: 1_000 })
+    }
+    this.admission.take(asked, now)
+    const { heartbeatIntervalMs, maxAgeMs, retryMs } = this.settings
+    const connection = new Connection(
+      feed,
+      request.open(),
+      {
+        connectionId: `conn_${randomId()}`,
+        userId,
+        channels,
+        ip,
+        openedAt: now,
+        expiresAt: ends,
+        rotateAt: now + maxAgeMs * (0.8 + 0.4 * random()),
+        reauthorize: request.reauthorize,
+      },
+      this.streams,
+      start(),
+    )
+    connection.beatAt = this.caretaker.beatAfter(now)
+    this.streams.registry.add(connection)
+    this.streams.tally.opened++
+    this.cluster.entered(projectId, userId)
+    this.caretaker.wake()
+    connection.open(heartbeatIntervalMs, retryMs)
+  }
+}
