@@ -78,7 +78,7 @@ export class Attempt {
       if (!reader) {
         response.body?.cancel().catch(ignore)
         const { status } = response
-        if (answer) this.#over(answer.code, `the server answered ${status}`, { ...answer, status })
+        if (answer) this.#over(answer.code, `status ${status}: see its body`, { ...answer, status })
         else this.#over('STREAM_ENDED', 'no body')
         return
       }
