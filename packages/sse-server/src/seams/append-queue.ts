@@ -52,7 +52,10 @@ interface Lane {
  */
 export class AppendQueue {
   readonly #lanes = new Map<string, Lane>()
-  readonly #running = new Set<Promise<void>>()
+  /** Batches that are on their way, or about to be. */
+  #running = 0
+  #allDone: () => void = () => {}
+  #closing: Promise<void> | undefined
   #pending = 0
   #pendingBytes = 0
   #isClosed = false
@@ -96,16 +99,19 @@ export class AppendQueue {
       this.#lanes.set(name, lane)
       lane.inFlight++
       // When this task is over: what is published in one go goes together.
-      const running = Promise.resolve().then(() => this.#run(name, lane))
-      this.#running.add(running)
-      void running.then(() => this.#running.delete(running))
+      this.#running++
+      queueMicrotask(() => void this.#run(name, lane))
     })
   }
 
   /** What was asked before is done, as long as that goes well; nothing more is taken. */
-  async close(): Promise<void> {
+  close(): Promise<void> {
     this.#isClosed = true
-    await Promise.all(this.#running)
+    this.#closing ??= new Promise((resolve) => {
+      this.#allDone = resolve
+      if (this.#running === 0) resolve()
+    })
+    return this.#closing
   }
 
   async #run(name: string, lane: Lane): Promise<void> {
@@ -122,6 +128,7 @@ export class AppendQueue {
       }
     }
     if (--lane.inFlight === 0) this.#lanes.delete(name)
+    if (--this.#running === 0) this.#allDone()
   }
 
   #take(waiting: Waiting[]): Append[] {
