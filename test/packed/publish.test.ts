@@ -49,6 +49,14 @@ describe.each(PACKAGES)('[packed] the tarball of %s', (name) => {
     expect(manifest.typesVersions?.['*'] ?? {}).toEqual(Object.fromEntries(types))
   })
 
+  it('[packed] has a README that names every entry', () => {
+    const readme = readFileSync(path.join(root, 'packages', name, 'README.md'), 'utf8')
+    const entries = Object.entries<{ require?: object }>(manifest.exports).filter(
+      ([entry, { require }]) => entry !== '.' && require,
+    )
+    expect(entries.map(([entry]) => entry.slice(2)).filter((entry) => !readme.includes(`\`…/${entry}\``))).toEqual([])
+  })
+
   it('[packed] holds the licence, and neither sources nor tests', async () => {
     const { stdout } = await run('tar', ['-tzf', inject('tarballs')[name]])
     const files = stdout
