@@ -9,7 +9,8 @@ const KEPT_MS = 60_000
  * that could be ended: it must not open.
  */
 export class Revocations {
-  #recent: { readonly moment: number; readonly at: number; readonly filter: ConnectionFilter }[] = []
+  /** By whom they mean, the oldest first: of several that mean the same the last one stands for all. */
+  readonly #recent = new Map<string, { readonly moment: number; readonly at: number }>()
   #moment = 0
   /** The last of those that are remembered no more. */
   #forgotten = 0
@@ -20,25 +21,30 @@ export class Revocations {
   }
 
   /** `now` is the monotonic clock's. */
-  add(filter: ConnectionFilter, now: number): void {
-    this.#recent = this.#recent.filter(({ at, moment }) => {
-      const isRecent = now - at < KEPT_MS
-      if (!isRecent) this.#forgotten = moment
-      return isRecent
-    })
+  add({ projectId, userId, connectionId }: ConnectionFilter, now: number): void {
+    for (const [key, { moment, at }] of this.#recent) {
+      if (now - at < KEPT_MS) break
+      this.#recent.delete(key)
+      this.#forgotten = moment
+    }
     // A connection's id is given when it opens: such a filter means no request on its way.
-    if (filter.connectionId !== undefined) return
-    this.#recent.push({ moment: this.moment, at: now, filter: { ...filter } })
+    if (connectionId !== undefined) return
+    const key = keyOf(projectId, userId)
+    this.#recent.delete(key)
+    this.#recent.set(key, { moment: this.moment, at: now })
   }
 
   /** Whether a grant that the application was asked for at the moment `askedAt` may be older than what ended its streams. */
   undo({ projectId, userId }: Grant, askedAt: number): boolean {
     if (askedAt < this.#forgotten) return true
-    return this.#recent.some(
-      ({ moment, filter }) =>
-        moment > askedAt &&
-        (filter.projectId === undefined || filter.projectId === projectId) &&
-        (filter.userId === undefined || filter.userId === userId),
-    )
+    if (this.#recent.size === 0) return false
+    const keys = [keyOf(), keyOf(projectId)]
+    if (userId !== undefined) keys.push(keyOf(undefined, userId), keyOf(projectId, userId))
+    return keys.some((key) => (this.#recent.get(key)?.moment ?? 0) > askedAt)
   }
+}
+
+/** Ids are never empty, and hold no line break. */
+function keyOf(projectId = '', userId = ''): string {
+  return `${projectId}\n${userId}`
 }

@@ -54,7 +54,8 @@ export function eventStream(
 }
 
 /**
- * Answers one request with the events that `grant` covers: for routes that have already checked who is asking.
+ * Answers one request with the events that `grant` covers: for routes that have already checked who is asking. Call it right after the check: a
+ * `revoke` between the two is not noticed, while one from here on is.
  * Resolves when the stream is open or refused. Never rejects.
  *
  * @example

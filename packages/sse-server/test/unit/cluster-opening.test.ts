@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { CONTROL_LOG } from '../../src/seams/log-name'
+import { codeOf } from '../support/hub'
 import { RecordingSink } from '../support/recording-sink'
 import { SharedHubs } from '../support/shared-log'
 import { ask, open } from '../support/stream'
@@ -69,18 +70,19 @@ describe('what is just being opened, with several instances', () => {
       }
     })
     const sink = new RecordingSink()
-    const request = (askedAt: number) => ({
-      grant: { projectId: 'p1', userId: 'u1' },
-      askedAt,
-      gone: () => false,
-      open: () => sink,
-    })
-    const early = hub.connect(request(hub.moment)).catch(({ code }) => code)
+    const connect = async () =>
+      hub.connect({
+        grant: { projectId: 'p1', userId: 'u1' },
+        askedAt: hub.moment,
+        gone: () => false,
+        open: () => sink,
+      })
+    const early = codeOf(connect)
     await hubs.clock.advance(100)
     expect([sink.writes, hub.stats().opened]).toEqual([0, 0])
     begin()
     expect(await early).toBe('UNAVAILABLE')
-    await hub.connect(request(hub.moment))
+    await connect()
     expect(hub.stats().opened).toBe(1)
   })
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { Revocations } from '../../src/hub/revocations'
 import { GatedLog } from '../support/gated-log'
 import { codeOf, testHub } from '../support/hub'
 import { RecordingSink } from '../support/recording-sink'
@@ -138,6 +139,31 @@ describe('revoke', () => {
     await Promise.all(asked.map(({ done }) => done))
     expect(asked.map(({ stream }) => stream.status)).toEqual([503, 200, 200, 200])
     await hub.close()
+  })
+
+  it('[S5 D6] a hundred thousand sign-outs in a minute cost those who come next to nothing, and only themselves a grant', () => {
+    const revocations = new Revocations()
+    const asked = revocations.moment
+    for (let n = 0; n < 100_000; n++) revocations.add({ projectId: 'p1', userId: `u${n % 40_000}` }, n * 0.5)
+    const later = revocations.moment
+    const begun = performance.now()
+    for (let n = 0; n < 10_000; n++) {
+      expect(revocations.undo({ projectId: 'p1', userId: `u${n}` }, asked)).toBe(true)
+      expect(revocations.undo({ projectId: 'p1', userId: `u${n}` }, later)).toBe(false)
+      expect(revocations.undo({ projectId: 'p2', userId: `u${n}` }, asked)).toBe(false)
+      expect(revocations.undo({ projectId: 'p1' }, asked)).toBe(false)
+    }
+    // Looked through one by one they would take minutes.
+    expect(performance.now() - begun).toBeLessThan(10_000)
+    revocations.add({ projectId: 'p3' }, 50_000)
+    revocations.add({ userId: 'u4' }, 50_000)
+    expect(revocations.undo({ projectId: 'p3', userId: 'anybody' }, later)).toBe(true)
+    expect(revocations.undo({ projectId: 'p3' }, later)).toBe(true)
+    expect(revocations.undo({ projectId: 'p4', userId: 'u4' }, later)).toBe(true)
+    expect(revocations.undo({ projectId: 'p4' }, later)).toBe(false)
+    revocations.add({}, 50_001)
+    expect(revocations.undo({ projectId: 'p4' }, later)).toBe(true)
+    expect(revocations.undo({ projectId: 'p4' }, revocations.moment)).toBe(false)
   })
 
   it('[S5] what took longer than revocations are remembered does not open, whoever was revoked', async () => {
