@@ -60,8 +60,9 @@ export class Opening {
   }
 
   async #wait(asked: Asked, hearing: Promise<void> | undefined): Promise<void> {
-    this.admission.check(asked)
+    // Before anything can throw: its rejection must not be left to nobody.
     await hearing
+    this.admission.check(asked)
     const feed = await this.host.feed(asked.projectId)
     this.#open(asked, feed, await feed.locate(asked.request.lastEventId))
   }
