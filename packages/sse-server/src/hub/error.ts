@@ -96,5 +96,9 @@ export class HubError extends Error {
 
 /** An error for a log: what kind and why, never the value it was about. */
 export function describe(error: unknown): string {
-  return error instanceof Error ? `${error.name}: ${error.message}` : typeof error
+  try {
+    return error instanceof Error ? `${error.name}: ${error.message}` : typeof error
+  } catch {
+    return 'an error that cannot be written down'
+  }
 }

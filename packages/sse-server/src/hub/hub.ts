@@ -163,7 +163,7 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
     options?: ListenOptions,
   ): () => void
   listen(filter: ListenFilter, handler: (event: never) => void, options: ListenOptions = {}): () => void {
-    const { projectId } = filter
+    const { projectId } = filter ?? {}
     assertProjectId(projectId)
     if (this.#closed) throw new HubError('CLOSED', 'The hub is closed; listen before hub.close()')
     return listen(filter, handler as (event: ProjectEvent) => void, options, {
@@ -259,11 +259,11 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
   /**
    * Asks all instances for their `stats()`. Resolves as soon as those that are known have answered, at the latest after `timeoutMs`.
    *
-   * @param options.timeoutMs 1 to 60,000; default 1,000
+   * @param options?.timeoutMs 1 to 60,000; default 1,000
    * @throws HubError `INVALID_OPTION`; `UNAVAILABLE` where the log cannot be reached
    */
   clusterStats(options: { timeoutMs?: number } = {}): Promise<ClusterStats> {
-    return this.#cluster.stats(options.timeoutMs ?? 1_000)
+    return this.#cluster.stats(options?.timeoutMs ?? 1_000)
   }
 
   /**
@@ -274,7 +274,7 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
    * @param options.drainMs default 0: all at once, and the clients spread their reconnects themselves
    */
   close(options: { drainMs?: number } = {}): Promise<void> {
-    const { drainMs = 0 } = options
+    const { drainMs = 0 } = options ?? {}
     try {
       assertDrainMs(drainMs)
     } catch (error) {

@@ -1,6 +1,7 @@
 import { decodeEvent, HandlerIndex, type ProjectEvent, quote, type ResyncReason } from '@entitycast/sse-protocol'
 import type { Feed, FeedListener } from '../feed/feed'
 import type { Clock } from '../seams/ports'
+import { HubError } from './error'
 
 /** A log that cannot be opened is tried again after this, in milliseconds. */
 const AGAIN_MS = 1_000
@@ -35,7 +36,8 @@ export function listen(
   options: ListenOptions,
   { open, failed, ended, clock }: Surroundings,
 ): () => void {
-  if (typeof handler !== 'function') throw new TypeError(`handler is ${quote(handler)}; it must be a function`)
+  if (typeof handler !== 'function')
+    throw new HubError('INVALID_OPTION', `handler is ${quote(handler)}; it must be a function`)
   const index = new HandlerIndex()
   // An async handler's rejection is the handler's failure like any other.
   const run = (event: ProjectEvent) => void Promise.resolve(handler(event)).catch(failed)

@@ -73,12 +73,9 @@ export function projectPublisher<Definitions extends EventDefinitions>(
   projectId: string,
   publish: Publish,
 ): ProjectPublisher<Definitions> {
-  const send = (
-    fields: object,
-    { audience, client, ...options }: EntityEventOptions & BatchEventOptions & NamedEventOptions = {},
-  ) => {
+  const send = (fields: object, options: (EntityEventOptions & BatchEventOptions & NamedEventOptions) | undefined) => {
     // What is left is misspelt: `publish` says so.
-    const { conflateKey, userId, channel, timestamp, version, versions, ...unknown } = options
+    const { audience, client, conflateKey, userId, channel, timestamp, version, versions, ...unknown } = options ?? {}
     const event = { ...fields, projectId, userId, channel, timestamp, version, versions } as EventInput
     return publish(event, { audience, conflateKey, client, ...unknown })
   }

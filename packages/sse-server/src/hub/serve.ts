@@ -189,12 +189,14 @@ function inTime<Answer>(hub: AnyHub, answer: Promise<Answer>, answered: () => vo
 
 /** Errors carry a code and a status of ours, or tell the client nothing. */
 function readError(thrown: unknown): HubError {
-  const { name, code, status } = (thrown ?? {}) as Partial<HubError>
+  const { name, code, status, message, retryAfterMs = 0 } = (thrown ?? {}) as Partial<HubError>
   // By name: other libraries' errors have a code and a status too, and a message that is not for clients.
   if (
     thrown instanceof Error &&
     name === 'HubError' &&
     typeof code === 'string' &&
+    typeof message === 'string' &&
+    Number.isFinite(retryAfterMs) &&
     typeof status === 'number' &&
     status >= 400 &&
     status <= 599
