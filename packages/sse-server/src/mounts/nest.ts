@@ -1,4 +1,11 @@
-import { type AnyHub, assertDrainMs, EventHub, type EventHubOptions, type Grant } from '@entitycast/sse-server'
+import {
+  type AnyHub,
+  assertDrainMs,
+  EventHub,
+  type EventHubOptions,
+  type Grant,
+  HubError,
+} from '@entitycast/sse-server'
 import { type NodeRequest, type NodeResponse, type StreamOptions, serveNode } from '@entitycast/sse-server/node'
 import {
   type BeforeApplicationShutdown,
@@ -146,7 +153,12 @@ export function openStream<Req extends PlatformRequest>(
   return serveNode(hub, settings, req, rawRequest, res.raw, { ...details, headers: res.getHeaders() })
 }
 
-function makeHub({ hub = {} }: EventsModuleOptions): AnyHub {
+function makeHub({ hub = {}, eventEmitter: _, drainMs: __, ...misplaced }: EventsModuleOptions): AnyHub {
+  for (const name of Object.keys(misplaced))
+    throw new HubError(
+      'INVALID_OPTION',
+      `${name} is not an option of EventsModule; there are hub, eventEmitter, drainMs, and the hub's own go into hub: { ${name}: … }`,
+    )
   if (isHub(hub)) return hub
   const logger = new Logger(EventHub.name)
   return new EventHub({

@@ -148,7 +148,7 @@ describe('EventsModule', () => {
   })
 
   it('a wrong option ends the start with its reason', async () => {
-    for (const options of [{ hub: { heartbeatIntervalMs: 1 } }, { drainMs: -1 }]) {
+    for (const options of [{ hub: { heartbeatIntervalMs: 1 } }, { drainMs: -1 }, { heartbeatIntervalMs: 1_000 }]) {
       @Module({ imports: [EventsModule.forRoot(options)] })
       class AppModule {}
       await expect(
