@@ -112,7 +112,9 @@ export class Care {
       const before = await wire.last(ours)
       if (before && Date.now() - before.at < Math.min(3_600_000, ttlMs / 4) / 2) return
       if ((await wire.publish(ours, Buffer.from('care'), before?.seq ?? 0, randomName())) === undefined) return
-      void this.#forgetAll(wire, stream, ours, Date.now() - ttlMs).catch(() => {})
+      // By the server's clock: one of ours that is ahead must not make others' projects look old.
+      const now = (await wire.last(ours))?.at
+      if (now !== undefined) void this.#forgetAll(wire, stream, ours, now - ttlMs).catch(() => {})
     })
   }
 

@@ -53,6 +53,8 @@ export class NatsAdapter implements Adapter {
   readonly #logs = new Map<string, LiveLog>()
   /** The same projects, by the subject that each is heard on. */
   readonly #lives = new Map<string, string>()
+  /** When a log was last kept from being forgotten, by the monotonic clock. */
+  readonly #keptAt = new Map<string, number>()
   #retention: Retention | undefined
   #link!: Link
   #appends!: Appends
@@ -196,6 +198,7 @@ export class NatsAdapter implements Adapter {
     log.close()
     this.#logs.delete(projectId)
     this.#lives.delete(live)
+    this.#keptAt.delete(projectId)
     this.#link.wire?.unsubscribe(live)
   }
 
@@ -218,7 +221,7 @@ export class NatsAdapter implements Adapter {
           : { what: 'ok', last: await newest(wire, subject), messages: [] }
         const { what, last, messages } = found
         const isLost = what === 'lost' || !last || last.epoch === FOREIGN
-        if (!isLost && !(seen && messages.length === 0 && this.#isIdle(last))) return { ...found, last }
+        if (!isLost && !(seen && messages.length === 0 && this.#isIdle(projectId, last))) return { ...found, last }
         // A log that begins; or one that somebody listens to, which must not be forgotten.
         const message = follow(last && headOf(last), isLost ? randomName() : last.epoch, randomName(), [])
         const seq = await add(wire, subject, message, last?.tail ?? last?.seq ?? 0)
@@ -234,8 +237,13 @@ export class NatsAdapter implements Adapter {
     })
   }
 
-  #isIdle({ at }: Stored): boolean {
-    return at < Date.now() - ttlOf(this.#settings, this.#retention as Retention) / 2
+  /** Whether a log must be kept from being forgotten. Not again and again, where our clock is ahead of the server's. */
+  #isIdle(projectId: string, { at }: Stored): boolean {
+    const ttlMs = ttlOf(this.#settings, this.#retention as Retention)
+    const now = performance.now()
+    if (at >= Date.now() - ttlMs / 2 || now - (this.#keptAt.get(projectId) ?? -ttlMs) < ttlMs / 4) return false
+    this.#keptAt.set(projectId, now)
+    return true
   }
 
   #planRound(): void {

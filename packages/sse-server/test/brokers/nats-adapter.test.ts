@@ -1,5 +1,5 @@
 import { NatsAdapter } from '@entitycast/sse-server/nats'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { HAS_NATS, NatsServer } from '../support/nats'
 import { Ear, eventually, NatsInstances, RETENTION, record, withAppends } from '../support/nats-hub'
 
@@ -229,6 +229,22 @@ describe.runIf(HAS_NATS)('NatsAdapter on a real NATS', () => {
     expect(after).toEqual({ epoch: before.epoch, offset: 2 })
     expect([ear.datas, ear.doubts]).toEqual([['1', '2'], []])
     expect((await adapter.append('idle', [record(2)])).offset).toBe(1)
+  })
+
+  it("[D4] a clock that is an hour ahead of the server's forgets nothing that is used", async () => {
+    const on = names()
+    const options = { ...on, idleProjectTtlMs: 1_000, checkIntervalMs: 100 }
+    const adapter = instances.adapter(server, options, { ...RETENTION, ageMs: 300 })
+    const ear = await Ear.open(adapter, 'listened')
+    const before = await adapter.append('listened', [record(1)])
+    const idle = await adapter.append('idle', [record(1)])
+    const now = Date.now
+    const ahead = vi.spyOn(Date, 'now').mockImplementation(() => now() + 3_600_000)
+    onTestFinished(() => ahead.mockRestore())
+    await eventually(async () => expect(await adapter.read('idle', idle, 1)).toEqual({ gap: 'epoch' }))
+    const after = await adapter.append('listened', [record(2)])
+    expect(after).toEqual({ epoch: before.epoch, offset: 2 })
+    expect([ear.datas, ear.doubts]).toEqual([['1', '2'], []])
   })
 
   it('[B1] more appends than may wait are refused at once with UNAVAILABLE', async () => {
