@@ -1,6 +1,8 @@
+import { connect } from '@nats-io/transport-node'
 import { afterEach, describe, expect, it } from 'vitest'
 import { HAS_NATS, NatsServer } from '../support/nats'
 import { degraded, Ear, eventually, NatsInstances, ready, record, stream, told } from '../support/nats-hub'
+import { Wires } from '../support/wires'
 
 /*
  * A NATS that is there and takes nothing, or keeps less than it should. Publishers are told so with a code; who reads goes on reading, or is told to
@@ -76,5 +78,50 @@ describe.runIf(HAS_NATS)('a NATS that takes nothing, or forgets', () => {
       else expect(page.entries[0]?.offset ?? 31).toBe(n + 2)
     }
     expect(await two.read('busy', cursors[2] as never, 100)).toEqual({ gap: 'expired' })
+  })
+
+  it('[B1] the connection is cut in mid-append, again and again: what was accepted is told once and in order, what was rejected at most once', async () => {
+    server = await NatsServer.start()
+    const proxy = await Wires.start(server.port)
+    const through = () => connect({ servers: `127.0.0.1:${proxy.port}`, reconnect: false })
+    const [one, two] = [instances.hub(server, { connect: through }), instances.hub(server)]
+    const clients = [await stream(one, 'p'), await stream(two, 'p')]
+    const kept: number[] = []
+    const lost: number[] = []
+    let n = 0
+    for (let round = 0; round < 5 || lost.length === 0; round++) {
+      const all = Array.from({ length: 1_500 }, () => {
+        const own = ++n
+        return one.hub
+          .project('p')
+          .emit('a:b', own)
+          .then(
+            () => void kept.push(own),
+            (error) => {
+              expect(error).toMatchObject({ code: 'UNAVAILABLE' })
+              lost.push(own)
+            },
+          )
+      })
+      // The first of several messages is on its way.
+      await Promise.race(all)
+      proxy.cut()
+      await Promise.all(all)
+      await ready(one)
+    }
+    const last = ++n
+    await one.hub.project('p').emit('a:b', last)
+    kept.push(last)
+    for (const client of clients) {
+      await eventually(() => expect(told(client).at(-1)).toBe(last))
+      const seen = told(client) as number[]
+      expect(new Set(seen).size).toBe(seen.length)
+      const [isKept, isLost] = [new Set(kept), new Set(lost)]
+      expect(seen.filter((number) => isKept.has(number))).toEqual([...kept].sort((a, b) => a - b))
+      expect(seen.filter((number) => !isKept.has(number) && !isLost.has(number))).toEqual([])
+      expect(client.resyncs).toEqual([])
+    }
+    await instances.end()
+    proxy.end()
   })
 })

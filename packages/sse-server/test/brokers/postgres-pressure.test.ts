@@ -90,7 +90,7 @@ describe.runIf(HAS_POSTGRES)('a PostgreSQL that takes nothing', () => {
     const kept: number[] = []
     const lost: number[] = []
     let n = 0
-    for (let round = 0; round < 5; round++) {
+    for (let round = 0; round < 5 || lost.length === 0; round++) {
       const all = Array.from({ length: 2_000 }, () => {
         const own = ++n
         return emit(one, own).then(
@@ -118,7 +118,6 @@ describe.runIf(HAS_POSTGRES)('a PostgreSQL that takes nothing', () => {
       expect(seen.filter((number) => !isKept.has(number) && !isLost.has(number))).toEqual([])
       expect(client.resyncs).toEqual([])
     }
-    expect(lost.length).toBeGreaterThan(0)
   })
 
   it('[B1] the defaults of a role that would end our sessions do not reach us', async () => {

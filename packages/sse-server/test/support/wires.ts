@@ -1,6 +1,6 @@
 import { createServer, connect as dial, type Server, type Socket } from 'node:net'
 
-/** Between a client and a server: it may swallow what both say. */
+/** Between a client and a server: it may swallow what both say, or cut them off. */
 export class Wires {
   readonly #sockets = new Set<Socket>()
   #isSwallowing = false
@@ -26,8 +26,13 @@ export class Wires {
     this.#isSwallowing = isSwallowing
   }
 
-  end(): void {
+  /** Ends all connections. New ones are taken. */
+  cut(): void {
     for (const socket of this.#sockets) socket.destroy()
+  }
+
+  end(): void {
+    this.cut()
     this.server.close()
   }
 
