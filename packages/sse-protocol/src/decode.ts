@@ -42,7 +42,7 @@ function decodeEntity(
   projectId: string,
   timestamp: string,
 ): EntityEvent {
-  const { entity, id, ids, version, versions } = wire
+  const { entity, id, ids, version, versions, data } = wire
   assertText('INVALID_ENTITY', entity)
   let event: EntityEvent
   if (type === 'entity.batch') {
@@ -62,7 +62,7 @@ function decodeEntity(
       event.version = version
     }
   }
-  if ('data' in wire) event.data = wire.data
+  if (data !== undefined) event.data = data
   return event
 }
 

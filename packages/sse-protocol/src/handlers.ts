@@ -65,7 +65,7 @@ export class HandlerIndex {
   #match({ entity, id, ids, type }: ProjectEvent): Handlers {
     let matched = NOBODY
     if (entity !== undefined) {
-      matched = join(matched, this.#ofAll.get('*'))
+      if (this.#ofAll.size) matched = join(matched, this.#ofAll.get('*'))
       const byId = this.#byEntity.get(entity)
       if (byId) {
         matched = join(matched, byId.get('*'))

@@ -10,6 +10,8 @@ export interface StreamFrame {
 
 /** What a block may hold beside its data, in one line: a name, the cursor, a comment. */
 const FIELD_CHARS = 512
+/** V8 copies a text of up to so many characters when it cuts it out, and compares copies without leaving compiled code. */
+const COPIED_CHARS = 12
 const DIGITS = /^\d+$/
 
 /**
@@ -17,86 +19,87 @@ const DIGITS = /^\d+$/
  *
  * The byte order mark is the decoder's affair. No search goes beyond the line that it is for, and no line is searched twice, so that
  * the time grows with the length of the text only.
+ *
+ * @returns takes the next piece of text. False: a line or a block is too large, and nothing is read any more
  */
-export class StreamParser {
-  readonly #maxChars: number
-  readonly #onFrame: (frame: StreamFrame) => unknown
-  readonly #onRetry: (delayMs: number) => unknown
+export function streamParser(
+  maxChars: number,
+  onFrame: (frame: StreamFrame) => unknown,
+  onRetry: (delayMs: number) => unknown,
+): (chunk: string) => boolean {
+  const maxLine = maxChars + FIELD_CHARS
   /** Of a line that is not complete. */
-  #rest = ''
-  #endsInCR = false
-  #event: string | undefined
-  #name = ''
-  #id: string | undefined
-  #data: string | undefined
-  #tooLarge = false
+  let rest = ''
+  let endsInCR = false
+  let lastName = ''
+  let frame = noFrame()
+  let tooLarge = false
 
-  constructor(maxChars: number, onFrame: (frame: StreamFrame) => unknown, onRetry: (delayMs: number) => unknown) {
-    this.#maxChars = maxChars
-    this.#onFrame = onFrame
-    this.#onRetry = onRetry
+  function readLine(text: string, start: number, end: number): void {
+    if (start === end) {
+      const { id, data } = frame
+      const whole = frame
+      frame = noFrame()
+      if (id !== undefined || data !== undefined) onFrame(whole)
+      return
+    }
+    if (end - start > maxLine) tooLarge = true
+    // Nothing else is a field: a comment begins with a colon, and no other name is known.
+    let value = field(text, start, end, 'data')
+    if (value !== undefined) {
+      frame.data = frame.data === undefined ? value : `${frame.data}\n${value}`
+      if (frame.data.length > maxChars) tooLarge = true
+    } else if ((value = field(text, start, end, 'event')) !== undefined) frame.event = intern(value)
+    else if ((value = field(text, start, end, 'id')) !== undefined) {
+      if (!value.includes('\0')) frame.id = value
+    } else {
+      value = field(text, start, end, 'retry')
+      if (value !== undefined && DIGITS.test(value)) onRetry(Number(value))
+    }
   }
 
-  /** False: a line or a block is too large, and nothing is read any more. */
-  feed(chunk: string): boolean {
+  /** One name follows itself most of the time. As the name of a property it is a text that engines compare without reading it. */
+  function intern(name: string): string | undefined {
+    if (
+      name.slice(0, COPIED_CHARS) !== lastName.slice(0, COPIED_CHARS) ||
+      name.slice(COPIED_CHARS) !== lastName.slice(COPIED_CHARS)
+    )
+      lastName = Object.keys({ [name]: true })[0] as string
+    return lastName || undefined
+  }
+
+  return (chunk) => {
     let text = chunk
     // A CR ends its line at once, whatever follows; a LF right behind it, in this chunk or the next, belongs to it.
-    if (this.#endsInCR && text !== '') {
-      this.#endsInCR = false
+    if (endsInCR && text) {
+      endsInCR = false
       if (text[0] === '\n') text = text.slice(1)
     }
     if (text.includes('\r')) {
-      this.#endsInCR = text.endsWith('\r')
+      endsInCR = text.endsWith('\r')
       text = text.replace(/\r\n?/g, '\n')
     }
     let start = 0
     for (;;) {
       const end = text.indexOf('\n', start)
-      if (end === -1 || this.#tooLarge) break
-      if (this.#rest === '') this.#line(text, start, end)
+      if (end === -1 || tooLarge) break
+      if (rest === '') readLine(text, start, end)
       else {
-        const line = this.#rest + text.slice(start, end)
-        this.#rest = ''
-        this.#line(line, 0, line.length)
+        const line = rest + text.slice(start, end)
+        rest = ''
+        readLine(line, 0, line.length)
       }
       start = end + 1
     }
-    this.#rest += start === 0 ? text : text.slice(start)
-    if (this.#rest.length > this.#maxChars + FIELD_CHARS) this.#tooLarge = true
-    return !this.#tooLarge
+    rest += text.slice(start)
+    if (rest.length > maxLine) tooLarge = true
+    return !tooLarge
   }
+}
 
-  #line(text: string, start: number, end: number): void {
-    if (start === end) {
-      this.#dispatch()
-      return
-    }
-    if (end - start > this.#maxChars + FIELD_CHARS) this.#tooLarge = true
-    // Nothing else is a field: a comment begins with a colon, and no other name is known.
-    let value = field(text, start, end, 'data')
-    if (value !== undefined) {
-      this.#data = this.#data === undefined ? value : `${this.#data}\n${value}`
-      if (this.#data.length > this.#maxChars) this.#tooLarge = true
-    } else if ((value = field(text, start, end, 'event')) !== undefined) this.#event = value && this.#intern(value)
-    else if ((value = field(text, start, end, 'id')) !== undefined) {
-      if (!value.includes('\0')) this.#id = value
-    } else {
-      value = field(text, start, end, 'retry')
-      if (value !== undefined && DIGITS.test(value)) this.#onRetry(Number(value))
-    }
-  }
-
-  /** One name follows itself most of the time. As the name of a property it is a text that engines compare without reading it. */
-  #intern(name: string): string {
-    if (name !== this.#name) this.#name = Object.keys({ [name]: true })[0] as string
-    return this.#name
-  }
-
-  #dispatch(): void {
-    const frame = { event: this.#event || undefined, id: this.#id, data: this.#data }
-    this.#event = this.#id = this.#data = undefined
-    if (frame.id !== undefined || frame.data !== undefined) this.#onFrame(frame)
-  }
+/** All its fields from the beginning: engines then see one shape of object only. */
+function noFrame(): { event: string | undefined; id: string | undefined; data: string | undefined } {
+  return { event: undefined, id: undefined, data: undefined }
 }
 
 /** The line's value where it has this name: behind the colon and one space, and empty without a colon. */

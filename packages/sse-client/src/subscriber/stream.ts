@@ -1,5 +1,5 @@
 import type { StreamReader } from '../seams/ports'
-import { type StreamFrame, StreamParser } from './parser'
+import { type StreamFrame, streamParser } from './parser'
 
 /** What is told while a stream is read. */
 export interface StreamListener {
@@ -23,14 +23,14 @@ export async function readStream(
   listener: StreamListener,
 ): Promise<'ended' | 'too-large'> {
   const decode = textDecoder()
-  const parser = new StreamParser(maxEventBytes, listener.frame, listener.retry)
+  const parse = streamParser(maxEventBytes, listener.frame, listener.retry)
   for (;;) {
     const { done, value } = await reader.read()
     if (done) return 'ended'
     if (!value?.length) continue
     const hold = listener.bytes()
     if (hold) await hold
-    if (!parser.feed(decode(value))) return 'too-large'
+    if (!parse(decode(value))) return 'too-large'
   }
 }
 

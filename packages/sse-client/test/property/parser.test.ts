@@ -1,7 +1,7 @@
 import { createParser } from 'eventsource-parser'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { type StreamFrame, StreamParser } from '../../src/subscriber/parser'
+import { type StreamFrame, streamParser } from '../../src/subscriber/parser'
 
 /* See chunks.test.ts for how to run a property that failed once more. */
 const { ENTITYCAST_SEED: seed, ENTITYCAST_PATH: path } = process.env
@@ -18,12 +18,12 @@ interface Read {
 
 function read(chunks: readonly string[], maxChars = 1_000_000): Read {
   const found: Read = { frames: [], retries: [] }
-  const parser = new StreamParser(
+  const feed = streamParser(
     maxChars,
     (frame) => found.frames.push(frame),
     (delayMs) => found.retries.push(delayMs),
   )
-  for (const chunk of chunks) parser.feed(chunk)
+  for (const chunk of chunks) feed(chunk)
   return found
 }
 
@@ -118,4 +118,19 @@ test('[K2] lines without a colon cost no more than others', () => {
   // Were each line searched for a colon to the end of the text, this would take minutes.
   const { frames } = read([`${'dat\n'.repeat(500_000)}data: a\n\n`])
   expect(frames).toMatchObject([{ data: 'a' }])
+})
+
+test('[W1] each block has its own name, however much it is like the one before', () => {
+  const names = [
+    'lock:acquired',
+    'lock:acquires',
+    'lock:acquired',
+    '',
+    'lock:acquired:twice:over',
+    'lock:acquired:twice:oven',
+  ]
+  const stream = [...names, 'a', '__proto__', '1', 'lock:acquirex']
+    .map((name) => `event: ${name}\ndata: x\n\n`)
+    .join('')
+  expect(read([stream])).toEqual(oracle(stream))
 })
