@@ -8,7 +8,7 @@ export const CLIENT_BUGS = [
     edits: [
       {
         file: 'sse-client/src/subscriber/versions.ts',
-        from: 'if (newest !== undefined && version <= newest) return false',
+        from: 'if (last !== undefined && version <= last) return false',
         to: '',
       },
     ],
@@ -28,8 +28,8 @@ export const CLIENT_BUGS = [
     edits: [
       {
         file: 'sse-client/src/subscriber/delivery.ts',
-        from: 'else if (event) this.#hold(event, data.length)',
-        to: 'else if (event) this.#release(id, event)',
+        from: 'else if (event) hold(event, data.length)',
+        to: 'else if (event) release(id, event)',
       },
     ],
   },
@@ -38,8 +38,8 @@ export const CLIENT_BUGS = [
     edits: [
       {
         file: 'sse-client/src/subscriber/delivery.ts',
-        from: 'else if (event) this.#hold(event, data.length)',
-        to: 'else if (event) {\n      this.cursor = this.cursor?.replace(/\\d+$/, (offset) => String(Number(offset) + 1))\n      this.#hold(event, data.length)\n    }',
+        from: 'else if (event) hold(event, data.length)',
+        to: 'else if (event) {\n      cursor = cursor?.replace(/\\d+$/, (offset) => String(Number(offset) + 1))\n      hold(event, data.length)\n    }',
       },
     ],
   },
@@ -48,8 +48,8 @@ export const CLIENT_BUGS = [
     edits: [
       {
         file: 'sse-client/src/subscriber/delivery.ts',
-        from: 'this.#invalidCursorTold = false\n    this.#drop()',
-        to: 'this.#invalidCursorTold = false',
+        from: 'live = invalidCursorTold = false\n    drop()',
+        to: 'live = invalidCursorTold = false',
       },
     ],
   },
@@ -58,8 +58,8 @@ export const CLIENT_BUGS = [
     edits: [
       {
         file: 'sse-client/src/subscriber/delivery.ts',
-        from: 'this.cursor = since',
-        to: 'this.cursor = undefined',
+        from: 'let { projectId, since: cursor } = settings',
+        to: 'let { projectId } = settings\n  let cursor: string | undefined',
       },
     ],
   },
@@ -68,8 +68,8 @@ export const CLIENT_BUGS = [
     edits: [
       {
         file: 'sse-client/src/subscriber/connection.ts',
-        from: 'this.#wait(silenceMs, () => this.#retry(error))',
-        to: 'void error',
+        from: 'if (heartbeatMs > 0)',
+        to: 'if (heartbeatMs < 0)',
       },
     ],
   },
@@ -78,12 +78,12 @@ export const CLIENT_BUGS = [
     edits: [
       {
         file: 'sse-client/src/subscriber/attempt.ts',
-        from: 'if (!this.#abandoned) this.to.frame(frame)',
-        to: 'this.to.frame(frame)',
+        from: 'attempt.to?.frame(frame)',
+        to: 'to.frame(frame)',
       },
       {
         file: 'sse-client/src/subscriber/attempt.ts',
-        from: 'reader.cancel().catch(ignore)\n        aborter.abort()',
+        from: 'release?.()\n      aborter.abort()',
         to: '',
       },
     ],
@@ -93,8 +93,8 @@ export const CLIENT_BUGS = [
     edits: [
       {
         file: 'sse-client/src/retry/answer.ts',
-        from: "minimumMs: parseRetryAfter(headers.get('retry-after'), nowMs)",
-        to: 'minimumMs: 0',
+        from: "'retry', parseRetryAfter(headers.get('retry-after'), nowMs)",
+        to: "'retry'",
       },
     ],
   },
@@ -103,8 +103,8 @@ export const CLIENT_BUGS = [
     edits: [
       {
         file: 'sse-client/src/subscriber/delivery.ts',
-        from: "this.cursor = undefined\n    this.#owed = 'bad-cursor'",
-        to: "this.#owed = 'bad-cursor'",
+        from: "cursor = undefined\n    owed = 'bad-cursor'",
+        to: "owed = 'bad-cursor'",
       },
     ],
   },
@@ -113,8 +113,8 @@ export const CLIENT_BUGS = [
     edits: [
       {
         file: 'sse-client/src/subscriber/delivery.ts',
-        from: "this.cursor = undefined\n    this.#owed = 'bad-cursor'",
-        to: 'this.cursor = undefined\n    this.#begun = false',
+        from: "cursor = undefined\n    owed = 'bad-cursor'",
+        to: 'cursor = undefined\n    begun = false',
       },
     ],
   },
@@ -123,22 +123,22 @@ export const CLIENT_BUGS = [
     edits: [
       {
         file: 'sse-client/src/subscriber/connection.ts',
-        from: "this.#refreshed = true\n      this.#reason = 'unauthorized'",
-        to: 'this.#refreshed = true',
+        from: "refreshed = true\n        reason = 'unauthorized'",
+        to: 'refreshed = true',
       },
     ],
   },
   {
     name: 'a resync moves the cursor, and nobody is told',
-    edits: [{ file: 'sse-client/src/subscriber/delivery.ts', from: 'if (reason) this.#gate.ask(reason)', to: '' }],
+    edits: [{ file: 'sse-client/src/subscriber/delivery.ts', from: 'if (reason) gate.ask(reason)', to: '' }],
   },
   {
     name: 'a handler that closes gets the rest of the page',
     edits: [
       {
         file: 'sse-client/src/subscriber/delivery.ts',
-        from: 'this.#give(one)\n        if (stream !== this.#stream) return',
-        to: 'this.#give(one)',
+        from: 'give(one)\n        if (mine !== stream) return',
+        to: 'give(one)',
       },
     ],
   },
@@ -157,8 +157,8 @@ export const CLIENT_BUGS = [
     edits: [
       {
         file: 'sse-client/src/subscriber/connection.ts',
-        from: 'this.#alarm?.cancel()\n    this.#alarm = undefined\n    this.nextRetryAt',
-        to: 'this.nextRetryAt',
+        from: 'alarm?.cancel()\n    renewal = alarm',
+        to: 'renewal = alarm',
       },
     ],
   },
@@ -167,15 +167,19 @@ export const CLIENT_BUGS = [
     edits: [
       {
         file: 'sse-client/src/subscriber/connection.ts',
-        from: "if (this.#phase !== 'streaming') return\n    // Away",
-        to: "if (this.#phase !== 'streaming') return\n    this.#present = undefined\n    // Away",
+        from: 'const passedMs = alarm?.passedMs() ?? -1',
+        to: "const passedMs = alarm?.passedMs() ?? -1\n    if (phase === 'streaming') present = undefined",
       },
     ],
   },
   {
     name: 'events do not wait until the data is loaded again',
     edits: [
-      { file: 'sse-client/src/subscriber/delivery.ts', from: 'if (!this.#gate.shut) return false', to: 'return false' },
+      {
+        file: 'sse-client/src/subscriber/delivery.ts',
+        from: 'if (gate.isShut()) postpone',
+        to: 'if (!greeting) postpone',
+      },
     ],
   },
   {
@@ -183,8 +187,8 @@ export const CLIENT_BUGS = [
     edits: [
       {
         file: 'sse-client/src/subscriber/delivery.ts',
-        from: 'if (this.#skipping) this.#dropWaiting()',
-        to: 'this.#dropWaiting()',
+        from: 'if (skipping) dropWaiting()',
+        to: 'dropWaiting()',
       },
     ],
   },
@@ -193,8 +197,8 @@ export const CLIENT_BUGS = [
     edits: [
       {
         file: 'sse-client/src/subscriber/delivery.ts',
-        from: 'for (const frame of frames) {',
-        to: 'for (const frame of []) {',
+        from: 'for (const one of frames) {',
+        to: 'for (const one of []) {',
       },
     ],
   },
@@ -203,18 +207,18 @@ export const CLIENT_BUGS = [
     edits: [
       {
         file: 'sse-client/src/subscriber/delivery.ts',
-        from: 'this.#resyncTo = id\n    if (this.#live)',
-        to: 'this.#commit(id)\n    if (this.#live)',
+        from: 'resyncTo = id\n    if (live)',
+        to: 'commit(id)\n    if (live)',
       },
     ],
   },
   {
     name: 'the next stream goes on somewhere else than where the old one stands',
     edits: [
-      { file: 'sse-client/src/subscriber/connection.ts', from: 'return this.#renewal?.hold', to: 'return undefined' },
+      { file: 'sse-client/src/subscriber/connection.ts', from: 'return renewal?.hold', to: 'return undefined' },
       {
         file: 'sse-client/src/subscriber/delivery.ts',
-        from: 'if (id === undefined || id !== this.cursor) return',
+        from: 'if (id === undefined || id !== cursor) return',
         to: 'if (id === undefined) return',
       },
     ],
@@ -224,8 +228,8 @@ export const CLIENT_BUGS = [
     edits: [
       {
         file: 'sse-client/src/subscriber/connection.ts',
-        from: 'this.#present?.abandon()\n      this.#present = next',
-        to: 'this.#present = next',
+        from: 'present?.abandon()\n          present = next',
+        to: 'present = next',
       },
     ],
   },
@@ -234,17 +238,17 @@ export const CLIENT_BUGS = [
     edits: [
       {
         file: 'sse-client/src/subscriber/delivery.ts',
-        from: 'this.#drop()\n    this.#connected = connected\n    return connected',
-        to: 'this.#connected = connected\n    return connected',
+        from: 'drop()\n    greeting = connected\n    return connected',
+        to: 'greeting = connected\n    return connected',
       },
     ],
   },
   {
     name: 'a renewal outlives its stream',
-    edits: [{ file: 'sse-client/src/subscriber/connection.ts', from: 'this.#renewal?.cancel()', to: '' }],
+    edits: [{ file: 'sse-client/src/subscriber/connection.ts', from: 'renewal?.cancel()', to: '' }],
   },
   {
     name: 'a stream that is not renewed is not read on',
-    edits: [{ file: 'sse-client/src/subscriber/renewal.ts', from: 'this.#release?.()', to: '' }],
+    edits: [{ file: 'sse-client/src/subscriber/renewal.ts', from: 'release?.()', to: '' }],
   },
 ]

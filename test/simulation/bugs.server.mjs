@@ -96,7 +96,7 @@ export const SERVER_BUGS = [
       {
         file: 'sse-client/src/subscriber/delivery.ts',
         from: "if (resume === 'resync') {",
-        to: "if (resume === 'resync') {\n      this.#commit(id)",
+        to: "if (resume === 'resync') {\n      commit(id)",
       },
     ],
   },

@@ -82,7 +82,7 @@ export function encodeEvent(event: EventInput, now: () => string): EncodedEvent 
 
 function assertIds(ids: unknown): asserts ids is string[] {
   if (!Array.isArray(ids) || ids.length === 0 || ids.length > MAX_BATCH_IDS) {
-    throw invalid(`ids is ${quote(ids)}; a batch must name 1 to ${MAX_BATCH_IDS} ids`)
+    throw invalid(`ids is ${quoteArray(ids)}; a batch must name 1 to ${MAX_BATCH_IDS} ids`)
   }
   for (const one of ids) assertEntityId(one)
 }
@@ -91,7 +91,7 @@ function assertVersions(versions: unknown, ids: readonly string[]): asserts vers
   if (!Array.isArray(versions) || versions.length !== ids.length) {
     throw new ProtocolError(
       'INVALID_VERSION',
-      `versions is ${quote(versions)}; it must have one version for each of the ${ids.length} ids`,
+      `versions is ${quoteArray(versions)}; it must have one version for each of the ${ids.length} ids`,
     )
   }
   for (const one of versions) assertVersion(one)
@@ -135,6 +135,10 @@ function depth(json: string): number {
     else if (unit === 0x7d || unit === 0x5d) level--
   }
   return deepest
+}
+
+function quoteArray(value: unknown): string {
+  return Array.isArray(value) ? `an array of ${value.length}` : quote(value)
 }
 
 function invalid(message: string): ProtocolError {

@@ -1,5 +1,5 @@
 import { ProtocolError, type ProtocolErrorCode, quote } from './error'
-import type { EntityEvent, ProjectEvent } from './event'
+import type { ProjectEvent } from './event'
 import { isEntityType } from './name'
 
 /**
@@ -16,14 +16,35 @@ export function decodeEvent(type: string, text: string, projectId: string): Proj
   try {
     wire = JSON.parse(text)
   } catch (cause) {
-    throw new ProtocolError('INVALID_DATA', `this is no JSON: ${quote(text)}`, { cause })
+    refuse('INVALID_DATA', text, { cause })
   }
-  if (typeof wire !== 'object' || !wire || Array.isArray(wire)) refuse('INVALID_EVENT', wire)
-  const { channel, timestamp, userId } = wire
+  if (Object(wire) !== wire || Array.isArray(wire)) refuse('INVALID_EVENT', wire)
+  const { entity, id, ids, version, versions, data, channel, timestamp, userId } = wire
   assertText('INVALID_TIMESTAMP', timestamp)
-  const event: ProjectEvent = isEntityEvent
-    ? decodeEntity(type, wire, projectId, timestamp)
-    : { type: type as `${string}:${string}`, projectId, timestamp, data: wire.data ?? null }
+  // Objects are written out, not spread: a page decodes every event of its project.
+  let event: ProjectEvent
+  if (!isEntityEvent) event = { type: type as `${string}:${string}`, projectId, timestamp, data: data ?? null }
+  else {
+    assertText('INVALID_ENTITY', entity)
+    if (type === 'entity.batch') {
+      if (!Array.isArray(ids) || ids.length === 0) refuse('INVALID_EVENT', ids)
+      for (const one of ids) assertText('INVALID_ENTITY_ID', one)
+      event = { type, entity, id: null, ids, projectId, timestamp }
+      if (versions !== undefined) {
+        if (!Array.isArray(versions) || versions.length !== ids.length) refuse('INVALID_VERSION', versions)
+        for (const one of versions) assertNumber(one)
+        event.versions = versions
+      }
+    } else {
+      assertText('INVALID_ENTITY_ID', id)
+      event = { type, entity, id, projectId, timestamp }
+      if (version !== undefined) {
+        assertNumber(version)
+        event.version = version
+      }
+    }
+    if (data !== undefined) event.data = data
+  }
   if (channel !== undefined) {
     assertText('INVALID_CHANNEL', channel)
     event.channel = channel
@@ -35,37 +56,6 @@ export function decodeEvent(type: string, text: string, projectId: string): Proj
   return event
 }
 
-// Objects are written out, not spread: a page decodes every event of its project.
-function decodeEntity(
-  type: EntityEvent['type'],
-  wire: Record<string, unknown>,
-  projectId: string,
-  timestamp: string,
-): EntityEvent {
-  const { entity, id, ids, version, versions, data } = wire
-  assertText('INVALID_ENTITY', entity)
-  let event: EntityEvent
-  if (type === 'entity.batch') {
-    if (!Array.isArray(ids) || ids.length === 0) refuse('INVALID_EVENT', ids)
-    for (const one of ids) assertText('INVALID_ENTITY_ID', one)
-    event = { type, entity, id: null, ids, projectId, timestamp }
-    if (versions !== undefined) {
-      if (!Array.isArray(versions) || versions.length !== ids.length) refuse('INVALID_VERSION', versions)
-      for (const one of versions) assertNumber(one)
-      event.versions = versions
-    }
-  } else {
-    assertText('INVALID_ENTITY_ID', id)
-    event = { type, entity, id, projectId, timestamp }
-    if (version !== undefined) {
-      assertNumber(version)
-      event.version = version
-    }
-  }
-  if (data !== undefined) event.data = data
-  return event
-}
-
 function assertText(code: ProtocolErrorCode, value: unknown): asserts value is string {
   if (typeof value !== 'string') refuse(code, value)
 }
@@ -74,6 +64,6 @@ function assertNumber(value: unknown): asserts value is number {
   if (typeof value !== 'number') refuse('INVALID_VERSION', value)
 }
 
-function refuse(code: ProtocolErrorCode, value: unknown): never {
-  throw new ProtocolError(code, `${code}: ${quote(value)}`)
+function refuse(code: ProtocolErrorCode, value: unknown, options?: { cause: unknown }): never {
+  throw new ProtocolError(code, `${code}: ${quote(value)}`, options)
 }

@@ -42,32 +42,19 @@ export type ProtocolErrorCode =
  */
 export class ProtocolError extends Error {
   override readonly name = 'ProtocolError'
+  declare readonly code: ProtocolErrorCode
 
-  constructor(
-    readonly code: ProtocolErrorCode,
-    message: string,
-    options?: { cause?: unknown },
-  ) {
+  constructor(code: ProtocolErrorCode, message: string, options?: { cause?: unknown }) {
     super(message, options)
+    this.code = code
   }
 }
 
-/** A value as an error message may show it: JSON-like, on one line, cut at 100 characters. Never throws. */
+/** A value as an error message may show it: JSON-like, on one line, cut at 100 characters. Never throws, and never calls into it. */
 export function quote(value: unknown): string {
-  let text: string
-  try {
-    text = describe(value)
-  } catch {
-    text = `a ${typeof value}`
-  }
-  return text.length > 100 ? `${text.slice(0, 99)}…` : text
-}
-
-function describe(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value.slice(0, 101))
-  if (typeof value === 'bigint') return `${value}n`
-  if (typeof value === 'symbol') return JSON.stringify(String(value))
-  if (Array.isArray(value)) return `an array of ${value.length}`
-  if (typeof value === 'function') return 'a function'
-  return Object(value) === value ? 'an object' : String(value)
+  const type = typeof value
+  if (Object(value) === value) return `[${type}]`
+  const text = String(value).slice(0, 101)
+  const shown = type === 'string' || type === 'symbol' ? JSON.stringify(text) : text
+  return shown.length > 100 ? `${shown.slice(0, 99)}…` : shown
 }

@@ -17,31 +17,28 @@ export class HandlerIndex {
   /** By entity and then by id, which may be `*`: no text is put together to look one up. */
   readonly #byEntity = new Map<string, Map<string, Handlers>>()
   readonly #byType = new Map<string, Handlers>()
+  #size = 0
 
   /** Adds a handler for a pattern; the result takes it out. The same function may be added twice: it is then called twice. */
   addPattern(pattern: string, handler: Handler): () => void {
     assertPattern(pattern)
-    if (pattern === '*') return add(this.#ofAll, pattern, handler)
+    if (pattern === '*') return this.#add(this.#ofAll, pattern, handler)
     const colon = pattern.indexOf(':')
     const entity = pattern.slice(0, colon)
     const byId = this.#byEntity.get(entity) ?? new Map<string, Handlers>()
     this.#byEntity.set(entity, byId)
-    return add(byId, pattern.slice(colon + 1), handler)
+    return this.#add(byId, pattern.slice(colon + 1), handler)
   }
 
   /** Adds a handler for a type pattern; the result takes it out. */
   addType(typePattern: string, handler: Handler): () => void {
     assertTypePattern(typePattern)
-    return add(this.#byType, typePattern, handler)
+    return this.#add(this.#byType, typePattern, handler)
   }
 
   /** How many registrations there are. */
   get size(): number {
-    let size = 0
-    for (const index of [this.#ofAll, ...this.#byEntity.values(), this.#byType]) {
-      for (const handlers of index.values()) size += handlers.length
-    }
-    return size
+    return this.#size
   }
 
   /**
@@ -58,6 +55,24 @@ export class HandlerIndex {
       } catch (error) {
         onError(error)
       }
+    }
+  }
+
+  #add(index: Map<string, Handlers>, key: string, handler: Handler): () => void {
+    // A wrapper of its own for each registration, so that one `off` never removes another's handler.
+    let active = true
+    const own: Handler = (event) => (active ? handler(event) : undefined)
+    const handlers = index.get(key) as Handler[] | undefined
+    if (handlers) handlers.push(own)
+    else index.set(key, [own])
+    this.#size++
+    return () => {
+      if (!active) return
+      active = false
+      this.#size--
+      const left = index.get(key)?.filter((one) => one !== own)
+      if (left?.length) index.set(key, left)
+      else index.delete(key)
     }
   }
 
@@ -80,21 +95,6 @@ export class HandlerIndex {
     }
     if (this.#byType.size > 0) for (const key of typeKeys(type)) matched = join(matched, this.#byType.get(key))
     return matched
-  }
-}
-
-function add(index: Map<string, Handlers>, key: string, handler: Handler): () => void {
-  // A wrapper of its own for each registration, so that one `off` never removes another's handler.
-  let active = true
-  const own: Handler = (event) => (active ? handler(event) : undefined)
-  const handlers = index.get(key) as Handler[] | undefined
-  if (handlers) handlers.push(own)
-  else index.set(key, [own])
-  return () => {
-    active = false
-    const left = index.get(key)?.filter((one) => one !== own)
-    if (left?.length) index.set(key, left)
-    else index.delete(key)
   }
 }
 

@@ -93,7 +93,8 @@ export function utf8Bytes(text: string): number {
   return bytes
 }
 
-const ID_RULE = `1 to ${MAX_ID_BYTES} bytes of text without control characters`
+/** No template: whoever bundles without it could not tell that it has no effect. */
+const ID_RULE = '1 to 256 bytes of text without control characters'
 
 /** @throws ProtocolError `INVALID_TYPE` */
 export function assertEventType(value: unknown): asserts value is EntityEventType | `${string}:${string}` {

@@ -270,18 +270,13 @@ export class Leader {
   /** What the server would say to a request with this cursor, as far as the tape knows. */
   #greeting(stream: Pick<Stream, 'hello'>, cursor: string | undefined): Greeting {
     const { head } = this.#tape
-    const missed = cursor === undefined ? undefined : this.#tape.after(cursor)
-    if (missed) return { hello: connectedFrame(stream, 'replayed', cursor), at: cursor, entries: missed }
-    if (cursor !== undefined && this.#tape.isBehind(cursor)) {
-      return {
-        hello: connectedFrame(stream, 'replayed', cursor),
-        at: cursor,
-        entries: this.#tape.tail(),
-        isAhead: true,
-      }
-    }
     const entries = this.#tape.tail()
     if (cursor === undefined) return { hello: connectedFrame(stream, 'live', head), at: head, entries }
+    const missed = this.#tape.after(cursor)
+    const isAhead = !missed && this.#tape.isBehind(cursor)
+    if (missed || isAhead) {
+      return { hello: connectedFrame(stream, 'replayed', cursor), at: cursor, entries: missed ?? entries, isAhead }
+    }
     const resync = encodeFrame({ event: 'resync', ...(head && { id: head }), data: '{"reason":"expired"}' })
     return { hello: connectedFrame(stream, 'resync', undefined) + resync, at: head, entries }
   }

@@ -18,18 +18,14 @@ export class Tape {
   #chars = 0
   /** The cursor right before the first entry. Without one nothing can be proven. */
   #start: string | undefined
-  #head: string | undefined
-
-  /** The cursor after which nothing is complete. */
-  get head(): string | undefined {
-    return this.#head
-  }
+  /** The cursor after which nothing is complete. Nobody else writes it. */
+  head: string | undefined
 
   /** Forgets everything: the stream goes on at this cursor. */
   begin(cursor: string | undefined): void {
     this.#entries = []
     this.#chars = 0
-    this.#start = this.#head = cursor
+    this.#start = this.head = cursor
   }
 
   /** The stream goes on right after the head: what had come of a page that is not complete comes again. */
@@ -47,14 +43,14 @@ export class Tape {
 
   #add(entry: Entry): void {
     // An id that comes again says nothing new: a heartbeat's.
-    if (entry.id !== undefined && entry.id === this.#head && this.tail().length === 0) return
+    if (entry.id !== undefined && entry.id === this.head && this.tail().length === 0) return
     if (this.#start === undefined && entry.id !== undefined) {
       this.begin(entry.id)
       return
     }
     this.#entries.push(entry)
     this.#chars += entry.text.length
-    this.#head = entry.id ?? this.#head
+    this.head = entry.id ?? this.head
     while (this.#entries.length > MAX_ENTRIES || this.#chars > MAX_CHARS) this.#dropPage()
   }
 
@@ -78,7 +74,7 @@ export class Tape {
 
   /** Whether it is a cursor of the same log that the stream has not come to yet. */
   isBehind(cursor: string): boolean {
-    return this.#head !== undefined && isBefore(this.#head, cursor)
+    return this.head !== undefined && isBefore(this.head, cursor)
   }
 
   /** What has come after the head: blocks of a page whose last one, which has the cursor, is still to come. */
@@ -168,7 +164,7 @@ export class BlockSplitter {
 }
 
 /** What a cursor is; with any other id nothing can be resumed. */
-const CURSOR = /^[A-Za-z0-9._-]{1,128}$/
+const CURSOR = /^[\w.-]{1,128}$/
 
 /** The fields of a block, as far as they matter here. */
 export function readBlock(text: string): { event?: string; id?: string; data?: string; isEmpty: boolean } {

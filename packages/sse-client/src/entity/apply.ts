@@ -24,46 +24,38 @@ export function applyEntityEvent<Row extends object>(
   event: EntityEvent,
   options: ApplyOptions<Row> = {},
 ): Row[] {
-  const { entity, key = 'id' as keyof Row & string } = options
+  const { entity = event.entity, key = 'id' as keyof Row & string } = options
   const unchanged = rows as Row[]
-  if (entity !== undefined && event.entity !== entity) return unchanged
+  if (event.entity !== entity) return unchanged
+  /** The entities that the event changes, each with its new version, where it has one. */
+  const versions = new Map<string, number | undefined>(
+    event.ids ? event.ids.map((id, i) => [id, event.versions?.[i]]) : [[event.id, event.version]],
+  )
   const idOf = (row: Row) => String(row[key])
+  const versionOf = (row: Row) => versions.get(idOf(row))
+  const changes = (row: Row) => versions.has(idOf(row)) && isNewer(versionOf(row), row)
 
-  if (event.type === 'entity.deleted') {
-    const kept = rows.filter((row) => idOf(row) !== event.id || !isNewer(event.version, row))
-    return kept.length < rows.length ? kept : unchanged
+  let next: Row[]
+  if (event.type === 'entity.deleted') next = rows.filter((row) => !changes(row))
+  else {
+    const fields = ownFields(event.data)
+    if (!fields) return unchanged
+    if (event.type === 'entity.created') {
+      const id = String(fields[key]) === event.id ? fields[key] : event.id
+      const created = withVersion({ ...fields, [key]: id } as Row, event.version)
+      if (!rows.some((row) => idOf(row) === event.id)) return [...rows, created]
+      next = rows.map((row) => (changes(row) ? created : row))
+    } else {
+      // A row keeps its own id, whatever the data says.
+      delete fields[key]
+      next = rows.map((row) => {
+        if (!changes(row)) return row
+        const merged = withVersion({ ...row, ...fields }, versionOf(row))
+        return differs(row, merged) ? merged : row
+      })
+    }
   }
-  const fields = ownFields(event.data)
-  if (!fields) return unchanged
-
-  if (event.type === 'entity.created') {
-    const id = String(fields[key]) === event.id ? fields[key] : event.id
-    const created = withVersion({ ...fields, [key]: id } as Row, event.version)
-    const at = rows.findIndex((row) => idOf(row) === event.id)
-    if (at < 0) return [...rows, created]
-    return isNewer(event.version, rows[at] as Row) ? rows.map((row, i) => (i === at ? created : row)) : unchanged
-  }
-  // A row keeps its own id, whatever the data says.
-  delete fields[key]
-  const versions = versionsOf(event)
-  let changed = false
-  const merged = rows.map((row) => {
-    const id = idOf(row)
-    if (!versions.has(id)) return row
-    const version = versions.get(id)
-    if (!isNewer(version, row)) return row
-    const next = withVersion({ ...row, ...fields }, version)
-    if (!differs(row, next)) return row
-    changed = true
-    return next
-  })
-  return changed ? merged : unchanged
-}
-
-/** The entities that an event changes, each with its new version, where it has one. */
-function versionsOf(event: EntityEvent): Map<string, number | undefined> {
-  if (event.type !== 'entity.batch') return new Map([[event.id, event.version]])
-  return new Map(event.ids.map((id, i) => [id, event.versions?.[i]]))
+  return next.length < rows.length || next.some((row, i) => row !== rows[i]) ? next : unchanged
 }
 
 /** Where either has no version, there is nothing to compare, and the event counts. */
@@ -78,8 +70,8 @@ function withVersion<Row extends object>(row: Row, version: number | undefined):
 
 /** The fields of `data` as an object of its own; nothing where it is not an object. */
 function ownFields(data: unknown): Record<string, unknown> | undefined {
-  if (typeof data !== 'object' || data === null || Array.isArray(data)) return undefined
-  const fields: Record<string, unknown> = { ...data }
+  if (Object(data) !== data || Array.isArray(data)) return undefined
+  const fields: Record<string, unknown> = { ...(data as object) }
   // Harmless here, but not in the hands of whoever copies the row with `Object.assign`.
   Reflect.deleteProperty(fields, '__proto__')
   return fields

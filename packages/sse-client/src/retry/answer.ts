@@ -12,7 +12,7 @@ export interface Answer {
   readonly code: SubscriberErrorCode
   readonly status?: number
   /** The server does not want us back before. */
-  readonly minimumMs?: number
+  readonly minimumMs?: number | undefined
 }
 
 const STOP: Readonly<Record<number, SubscriberErrorCode>> = {
@@ -24,23 +24,25 @@ const STOP: Readonly<Record<number, SubscriberErrorCode>> = {
 /** These 4xx say "later", not "no". */
 const LATER = [408, 425, 429]
 
+const STREAM = /^\s*text\/event-stream\s*(;|$)/i
+
 /** The status table. Nothing: it is a stream. `resuming`: whether the request carried a cursor. */
 export function judge(response: StreamResponse, resuming: boolean, nowMs: number): Answer | undefined {
   const { status, headers } = response
-  if (response.redirected || response.type === 'opaqueredirect' || (status >= 300 && status < 400)) {
-    return { action: 'stop', code: 'REDIRECTED' }
-  }
+  const isRedirect = response.redirected || response.type === 'opaqueredirect' || (status >= 300 && status < 400)
+  if (isRedirect) return answer('REDIRECTED', 'stop')
   const stop = STOP[status]
-  if (stop) return { action: 'stop', code: stop }
-  if (status === 401) return { action: 'refresh', code: 'UNAUTHORIZED' }
+  if (stop) return answer(stop, 'stop')
+  if (status === 401) return answer('UNAUTHORIZED', 'refresh')
   // 409: the cursor cannot be used. 431: the headers are too large, and the cursor is the one header that can be done without.
-  if (resuming && (status === 409 || status === 431)) return { action: 'forget', code: 'CURSOR_REFUSED' }
-  if (status >= 400 && status < 500 && !LATER.includes(status)) return { action: 'stop', code: 'REFUSED' }
-  if (status !== 200) {
-    return { action: 'retry', code: 'UNAVAILABLE', minimumMs: parseRetryAfter(headers.get('retry-after'), nowMs) }
-  }
-  const type = headers.get('content-type')?.split(';')[0]?.trim().toLowerCase()
-  return type === 'text/event-stream' ? undefined : { action: 'retry', code: 'NOT_A_STREAM' }
+  if (resuming && (status === 409 || status === 431)) return answer('CURSOR_REFUSED', 'forget')
+  if (status >= 400 && status < 500 && !LATER.includes(status)) return answer('REFUSED', 'stop')
+  if (status !== 200) return answer('UNAVAILABLE', 'retry', parseRetryAfter(headers.get('retry-after'), nowMs))
+  return STREAM.test(headers.get('content-type') ?? '') ? undefined : answer('NOT_A_STREAM', 'retry')
+}
+
+function answer(code: SubscriberErrorCode, action: Answer['action'], minimumMs?: number): Answer {
+  return { action, code, minimumMs }
 }
 
 /** Milliseconds that a `Retry-After` asks for: seconds, or a date. 0 where it is neither. */

@@ -8,36 +8,34 @@ const SOON_MS = 500
 /** The longest that a server may keep us away. */
 const LONGEST_MINIMUM_MS = 300_000
 
-/**
- * How long to wait before the next attempt: full jitter over 1, 2, 4 … 30 s, on top of the minimum that the server asked for.
- * A minimum without jitter would bring all clients back in the same millisecond.
- */
-export class Backoff {
-  readonly #random: Random
-  #failures = 0
-  #hurried = false
-
-  constructor(random: Random) {
-    this.#random = random
-  }
-
+export interface Backoff {
   /** The next delay. The window doubles with each call, until `reset`. */
-  next(minimumMs: number): number {
-    const windowMs = Math.min(CAP_MS, BASE_MS * 2 ** this.#failures++)
-    return clampMinimum(minimumMs) + Math.max(FLOOR_MS, windowMs * this.#random())
-  }
-
+  next(): number
   /** A short delay where the server wants us back, once until `reset`: one that ends every stream at once gets the growing delays. */
-  soon(): number {
-    if (this.#hurried) return this.next(0)
-    this.#hurried = true
-    return SOON_MS * this.#random()
-  }
-
+  soon(): number
   /** After a stream that has held. */
-  reset(): void {
-    this.#failures = 0
-    this.#hurried = false
+  reset(): void
+}
+
+/**
+ * How long to wait before the next attempt: full jitter over 1, 2, 4 … 30 s. It comes on top of the minimum that the server asked for,
+ * which without jitter would bring all clients back in the same millisecond.
+ */
+export function createBackoff(random: Random): Backoff {
+  let failures = 0
+  let hurried = false
+  const next = () => Math.max(FLOOR_MS, Math.min(CAP_MS, BASE_MS * 2 ** failures++) * random())
+  return {
+    next,
+    soon() {
+      if (hurried) return next()
+      hurried = true
+      return SOON_MS * random()
+    },
+    reset() {
+      failures = 0
+      hurried = false
+    },
   }
 }
 

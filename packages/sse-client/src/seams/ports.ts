@@ -103,15 +103,15 @@ export const pageWakes: Wakes = (onWake) => {
       },
     ],
     [globalThis, 'pageshow', (event) => onWake(!!(event as PageTransitionEvent).persisted)],
-    [document, 'visibilitychange', () => document.visibilityState === 'visible' && onWake(false)],
+    [document, 'visibilitychange', () => document.hidden || onWake(false)],
   ])
 }
 
 /** The browser's page; elsewhere there is none, and nothing is told. */
 export const browserPage: Page = ({ hidden, away }) => {
   const { document } = globalThis
-  const look = () => hidden(document.visibilityState === 'hidden')
-  if (document?.visibilityState === 'hidden') hidden(true)
+  const look = () => hidden(document.hidden)
+  if (document?.hidden) hidden(true)
   return listen([
     [document, 'visibilitychange', look],
     [globalThis, 'pagehide', () => away(true)],

@@ -1,16 +1,17 @@
 import type { ConnectedData } from '@entitycast/sse-protocol'
-import { Alarm } from '../retry/alarm'
-import { Backoff, clampMinimum } from '../retry/backoff'
+import { type Alarm, startAlarm } from '../retry/alarm'
+import { clampMinimum, createBackoff } from '../retry/backoff'
 import type { Ports } from '../seams/ports'
-import { Attempt, type AttemptListener, type Outcome } from './attempt'
-import { SubscriberError, type SubscriberErrorCode } from './error'
-import { note, type Transition } from './journal'
+import { type Attempt, type AttemptListener, startAttempt } from './attempt'
+import type { SubscriberError } from './error'
+import { KEPT_TRANSITIONS, type Transition } from './journal'
 import { followPage } from './page'
 import type { StreamFrame } from './parser'
 import { type ConnectionState, NEXT, type PauseReason, type Phase, type Signal } from './phase'
-import { type RenewableReader, Renewal, type RenewalListener } from './renewal'
-import type { HeadersContext, HeadersReason, Settings } from './request'
-import { decide, type Failure } from './verdict'
+import { type RenewableReader, type Renewal, startRenewal } from './renewal'
+import { checkAddress, type HeadersReason, type Settings } from './request'
+import type { ConnectionSnapshot } from './snapshot'
+import { decide, errorOf, type Failure } from './verdict'
 
 /** What a connection brings frames to. */
 export interface FrameReader extends RenewableReader {
@@ -20,10 +21,8 @@ export interface FrameReader extends RenewableReader {
   begin(identity?: string): string | undefined | Promise<string | undefined>
   /** One frame of the present stream. */
   frame(frame: StreamFrame): void
-  /** The request or the stream is over. */
-  end(): void
-  /** And no other follows by itself. */
-  close(): void
+  /** The request or the stream is over. `closed`: and no other follows by itself. */
+  end(closed: boolean): void
   /** The server does not take the cursor. */
   forget(): void
 }
@@ -33,6 +32,31 @@ export interface ConnectionListener {
   /** The state may have changed. */
   moved(): void
   failed(error: SubscriberError): void
+}
+
+/** One stream at a time, for as long as the application wants one. */
+export interface Connection {
+  readonly state: ConnectionState
+  /** Why there is no stream. */
+  readonly pauses: readonly PauseReason[]
+  /** The last steps. */
+  readonly journal: readonly Transition[]
+  /** What of it is shown. */
+  shown(): Pick<ConnectionSnapshot, 'state' | 'attempt' | 'nextRetryAt' | 'error'>
+  connect(): void
+  close(): void
+  /** There is one more reason to have no stream. */
+  pause(reason: PauseReason): void
+  /** There is one reason less. After the last one it goes on at once, unless the server has asked for more time. */
+  resume(reason: PauseReason): void
+  /** Another stream, now. */
+  reconnect(): void
+  /** The stream has begun. */
+  live(connected: ConnectedData): void
+  /** The server ends the stream. A reason that is not known is one more to come back. */
+  closing(reason: unknown): void
+  /** The stream cannot be used any more, or the attempt has failed. */
+  fail(failure: Failure, askedMs?: number): void
 }
 
 const HEADERS_MS = 10_000
@@ -46,353 +70,314 @@ const HEARTBEATS = 3
 const LOOP = 5
 
 /**
- * One stream at a time, for as long as the application wants one. Only the present attempt is heard; the one before is abandoned first, so
- * that two streams at once are impossible. There is one timer, and one more where the grant has an end.
+ * Only the present attempt is heard; the one before is abandoned first, so that two streams at once are impossible. There is one timer,
+ * and one more where the grant has an end.
  */
-export class Connection implements AttemptListener, RenewalListener {
-  /** The last steps. */
-  readonly journal: Transition[] = []
-  readonly #settings: Settings
-  readonly #ports: Ports
-  readonly #reader: FrameReader
-  readonly #to: ConnectionListener
-  readonly #backoff: Backoff
-  #phase: Phase = 'closed'
-  #present: Attempt | undefined
-  #renewal: Renewal | undefined
+export function createConnection(
+  settings: Settings,
+  ports: Ports,
+  reader: FrameReader,
+  to: ConnectionListener,
+): Connection {
+  const { clock, random } = ports
+  const backoff = createBackoff(random)
+  const journal: Transition[] = []
+  /** The stream may be open only while there is none. */
+  const pauses = new Set<PauseReason>(['closed'])
+  let phase: Phase = 'closed'
+  let present: Attempt | undefined
+  let renewal: Renewal | undefined
+  let alarm: Alarm | undefined
+  /** What the alarm waits for, in milliseconds. */
+  let patienceMs = 0
+  let unfollow: (() => void) | undefined
   /** Since `connect()` something was lost or was live: what comes now is "again". */
-  #again = false
-  // What of it is shown; nobody else writes it.
+  let again = false
   /** Attempts since the last stream that has held. */
-  attempt = 0
+  let attempts = 0
   /** When the next attempt is due, while it is waited for. */
-  nextRetryAt: number | undefined
+  let nextRetryAt: number | undefined
   /** What it last failed with, until it is live again. */
-  error: SubscriberError | undefined
-  #reason: HeadersReason | undefined
+  let lastError: SubscriberError | undefined
+  let reason: HeadersReason | undefined
   /** A 401 was answered with fresh headers, and nothing was live since. */
-  #refreshed = false
+  let refreshed = false
   /** The `retry:` after which no frame of the present stream came. */
-  #retryMs = 0
+  let retryMs = 0
   /** The present wait is not cut shorter than this: the server asked for it. */
-  #minimumMs = 0
-  #liveAt = 0
+  let minimumMs = 0
+  let liveAt = 0
   /** Streams that ended by themselves since the last that was stable. */
-  #ended = 0
-  #alarm: Alarm | undefined
-  /** Why there is no stream. It may be open only while there is none. */
-  readonly #pauses = new Set<PauseReason>(['closed'])
+  let ended = 0
   /** The server does not want us back before; and so long it was when it said so, because clocks are set. */
-  #notBefore = 0
-  #notBeforeMs = 0
-  #unlisten: (() => void) | undefined
+  let notBefore = 0
+  let notBeforeMs = 0
 
-  constructor(settings: Settings, ports: Ports, reader: FrameReader, to: ConnectionListener) {
-    this.#settings = settings
-    this.#ports = ports
-    this.#reader = reader
-    this.#to = to
-    this.#backoff = new Backoff(ports.random)
+  function stateNow(): ConnectionState {
+    if (phase === 'closed') return 'disconnected'
+    if (phase === 'streaming') return 'connected'
+    return again ? 'reconnecting' : 'connecting'
   }
 
-  get state(): ConnectionState {
-    if (this.#phase === 'closed') return 'disconnected'
-    if (this.#phase === 'streaming') return 'connected'
-    return this.#again ? 'reconnecting' : 'connecting'
-  }
-
-  get pauses(): readonly PauseReason[] {
-    return [...this.#pauses]
-  }
-
-  connect(): void {
-    if (!this.#pauses.has('closed') || this.#settings.signal?.aborted) return
-    this.#again = false
-    this.#afresh()
-    this.#unlisten = followPage(this.#ports, this.#settings, this)
-    this.resume('closed')
+  function connect(): void {
+    if (!pauses.has('closed') || settings.signal?.aborted) return
+    checkAddress(settings)
+    again = false
+    startAfresh()
+    unfollow = followPage(ports, settings, { pause, resume, wake })
+    resume('closed')
     // Where another reason is left, only this has changed.
-    this.#to.moved()
+    to.moved()
   }
 
-  close(): void {
-    this.pause('closed')
+  function pause(reason: PauseReason): void {
+    if (pauses.has(reason)) return
+    if (phase === 'waiting') embargo(minimumMs - (alarm?.passedMs() ?? 0))
+    rememberStable()
+    pauses.add(reason)
+    if (reason === 'closed') closeDown()
+    go('close')
   }
 
-  /** There is one more reason to have no stream. */
-  pause(reason: PauseReason): void {
-    if (this.#pauses.has(reason)) return
-    const { passedMs = 0 } = this.#alarm ?? {}
-    if (this.#phase === 'waiting') this.#embargo(this.#minimumMs - passedMs)
-    this.#rememberStable()
-    this.#pauses.add(reason)
-    if (reason === 'closed') this.#release()
-    this.#go('close')
-  }
-
-  /** There is one reason less. After the last one it goes on at once, unless the server has asked for more time. */
-  resume(reason: PauseReason): void {
-    if (!this.#pauses.delete(reason) || this.#pauses.size > 0) return
-    const remainingMs = this.#embargoMs()
-    this.#embargo(0)
-    if (remainingMs > 0) this.#go('hold', () => this.#waitToRetry(remainingMs, remainingMs))
-    else this.#go('connect', () => this.#try())
-  }
-
-  /** Another stream, now. */
-  reconnect(): void {
-    if (this.#pauses.size > 0) this.connect()
-    else {
-      this.#afresh()
-      this.#retry()
-    }
+  function resume(reason: PauseReason): void {
+    if (!pauses.delete(reason) || pauses.size > 0) return
+    const remainingMs = embargoMs()
+    embargo(0)
+    if (remainingMs > 0) go('hold', () => waitToRetry(remainingMs, remainingMs))
+    else go('connect', attempt)
   }
 
   /** As if nothing had failed before. */
-  #afresh(): void {
-    this.#backoff.reset()
-    this.error = undefined
-    this.#refreshed = false
-    this.attempt = this.#ended = 0
-    this.#reason = undefined
-    this.#embargo(0)
+  function startAfresh(): void {
+    backoff.reset()
+    lastError = reason = undefined
+    refreshed = false
+    attempts = ended = 0
+    embargo(0)
   }
 
-  #embargo(ms: number): void {
-    this.#notBeforeMs = ms
-    this.#notBefore = this.#ports.clock.now() + ms
+  function embargo(ms: number): void {
+    notBeforeMs = ms
+    notBefore = clock.now() + ms
   }
 
   /** How much longer the server does not want us back. */
-  #embargoMs(): number {
-    return Math.max(0, Math.min(this.#notBefore - this.#ports.clock.now(), this.#notBeforeMs))
+  function embargoMs(): number {
+    return Math.max(0, Math.min(notBefore - clock.now(), notBeforeMs))
   }
 
-  #release(): void {
-    this.#unlisten?.()
-    this.#unlisten = undefined
+  function closeDown(): void {
+    pauses.add('closed')
+    unfollow?.()
+    unfollow = undefined
     // The page's own reasons are not known any more.
-    this.#pauses.delete('hidden')
-    this.#pauses.delete('frozen')
-  }
-
-  /** The stream has begun. */
-  live(connected: ConnectedData): void {
-    this.#again = true
-    this.#refreshed = false
-    this.error = undefined
-    this.#liveAt = this.#ports.clock.now()
-    this.#go('live', () => this.#watch(connected))
-  }
-
-  renewed(next: Attempt, connected: ConnectedData): void {
-    this.#go('renew', () => {
-      this.#present?.abandon()
-      this.#present = next
-      next.to = this
-      this.#watch(connected)
-    })
-  }
-
-  /** The stream goes on. What the server has said counts for the attempt that will follow it. */
-  notRenewed({ action, minimumMs = 0 }: Outcome): void {
-    if (action === 'refresh') this.#reason = 'unauthorized'
-    this.#embargo(clampMinimum(minimumMs))
+    pauses.delete('hidden')
+    pauses.delete('frozen')
   }
 
   /** The server has promised a heartbeat this often, 0 for none, and says when the grant ends. */
-  #watch({ heartbeatMs, expiresInMs }: ConnectedData): void {
+  function watch({ heartbeatMs, expiresInMs = 0 }: ConnectedData): void {
     const silenceMs = Math.max(HEARTBEATS * heartbeatMs, MIN_SILENCE_MS)
-    if (heartbeatMs > 0) {
-      const error = new SubscriberError('SILENT', `not a byte for ${silenceMs} ms`)
-      this.#wait(silenceMs, () => this.#retry(error))
-    }
-    if (expiresInMs) this.#renewal = new Renewal(expiresInMs, this.#settings, this.#ports, this.#reader, this)
-  }
-
-  /** The server ends the stream. A reason that is not known is one more to come back. */
-  closing(reason: unknown): void {
-    if (reason === 'revoked') this.#fail('REVOKED', 'the right to read was taken back', { retrying: false })
-    else if (reason === 'replaced')
-      this.#fail('REPLACED', 'another connection has taken the place of this one', { retrying: false })
-    else if (reason === 'expired' || reason === 'rotated') {
-      if (reason === 'expired') this.#reason = reason
-      this.#lose(() => this.#minimum(this.#retryMs) + this.#backoff.soon())
-    } else this.#lose(() => this.#backoff.next(this.#minimum(this.#retryMs)))
-  }
-
-  /** The stream cannot be used any more. */
-  broken({ code, message, retrying }: SubscriberError): void {
-    this.#fail(code, message, { retrying })
+    if (heartbeatMs > 0)
+      wait(silenceMs, () => retry(errorOf({ code: 'SILENT', message: `not a byte for ${silenceMs} ms` })))
+    renewal = startRenewal(
+      expiresInMs,
+      settings,
+      ports,
+      reader,
+      (next, connected) =>
+        go('renew', () => {
+          present?.abandon()
+          present = next
+          next.to = listener
+          watch(connected)
+        }),
+      // What the server has said counts for the attempt that will follow the stream.
+      ({ action, minimumMs = 0 }) => {
+        if (action === 'refresh') reason = 'unauthorized'
+        embargo(clampMinimum(minimumMs))
+      },
+    )
   }
 
   /** Makes the step that the table has for this signal; without one, nothing. Listeners hear of it last: they may close or connect. */
-  #go(signal: Signal, effect?: () => void): void {
-    const next = NEXT[this.#phase][signal]
+  function go(signal: Signal, effect?: () => void): void {
+    const from = phase
+    const next = NEXT[from][signal]
     if (!next) return
-    this.#renewal?.cancel()
-    this.#renewal = undefined
-    this.#alarm?.cancel()
-    this.#alarm = undefined
-    this.nextRetryAt = undefined
+    renewal?.cancel()
+    alarm?.cancel()
+    renewal = alarm = nextRetryAt = undefined
     if (next !== 'streaming') {
-      this.#present?.abandon()
-      this.#present = undefined
-      if (next === 'closed') this.#reader.close()
-      else this.#reader.end()
+      present?.abandon()
+      present = undefined
+      reader.end(next === 'closed')
     }
-    const from = this.#phase
-    this.#phase = next
-    if (signal === 'stop') {
-      this.#pauses.add('closed')
-      this.#release()
-    }
+    phase = next
+    if (signal === 'stop') closeDown()
     effect?.()
-    const { code: error, status } = this.error ?? {}
-    note(this.journal, {
-      at: this.#ports.clock.now(),
-      from,
-      signal,
-      to: next,
-      attempt: this.attempt,
-      error,
-      status,
-    })
-    this.#to.moved()
+    const { code: error, status } = lastError ?? {}
+    if (journal.push({ at: clock.now(), from, signal, to: next, attempt: attempts, error, status }) > KEPT_TRANSITIONS)
+      journal.shift()
+    to.moved()
   }
 
-  #wait(delayMs: number, task: () => void): void {
-    this.#alarm?.cancel()
-    this.#alarm = new Alarm(this.#ports.clock, delayMs, task)
+  function wait(delayMs: number, task: () => void): void {
+    alarm?.cancel()
+    patienceMs = delayMs
+    alarm = startAlarm(clock, delayMs, task)
   }
 
-  #minimum(minimumMs: number): number {
-    this.#minimumMs = Math.max(clampMinimum(minimumMs), this.#embargoMs())
-    return this.#minimumMs
-  }
-
-  #try(): void {
-    this.attempt++
-    if (!this.#reader.opened) this.#retryMs = 0
-    this.#present = new Attempt(this)
-    void this.#present.run(this.#settings, this.#ports.clock)
+  function attempt(): void {
+    attempts++
+    if (!reader.opened) retryMs = 0
+    present = startAttempt(settings, clock, listener)
   }
 
   /** Another attempt now: the wait is over or has become pointless, or the peer is dead and has not said so. */
-  #retry(error?: SubscriberError): void {
-    if (this.#phase === 'streaming' && this.#embargoMs() > 0) {
-      this.#lose(() => this.#minimum(0) + this.#backoff.soon(), error)
+  function retry(error?: SubscriberError): void {
+    if (phase === 'streaming' && embargoMs() > 0) {
+      lose(backoff.soon, 0, error)
       return
     }
-    this.#rememberStable()
-    this.#again = true
-    this.#go('retry', () => {
-      this.#try()
-      if (error) this.#failed(error)
+    rememberStable()
+    again = true
+    go('retry', () => {
+      attempt()
+      failed(error)
     })
   }
 
-  #lose(delayMs: () => number, error?: SubscriberError): void {
-    if (this.#phase === 'closed' || this.#phase === 'waiting') return
-    this.#rememberStable()
-    this.#again = true
-    this.#minimumMs = 0
-    const delay = delayMs()
-    this.#go('lost', () => {
-      this.#waitToRetry(delay, this.#minimumMs)
-      if (error) this.#failed(error)
+  /** Another attempt later: so much as chance says after what the server has asked for. At once, where that is nothing that it has a say in. */
+  function lose(chance: () => number, askedMs?: number, error?: SubscriberError): void {
+    if (phase === 'closed' || phase === 'waiting') return
+    rememberStable()
+    again = true
+    const leastMs = askedMs === undefined ? 0 : Math.max(clampMinimum(askedMs), embargoMs())
+    const delayMs = leastMs + chance()
+    go('lost', () => {
+      waitToRetry(delayMs, leastMs)
+      failed(error)
     })
   }
 
-  #waitToRetry(delayMs: number, minimumMs: number): void {
-    this.#minimumMs = minimumMs
-    this.#wait(delayMs, () => this.#retry())
-    this.nextRetryAt = this.#ports.clock.now() + delayMs
+  function waitToRetry(delayMs: number, leastMs: number): void {
+    minimumMs = leastMs
+    wait(delayMs, retry)
+    nextRetryAt = clock.now() + delayMs
   }
 
-  #failed(error: SubscriberError): void {
-    this.error = error
-    this.#to.failed(error)
+  function failed(error: SubscriberError | undefined): void {
+    if (!error) return
+    lastError = error
+    to.failed(error)
   }
 
-  #rememberStable(): void {
-    if (this.#phase !== 'streaming' || this.#ports.clock.now() - this.#liveAt < STABLE_MS) return
-    this.#backoff.reset()
-    this.attempt = this.#ended = 0
+  function rememberStable(): void {
+    if (phase !== 'streaming' || clock.now() - liveAt < STABLE_MS) return
+    backoff.reset()
+    attempts = ended = 0
   }
 
-  /** The attempt or the stream is over. */
-  #fail(code: SubscriberErrorCode, message: string, details: Partial<Failure> = {}, askedMs = 0): void {
-    const error = decide({ ...details, code, message }, this.attempt, this.#settings, (thrown) =>
-      this.#to.failed(thrown),
-    )
-    const minimumMs = Math.max(askedMs, this.#retryMs)
-    if (error.retrying) this.#lose(() => this.#backoff.next(this.#minimum(minimumMs)), error)
-    else this.#go('stop', () => this.#failed(error))
+  function fail(failure: Failure, askedMs = 0): void {
+    const error = decide(failure, attempts, settings, to)
+    if (error.retrying) lose(backoff.next, Math.max(askedMs, retryMs), error)
+    else go('stop', () => failed(error))
   }
 
   /** Waiting has become pointless. */
-  wake(restored: boolean): void {
-    if (this.#phase === 'waiting') {
-      // Backoff is there for the server's sake only while the network is; a minimum is the server's own word.
-      if (this.#alarm && this.#alarm.passedMs >= this.#minimumMs) this.#retry()
-      return
-    }
-    if (this.#phase !== 'streaming') return
-    // Away from the page half of the usual patience is enough: a heartbeat is overdue.
-    if (restored || (this.#alarm && this.#alarm.passedMs * 2 >= this.#alarm.delayMs)) this.#retry()
+  function wake(restored: boolean): void {
+    const passedMs = alarm?.passedMs() ?? -1
+    // Backoff is there for the server's sake only while the network is; a minimum is the server's own word. And away from the page half of
+    // the usual patience is enough: a heartbeat is overdue.
+    if (phase === 'waiting' ? passedMs >= minimumMs : phase === 'streaming' && (restored || passedMs * 2 >= patienceMs))
+      retry()
   }
 
-  asks(): HeadersContext {
-    const reason = this.#reason
-    this.#reason = undefined
-    this.#wait(HEADERS_MS, () => this.#fail('HEADERS_FAILED', `no headers in ${HEADERS_MS} ms`))
-    return { attempt: this.attempt, reason }
-  }
-
-  leaves(identity: string | undefined): string | undefined | Promise<string | undefined> {
-    this.#wait(CONNECT_MS, () =>
-      this.#fail('CONNECT_TIMEOUT', `no "connected" in ${CONNECT_MS} ms; does a proxy hold it back?`),
-    )
-    return this.#reader.begin(identity)
-  }
-
-  opened(): void {
-    this.#reader.opened?.()
-  }
-
-  bytes(): Promise<unknown> | undefined {
-    if (this.#phase === 'streaming') this.#alarm?.restart()
-    return this.#renewal?.hold
-  }
-
-  frame(frame: StreamFrame): void {
-    this.#reader.frame(frame)
-    // A `retry:` counts in the frame that ends the stream, and where no frame follows. Others are for native EventSources.
-    if (!this.#reader.opened) this.#retryMs = 0
-  }
-
-  retry(delayMs: number): void {
-    this.#retryMs = delayMs
-  }
-
-  over({ action, code, message, minimumMs, ...details }: Outcome): void {
-    const again = () => this.#backoff.soon()
-    if (code === 'STREAM_ENDED') {
-      this.#rememberStable()
-      if (++this.#ended >= LOOP) {
-        const causes = 'by a proxy, or a route that closes them?'
-        this.#fail('STREAM_LOOP', `${this.#ended} streams in a row ended at once: ${causes}`)
-        return
+  const listener: AttemptListener = {
+    asks() {
+      const context = { attempt: attempts, reason }
+      reason = undefined
+      wait(HEADERS_MS, () => fail({ code: 'HEADERS_FAILED', message: `no headers in ${HEADERS_MS} ms` }))
+      return context
+    },
+    leaves(identity) {
+      wait(CONNECT_MS, () =>
+        fail({
+          code: 'CONNECT_TIMEOUT',
+          message: `no "connected" in ${CONNECT_MS} ms: does a proxy hold it back?`,
+        }),
+      )
+      return reader.begin(identity)
+    },
+    opened: () => reader.opened?.(),
+    bytes() {
+      if (phase === 'streaming') alarm?.restart()
+      return renewal?.hold
+    },
+    frame(frame) {
+      reader.frame(frame)
+      // A `retry:` counts in the frame that ends the stream, and where no frame follows. Others are for native EventSources.
+      if (!reader.opened) retryMs = 0
+    },
+    retry(delayMs) {
+      retryMs = delayMs
+    },
+    over({ action, minimumMs: askedMs, ...failure }) {
+      if (failure.code === 'STREAM_ENDED') {
+        rememberStable()
+        if (++ended >= LOOP) {
+          const message = `${ended} streams ended at once: by a proxy, or a route that closes?`
+          fail({ code: 'STREAM_LOOP', message })
+          return
+        }
       }
-    }
-    if (action === 'forget') {
-      this.#reader.forget()
-      this.#lose(again, new SubscriberError(code, message, details))
-    } else if (action === 'refresh' && !this.#refreshed) {
-      this.#refreshed = true
-      this.#reason = 'unauthorized'
-      this.#lose(again)
-    } else this.#fail(code, message, { ...details, retrying: action === 'retry' }, minimumMs)
+      if (action === 'forget') {
+        reader.forget()
+        lose(backoff.soon, undefined, errorOf(failure))
+      } else if (action === 'refresh' && !refreshed) {
+        refreshed = true
+        reason = 'unauthorized'
+        lose(backoff.soon)
+      } else fail({ ...failure, retrying: action === 'retry' }, askedMs)
+    },
+  }
+
+  return {
+    get state() {
+      return stateNow()
+    },
+    get pauses() {
+      return [...pauses]
+    },
+    journal,
+    shown: () => ({ state: stateNow(), attempt: attempts, nextRetryAt, error: lastError }),
+    connect,
+    close: () => pause('closed'),
+    pause,
+    resume,
+    reconnect() {
+      if (pauses.size > 0) connect()
+      else {
+        startAfresh()
+        retry()
+      }
+    },
+    live(connected) {
+      again = true
+      refreshed = false
+      lastError = undefined
+      liveAt = clock.now()
+      go('live', () => watch(connected))
+    },
+    closing(why) {
+      if (why === 'revoked' || why === 'replaced')
+        fail({ code: why === 'revoked' ? 'REVOKED' : 'REPLACED', retrying: false })
+      else if (why === 'expired' || why === 'rotated') {
+        if (why === 'expired') reason = why
+        lose(backoff.soon, retryMs)
+      } else lose(backoff.next, retryMs)
+    },
+    fail,
   }
 }

@@ -73,16 +73,18 @@ export type SubscriberErrorCode =
 export class SubscriberError extends Error {
   override readonly name = 'SubscriberError'
   /** Whether the subscriber goes on by itself. False: it is `disconnected` until `connect()` is called again. */
-  readonly retrying: boolean
+  declare readonly retrying: boolean
   /** The status of the response, where there was one. */
-  readonly status: number | undefined
+  declare readonly status: number | undefined
+  declare readonly code: SubscriberErrorCode
 
   constructor(
-    readonly code: SubscriberErrorCode,
+    code: SubscriberErrorCode,
     message: string,
     details: { retrying?: boolean; status?: number | undefined; cause?: unknown } = {},
   ) {
     super(message, details)
+    this.code = code
     this.retrying = details.retrying ?? true
     this.status = details.status
   }

@@ -1,5 +1,5 @@
 import { browserPage, type Ports, pageWakes, systemClock } from '../seams/ports'
-import { Connection, type ConnectionListener, type FrameReader } from './connection'
+import { type Connection, type ConnectionListener, createConnection, type FrameReader } from './connection'
 import type { StreamFrame } from './parser'
 import { checkOptions, type SubscriberOptions } from './request'
 
@@ -40,7 +40,7 @@ export class ForeignStream implements FrameReader {
     const platform = { clock: systemClock, random: Math.random, wakes: pageWakes, page: browserPage }
     this.#to = to
     this.#heartbeatMs = heartbeatMs
-    this.connection = new Connection(checkOptions(url, options), { ...platform, ...ports }, this, to)
+    this.connection = createConnection(checkOptions(url, options), { ...platform, ...ports }, this, to)
   }
 
   opened(): void {
@@ -64,7 +64,6 @@ export class ForeignStream implements FrameReader {
   }
 
   end(): void {}
-  close(): void {}
   renewable(): undefined {}
   renew(): undefined {}
 }

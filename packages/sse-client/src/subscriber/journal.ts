@@ -14,9 +14,5 @@ export interface Transition {
   readonly status?: number | undefined
 }
 
-const KEPT = 100
-
-/** Adds to the last transitions, for bug reports. */
-export function note(journal: Transition[], entry: Transition): void {
-  if (journal.push(entry) > KEPT) journal.shift()
-}
+/** So many of the last steps are kept, for bug reports. */
+export const KEPT_TRANSITIONS = 100

@@ -44,17 +44,24 @@ export function streamParser(
       return
     }
     if (end - start > maxLine) tooLarge = true
+    let colon = start
+    while (colon < end && text[colon] !== ':') colon++
+    // Behind the colon and one space; empty without a colon.
+    const value = text.slice(text[colon + 1] === ' ' ? colon + 2 : colon + 1, end)
     // Nothing else is a field: a comment begins with a colon, and no other name is known.
-    let value = field(text, start, end, 'data')
-    if (value !== undefined) {
-      frame.data = frame.data === undefined ? value : `${frame.data}\n${value}`
-      if (frame.data.length > maxChars) tooLarge = true
-    } else if ((value = field(text, start, end, 'event')) !== undefined) frame.event = intern(value)
-    else if ((value = field(text, start, end, 'id')) !== undefined) {
-      if (!value.includes('\0')) frame.id = value
-    } else {
-      value = field(text, start, end, 'retry')
-      if (value !== undefined && DIGITS.test(value)) onRetry(Number(value))
+    switch (text.slice(start, colon)) {
+      case 'data':
+        frame.data = frame.data === undefined ? value : `${frame.data}\n${value}`
+        if (frame.data.length > maxChars) tooLarge = true
+        break
+      case 'event':
+        frame.event = intern(value)
+        break
+      case 'id':
+        if (!value.includes('\0')) frame.id = value
+        break
+      case 'retry':
+        if (DIGITS.test(value)) onRetry(Number(value))
     }
   }
 
@@ -100,13 +107,4 @@ export function streamParser(
 /** All its fields from the beginning: engines then see one shape of object only. */
 function noFrame(): { event: string | undefined; id: string | undefined; data: string | undefined } {
   return { event: undefined, id: undefined, data: undefined }
-}
-
-/** The line's value where it has this name: behind the colon and one space, and empty without a colon. */
-function field(text: string, start: number, end: number, name: string): string | undefined {
-  if (!text.startsWith(name, start)) return undefined
-  let at = start + name.length
-  if (at === end) return ''
-  if (text[at++] !== ':') return undefined
-  return text.slice(text[at] === ' ' ? at + 1 : at, end)
 }

@@ -1,5 +1,5 @@
 import { isChannel, quote } from '@entitycast/sse-protocol'
-import type { Fetch, StreamRequestInit } from '../seams/ports'
+import type { Fetch } from '../seams/ports'
 import { isCursor } from './cursor'
 import type { CursorStore } from './cursor-keeper'
 import { SubscriberError } from './error'
@@ -89,49 +89,51 @@ export interface Settings extends SubscriberOptions {
 
 const DEFAULT_MAX_EVENT_BYTES = 1_048_576
 const DEFAULT_RESYNC_TIMEOUT_MS = 30_000
-const ABSOLUTE = /^[a-z][a-z0-9+.-]*:/i
+const ABSOLUTE = /^[\w+.-]+:/
 /** What a header carries unharmed. */
 const PRINTABLE = /^[!-~](?:[ -~]*[!-~])?$/
 
+/** What each option must be, where it is given; without a check of its own it is of a type that the rule names. */
+const RULES: {
+  readonly [Name in keyof SubscriberOptions]: readonly [
+    rule: string,
+    isRight?: (value: NonNullable<SubscriberOptions[Name]>, options: SubscriberOptions) => unknown,
+  ]
+} = {
+  projectId: ['text', (value) => value && typeof value === 'string'],
+  channels: [
+    'an array of names; leave it out for all',
+    (value) => Array.isArray(value) && value.length && value.every(isChannel),
+  ],
+  headers: ['an object or a function'],
+  since: ['from hub.cursor(projectId)', isCursor],
+  maxEventBytes: ['1024 or more', (value) => value >= 1024 && Number.isSafeInteger(value)],
+  resyncTimeoutMs: ['milliseconds over 0', (value) => value > 0],
+  hidden: [
+    "'keep', 'close' or { closeAfterMs }",
+    (value) => value === 'keep' || value === 'close' || Object(value).closeAfterMs >= 0,
+  ],
+  identity: ['a string or a function'],
+  shouldRetry: ['a function'],
+  fetch: ['a function'],
+  cursorStore: [
+    'sessionCursor(), with identity',
+    (value, { identity }) => typeof value === 'function' && identity !== undefined,
+  ],
+}
+
 /** @throws SubscriberError `INVALID_OPTION` */
 export function checkOptions(url: string | URL, options: SubscriberOptions): Settings {
-  const { projectId, channels, headers, since, cursorStore, hidden, shouldRetry, identity, fetch } = options
-  const { maxEventBytes = DEFAULT_MAX_EVENT_BYTES, resyncTimeoutMs = DEFAULT_RESYNC_TIMEOUT_MS } = options
-  const address = String(url ?? '')
-  check('url', url, address, 'the address of the stream')
-  check(
-    'projectId',
-    projectId,
-    projectId === undefined || (projectId && typeof projectId === 'string'),
-    'text, as it is',
-  )
-  check(
-    'channels',
-    channels,
-    channels === undefined || (Array.isArray(channels) && channels.length && channels.every(isChannel)),
-    'an array of names; leave it out for all',
-  )
-  check('headers', headers, headers !== null && isOneOf(headers, 'object', 'function'), 'an object or a function')
-  check('since', since, since === undefined || isCursor(since), 'a cursor from hub.cursor(projectId)')
-  check('maxEventBytes', maxEventBytes, maxEventBytes >= 1024 && Number.isSafeInteger(maxEventBytes), '1024 or more')
-  check('resyncTimeoutMs', resyncTimeoutMs, resyncTimeoutMs > 0, 'milliseconds over 0')
-  check(
-    'hidden',
-    hidden,
-    ['keep', 'close', undefined].includes(hidden as string) || Number(Object(hidden).closeAfterMs) >= 0,
-    "'keep', 'close' or { closeAfterMs }",
-  )
-  check('identity', identity, isOneOf(identity, 'string', 'function'), 'text or a function')
-  check('shouldRetry', shouldRetry, isOneOf(shouldRetry, 'function'), 'a function')
-  check('fetch', fetch, isOneOf(fetch, 'function'), 'a function')
-  check(
-    'cursorStore',
-    cursorStore,
-    isOneOf(cursorStore, 'function') && (!cursorStore || identity !== undefined),
-    'what sessionCursor() returns, together with identity',
-  )
-  const query = channels && `channels=${encodeURIComponent([...new Set(channels)].join(','))}`
-  return { ...options, address: query ? withQuery(address, query) : address, maxEventBytes, resyncTimeoutMs }
+  let address = String(url ?? '')
+  if (!address) refuse('url', url, 'an address')
+  for (const [option, [rule, isRight]] of Object.entries(RULES)) {
+    const value = options[option as keyof SubscriberOptions]
+    const right = isRight ? isRight(value as never, options) : value !== null && rule.includes(typeof value)
+    if (value !== undefined && !right) refuse(option, value, rule)
+  }
+  const { channels, maxEventBytes = DEFAULT_MAX_EVENT_BYTES, resyncTimeoutMs = DEFAULT_RESYNC_TIMEOUT_MS } = options
+  if (channels) address = withQuery(address, `channels=${encodeURIComponent([...new Set(channels)].join(','))}`)
+  return { ...options, address, maxEventBytes, resyncTimeoutMs }
 }
 
 /**
@@ -140,12 +142,8 @@ export function checkOptions(url: string | URL, options: SubscriberOptions): Set
  * @throws SubscriberError `INVALID_OPTION`
  */
 export function checkAddress({ address, fetch }: Settings): void {
-  check(
-    'url',
-    address,
-    ABSOLUTE.test(address) || fetch || globalThis.location,
-    'a whole address where there is no page',
-  )
+  if (!ABSOLUTE.test(address) && !fetch && !globalThis.location)
+    refuse('url', address, 'a whole address where there is no page')
 }
 
 /** The headers of one request. `Headers` checks names and values, and does not care how a name is written. */
@@ -163,28 +161,11 @@ export function currentIdentity({ identity }: Settings): string | undefined {
   return typeof identity === 'function' ? identity() : identity
 }
 
-/** One request. The cursor goes in a header: addresses end up in logs, and in caches. */
-export function requestInit(
-  { credentials }: Settings,
-  headers: Record<string, string>,
-  cursor: string | undefined,
-  signal: AbortSignal,
-): StreamRequestInit {
-  if (cursor !== undefined) headers['last-event-id'] = cursor
-  return { method: 'GET', headers, cache: 'no-store', redirect: 'manual', signal, credentials }
-}
-
-function isOneOf(value: unknown, ...types: string[]): boolean {
-  return value === undefined || types.includes(typeof value)
-}
-
 function withQuery(address: string, query: string): string {
   const [path = ''] = address.split('#', 1)
   return `${path}${path.includes('?') ? '&' : '?'}${query}`
 }
 
-function check(option: string, value: unknown, ok: unknown, rule: string): void {
-  if (!ok) {
-    throw new SubscriberError('INVALID_OPTION', `${option} is ${quote(value)}; it must be ${rule}`, { retrying: false })
-  }
+function refuse(option: string, value: unknown, rule: string): never {
+  throw new SubscriberError('INVALID_OPTION', `${option} is ${quote(value)}; it must be ${rule}`, { retrying: false })
 }

@@ -19,6 +19,20 @@ export interface GateListener {
   looping(): void
 }
 
+export interface ResyncGate {
+  /** Events must wait. */
+  isShut(): boolean
+  /** A resync is due: now, or as soon as it may be. */
+  ask(reason: ResyncCause): void
+  /**
+   * Takes back what has not been told yet: without a stream there is no place that it could be told for. Handlers that run, run on; but
+   * nobody waits for them once it is `closed`, and their resync is due again.
+   *
+   * @returns what must be told again before anything else is
+   */
+  recall(closed: boolean): ResyncCause | undefined
+}
+
 const MIN_INTERVAL_MS = 2_000
 const MAX_INTERVAL_MS = 60_000
 /** This many resyncs that had to wait for the one before are a loop. */
@@ -29,97 +43,79 @@ const LOOP = 4
  * those that come meanwhile are one with it. Each that had to wait doubles the time, up to a minute, so that a server which cannot do
  * otherwise makes nobody load everything all the time.
  */
-export class ResyncGate {
-  readonly #clock: Clock
-  readonly #timeoutMs: number
-  readonly #to: GateListener
-  #waiting: ResyncCause | undefined
-  /** Of the resync whose handlers run: who is done with an older one opens nothing. */
-  #running: object | undefined
-  #told: ResyncCause | undefined
-  #cancel: (() => void) | undefined
-  #lastAt = Number.NEGATIVE_INFINITY
-  #intervalMs = MIN_INTERVAL_MS
-  #delayed = 0
+export function createResyncGate(clock: Clock, timeoutMs: number, to: GateListener): ResyncGate {
+  let waiting: ResyncCause | undefined
+  /** The resync whose handlers run: who is done with an older one opens nothing. */
+  let running: Resync | undefined
+  let cancel: (() => void) | undefined
+  let lastAt = -MAX_INTERVAL_MS
+  let intervalMs = MIN_INTERVAL_MS
+  let delayed = 0
 
-  constructor(clock: Clock, timeoutMs: number, to: GateListener) {
-    this.#clock = clock
-    this.#timeoutMs = timeoutMs
-    this.#to = to
+  const isShut = () => !!(running || waiting)
+
+  function stopWaiting(): void {
+    cancel?.()
+    cancel = undefined
   }
 
-  /** Events must wait. */
-  get shut(): boolean {
-    return this.#running !== undefined || this.#waiting !== undefined
-  }
-
-  /** A resync is due: now, or as soon as it may be. */
-  ask(reason: ResyncCause): void {
-    const alone = !this.shut
-    this.#waiting = reason
-    if (alone) this.#next(false)
-  }
-
-  /** Takes back what has not been told yet: without a stream there is no place that it could be told for. Handlers that run, run on. */
-  recall(): ResyncCause | undefined {
-    const reason = this.#waiting
-    this.#waiting = undefined
-    if (reason && !this.#running) {
-      this.#cancel?.()
-      this.#cancel = undefined
-      // It has waited once, and will be asked for again.
-      this.#intervalMs = Math.max(this.#intervalMs / 2, MIN_INTERVAL_MS)
-      this.#delayed--
-    }
-    return reason
-  }
-
-  /** Ends it without another word. The result is what must be told again before anything else is. */
-  stop(): ResyncCause | undefined {
-    const owed = this.#waiting ?? (this.#running && this.#told)
-    this.#cancel?.()
-    this.#cancel = this.#waiting = this.#running = undefined
-    return owed
-  }
-
-  #next(delayed: boolean): void {
-    this.#cancel?.()
-    this.#cancel = undefined
-    const reason = this.#waiting
-    if (!reason) {
-      this.#to.opened()
+  function next(isDue: boolean): void {
+    stopWaiting()
+    if (!waiting) {
+      to.opened()
       return
     }
-    const now = this.#clock.now()
-    // A clock that was set back must not make anybody wait for longer.
-    const waitMs = Math.min(this.#lastAt + this.#intervalMs - now, this.#intervalMs)
-    if (waitMs > 0 && !delayed) {
-      this.#intervalMs = Math.min(this.#intervalMs * 2, MAX_INTERVAL_MS)
-      this.#cancel = this.#clock.after(waitMs, () => this.#next(true))
-      if (++this.#delayed === LOOP) this.#to.looping()
-      return
+    if (!isDue) {
+      // A clock that was set back must not make anybody wait for longer.
+      const waitMs = Math.min(lastAt + intervalMs - clock.now(), intervalMs)
+      if (waitMs > 0) {
+        intervalMs = Math.min(intervalMs * 2, MAX_INTERVAL_MS)
+        cancel = clock.after(waitMs, () => next(true))
+        if (++delayed === LOOP) to.looping()
+        return
+      }
+      intervalMs = MIN_INTERVAL_MS
+      delayed = 0
     }
-    if (!delayed) {
-      this.#intervalMs = MIN_INTERVAL_MS
-      this.#delayed = 0
-    }
-    this.#waiting = undefined
-    this.#told = reason
-    const mine = {}
-    this.#running = mine
-    const running = this.#to.tell(reason)
-    // A handler may have closed.
-    if (this.#running !== mine) return
+    const mine = { reason: waiting }
+    running = mine
+    waiting = undefined
+    const told = to.tell(mine.reason)
     const done = () => {
-      if (this.#running !== mine) return
-      this.#running = undefined
-      this.#lastAt = this.#clock.now()
-      this.#next(false)
+      if (running !== mine) return
+      running = undefined
+      lastAt = clock.now()
+      next(false)
     }
-    if (!running) done()
-    else {
-      this.#cancel = this.#clock.after(this.#timeoutMs, done)
-      void running.then(done)
+    if (!told) done()
+    // A handler may have closed.
+    else if (running === mine) {
+      cancel = clock.after(timeoutMs, done)
+      void told.then(done)
     }
+  }
+
+  return {
+    isShut,
+    ask(reason) {
+      const alone = !isShut()
+      waiting = reason
+      if (alone) next(false)
+    },
+    recall(closed) {
+      const reason = waiting
+      waiting = undefined
+      const told = running?.reason
+      if (reason && !running) {
+        stopWaiting()
+        // It has waited once, and will be asked for again.
+        intervalMs = Math.max(intervalMs / 2, MIN_INTERVAL_MS)
+        delayed--
+      }
+      if (!closed) return reason
+      stopWaiting()
+      running = undefined
+      return reason ?? told
+    },
   }
 }

@@ -8,29 +8,29 @@ export interface StreamListener {
   /** A block with data or an id, as the standard parses it. */
   frame(frame: StreamFrame): unknown
   /** A `retry:` line, in milliseconds. */
-  retry(delayMs: number): void
+  retry(delayMs: number): unknown
 }
 
 /**
  * Reads one response to its end. However the bytes are cut, the frames are the same. A block that is not complete at the end is dropped.
  * Handlers are never waited for.
  *
- * @returns how it ended; `too-large`: a line or a block over `maxEventBytes`, the rest is not read
+ * @returns how it ended; `TOO_LARGE`: a line or a block over `maxEventBytes`, the rest is not read
  */
 export async function readStream(
   reader: StreamReader,
   maxEventBytes: number,
   listener: StreamListener,
-): Promise<'ended' | 'too-large'> {
+): Promise<'STREAM_ENDED' | 'TOO_LARGE'> {
   const decode = textDecoder()
   const parse = streamParser(maxEventBytes, listener.frame, listener.retry)
   for (;;) {
     const { done, value } = await reader.read()
-    if (done) return 'ended'
+    if (done) return 'STREAM_ENDED'
     if (!value?.length) continue
     const hold = listener.bytes()
     if (hold) await hold
-    if (!parse(decode(value))) return 'too-large'
+    if (!parse(decode(value))) return 'TOO_LARGE'
   }
 }
 

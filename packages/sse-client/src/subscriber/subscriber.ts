@@ -7,15 +7,16 @@ import {
   type ProjectEvent,
 } from '@entitycast/sse-protocol'
 import { browserPage, type Ports, pageWakes, systemClock } from '../seams/ports'
-import { Connection } from './connection'
-import { Delivery } from './delivery'
-import { SubscriberError } from './error'
+import { type Connection, createConnection } from './connection'
+import { createDelivery, type Delivery } from './delivery'
+import type { SubscriberError } from './error'
 import type { Transition } from './journal'
-import { Listeners } from './listeners'
+import { createListeners } from './listeners'
 import type { ConnectionState, PauseReason } from './phase'
-import { checkAddress, checkOptions, type Settings, type SubscriberOptions } from './request'
-import type { Resync } from './resync-gate'
+import { checkOptions, type Settings, type SubscriberOptions } from './request'
+import type { Resync, ResyncCause } from './resync-gate'
 import { type ConnectionSnapshot, nextSnapshot } from './snapshot'
+import { errorOf } from './verdict'
 
 /** Takes a handler out. Doing it twice does nothing. */
 export type Unsubscribe = () => void
@@ -45,11 +46,11 @@ export class EventSubscriber<Definitions extends EventDefinitions = EventDefinit
   readonly #connection: Connection
   readonly #delivery: Delivery
   readonly #handlers = new HandlerIndex()
-  readonly #stateListeners = new Listeners<ConnectionState>()
-  readonly #resyncListeners = new Listeners<Resync>()
-  readonly #errorListeners = new Listeners<SubscriberError>()
+  readonly #stateListeners = createListeners<ConnectionState>()
+  readonly #resyncListeners = createListeners<Resync>()
+  readonly #errorListeners = createListeners<SubscriberError>()
   readonly #logged = new Set<string>()
-  readonly #changeListeners = new Listeners<ConnectionSnapshot>()
+  readonly #changeListeners = createListeners<ConnectionSnapshot>()
   #snapshot: ConnectionSnapshot | undefined
   #told: ConnectionState = 'disconnected'
   #toldSnapshot: ConnectionSnapshot
@@ -69,29 +70,23 @@ export class EventSubscriber<Definitions extends EventDefinitions = EventDefinit
     const now = () => {
       if (turnAt === undefined) {
         turnAt = clock.now()
-        void Promise.resolve().then(() => {
+        queueMicrotask(() => {
           turnAt = undefined
         })
       }
       return turnAt
     }
-    const report = (error: SubscriberError) => this.#report(error)
-    const delivery = new Delivery(this.#settings, clock, {
-      live: (connected) => connection.live(connected),
-      closing: (reason) => connection.closing(reason),
-      broken: (error) => connection.broken(error),
-      event: (event) => {
+    const to = {
+      event: (event: ProjectEvent) => {
         this.#lastEventAt = now()
         this.#handlers.dispatch(event, this.#handlerFailed)
       },
-      resync: (reason) => this.#resync({ reason }),
+      resync: (reason: ResyncCause) => this.#resync({ reason }),
       moved: () => this.#moved(),
-      report,
-    })
-    const connection = new Connection(this.#settings, { clock, random, wakes, page }, delivery, {
-      moved: () => this.#moved(),
-      failed: report,
-    })
+      failed: (error: SubscriberError) => this.#report(error),
+    }
+    const delivery = createDelivery(this.#settings, clock, () => connection, to)
+    const connection = createConnection(this.#settings, { clock, random, wakes, page }, delivery, to)
     this.#delivery = delivery
     this.#connection = connection
     this.#toldSnapshot = this.getSnapshot()
@@ -103,12 +98,12 @@ export class EventSubscriber<Definitions extends EventDefinitions = EventDefinit
   /** Where the connection is. `connected` only once the server has said so, and a resync, if one is due, was told. */
   get state(): ConnectionState {
     const { state } = this.#connection
-    return state === 'connected' && this.#delivery.resyncing ? 'resyncing' : state
+    return state === 'connected' && this.#delivery.isResyncing() ? 'resyncing' : state
   }
 
   /** The place up to which handlers have been given everything: `since` for another subscriber. None before the first stream. */
   get cursor(): string | undefined {
-    return this.#delivery.cursor
+    return this.#delivery.cursor()
   }
 
   /** When handlers were last given an event, in milliseconds since 1970. */
@@ -125,16 +120,8 @@ export class EventSubscriber<Definitions extends EventDefinitions = EventDefinit
    */
   getSnapshot(): ConnectionSnapshot {
     const { state } = this
-    const { attempt, nextRetryAt, error } = this.#connection
-    const now: ConnectionSnapshot = {
-      state,
-      attempt,
-      nextRetryAt,
-      lastEventAt: this.#lastEventAt,
-      error,
-      role: 'single',
-    }
-    this.#snapshot = nextSnapshot(this.#snapshot, now)
+    const shown = { ...this.#connection.shown(), state, lastEventAt: this.#lastEventAt, role: 'single' } as const
+    this.#snapshot = nextSnapshot(this.#snapshot, shown)
     return this.#snapshot
   }
 
@@ -148,7 +135,6 @@ export class EventSubscriber<Definitions extends EventDefinitions = EventDefinit
 
   /** Opens the stream, and keeps it open. Does nothing where that is already so. After `close()` it goes on at the cursor. */
   connect(): void {
-    checkAddress(this.#settings)
     this.#connection.connect()
   }
 
@@ -165,7 +151,6 @@ export class EventSubscriber<Definitions extends EventDefinitions = EventDefinit
    * the server has stopped it, it is `connect()`. While something else than that keeps it closed, it does nothing.
    */
   reconnect(): void {
-    checkAddress(this.#settings)
     this.#connection.reconnect()
   }
 
@@ -262,18 +247,18 @@ export class EventSubscriber<Definitions extends EventDefinitions = EventDefinit
   }
 
   #resync(resync: Resync): Promise<unknown> | undefined {
-    if (this.#resyncListeners.size > 0) return this.#resyncListeners.tell(resync, this.#handlerFailed)
+    if (this.#resyncListeners.size() > 0) return this.#resyncListeners.tell(resync, this.#handlerFailed)
     const message = `events may have been missed (${resync.reason}), and there is no onResync handler`
-    this.#report(new SubscriberError('RESYNC_UNHEARD', message))
+    this.#report(errorOf({ code: 'RESYNC_UNHEARD', message }))
     return undefined
   }
 
   readonly #handlerFailed = (cause: unknown): void => {
-    this.#report(new SubscriberError('HANDLER_FAILED', 'a handler threw or rejected', { cause }))
+    this.#report(errorOf({ code: 'HANDLER_FAILED', cause }))
   }
 
   #report(error: SubscriberError): void {
-    if (this.#errorListeners.size > 0) {
+    if (this.#errorListeners.size() > 0) {
       void this.#errorListeners.tell(error, (thrown) => globalThis.console?.error(thrown))
     } else if (!this.#logged.has(error.code)) {
       this.#logged.add(error.code)

@@ -4,25 +4,30 @@ import type { SubscriberOptions } from './request'
 /** What went wrong, and whether it would be tried again. */
 export interface Failure {
   readonly code: SubscriberErrorCode
-  readonly message: string
+  /** Where the code does not say it all. */
+  readonly message?: string | undefined
   readonly retrying?: boolean
-  readonly status?: number
+  readonly status?: number | undefined
   readonly cause?: unknown
+}
+
+export function errorOf(failure: Failure): SubscriberError {
+  return new SubscriberError(failure.code, failure.message ?? failure.code, failure)
 }
 
 /** The failure as an error, after the application was asked: it may know better whether to try again. */
 export function decide(
-  { code, message, retrying = true, ...details }: Failure,
+  failure: Failure,
   attempt: number,
   { shouldRetry }: SubscriberOptions,
-  report: (error: SubscriberError) => void,
+  to: { failed(error: SubscriberError): void },
 ): SubscriberError {
-  const error = new SubscriberError(code, message, { ...details, retrying })
+  const error = errorOf(failure)
   try {
-    const decided = shouldRetry?.(error, { attempt }) ?? retrying
-    return decided === retrying ? error : new SubscriberError(code, message, { ...details, retrying: decided })
+    const retrying = shouldRetry?.(error, { attempt }) ?? error.retrying
+    return retrying === error.retrying ? error : errorOf({ ...failure, retrying })
   } catch (cause) {
-    report(new SubscriberError('HANDLER_FAILED', 'shouldRetry threw', { cause }))
+    to.failed(errorOf({ code: 'HANDLER_FAILED', cause }))
     return error
   }
 }

@@ -15,7 +15,7 @@ export function readerOf(chunks: Iterable<Uint8Array>): StreamReader {
 }
 
 export interface Reading {
-  end: 'ended' | 'too-large'
+  end: 'STREAM_ENDED' | 'TOO_LARGE'
   frames: StreamFrame[]
   retries: number[]
   /** How many chunks were taken. */
@@ -24,7 +24,7 @@ export interface Reading {
 
 /** Whatever a whole stream gives. */
 export async function readChunks(chunks: Iterable<Uint8Array>, maxEventBytes = 1_048_576): Promise<Reading> {
-  const reading: Reading = { end: 'ended', frames: [], retries: [], chunks: 0 }
+  const reading: Reading = { end: 'STREAM_ENDED', frames: [], retries: [], chunks: 0 }
   reading.end = await readStream(readerOf(chunks), maxEventBytes, {
     bytes: () => void reading.chunks++ as undefined,
     frame: ({ event, id, data }) => reading.frames.push({ event, id, data }),

@@ -51,7 +51,7 @@ test.each<[string, () => Promise<void>]>([
 
 test('[K6] hidden is no reason for an attempt', async () => {
   await failOnce()
-  vi.spyOn(document, 'visibilityState', 'get').mockReturnValue('hidden')
+  vi.spyOn(document, 'hidden', 'get').mockReturnValue(true)
   await tell(document, new Event('visibilitychange'))
   expect(network.exchanges).toHaveLength(1)
 })
@@ -122,13 +122,13 @@ test('[K6] frozen and resumed: closed meanwhile, one new stream then', async () 
 })
 
 test('[K6] a tab that is opened in the background, with hidden: close, waits until it is looked at', async () => {
-  const visibility = vi.spyOn(document, 'visibilityState', 'get').mockReturnValue('hidden')
+  const visibility = vi.spyOn(document, 'hidden', 'get').mockReturnValue(true)
   const { fetch } = network
   const background = new EventSubscriber('/api/events/stream', { fetch, hidden: 'close' }, { clock })
   background.connect()
   await settle()
   expect([network.exchanges.length, background.pauses]).toEqual([0, ['hidden']])
-  visibility.mockReturnValue('visible')
+  visibility.mockReturnValue(false)
   await tell(document, new Event('visibilitychange'))
   expect([network.exchanges.length, background.state]).toEqual([1, 'connecting'])
   background.close()

@@ -29,7 +29,7 @@ describe('the vectors', () => {
           return { event, data, lastEventId }
         })
         expect(found).toEqual(events)
-        expect([end, retries.at(-1)]).toEqual(['ended', retry])
+        expect([end, retries.at(-1)]).toEqual(['STREAM_ENDED', retry])
       }
     },
   )
@@ -91,7 +91,7 @@ test.each<[string, string]>([
     ),
     MAX,
   )
-  expect([frames, end]).toEqual([[], 'too-large'])
+  expect([frames, end]).toEqual([[], 'TOO_LARGE'])
   // A line counts without its field name, and an empty one as its line end.
   expect(chunks * 100).toBeLessThan(MAX * 8)
 })
@@ -108,14 +108,16 @@ test('[W8] the limit cuts the same events in one chunk and in single bytes', asy
       MAX,
     )
     expect(whole.frames).toEqual(single.frames)
-    expect([whole.end, single.end]).toEqual(length > MAX ? ['too-large', 'too-large'] : ['ended', 'ended'])
+    expect([whole.end, single.end]).toEqual(
+      length > MAX ? ['TOO_LARGE', 'TOO_LARGE'] : ['STREAM_ENDED', 'STREAM_ENDED'],
+    )
     expect(whole.frames).toHaveLength(length > MAX ? 0 : 2)
   }
 })
 
 test('[W8] what came before the event that is too large is delivered', async () => {
   const { frames, end } = await readChunks([encode(`data: a\n\ndata: ${'x'.repeat(MAX + 1)}\n\ndata: b\n\n`)], MAX)
-  expect([frames.map(({ data }) => data), end]).toEqual([['a'], 'too-large'])
+  expect([frames.map(({ data }) => data), end]).toEqual([['a'], 'TOO_LARGE'])
 })
 
 test('[K2] a line of 1 MiB in single bytes takes time that grows with its length, not with its square', async () => {
