@@ -214,8 +214,9 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
   }
 
   /**
-   * Ends streams on all instances; their clients come back by themselves, through `authorize`, and resume where they were. Those of this
-   * instance have ended when the call returns. Resolves when every other instance will see it, and rejects where that cannot be said.
+   * Ends streams on all instances, and what is just being opened; their clients come back by themselves, through `authorize`, and resume where
+   * they were. So it is for a sign-out too: end the session first. Those of this instance have ended when the call returns. Resolves when
+   * every other instance will see it, and rejects where that cannot be said.
    *
    * @returns how many of this instance
    * @throws HubError `INVALID_FILTER` where nothing is named: it never means everyone; `UNAVAILABLE`
