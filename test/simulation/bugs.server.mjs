@@ -65,7 +65,7 @@ export const SERVER_BUGS = [
     edits: [
       {
         file: 'sse-server/src/feed/connection.ts',
-        from: 'return this.#expiresAt !== Number.POSITIVE_INFINITY && this.feed.clock.monotonic() >= this.#expiresAt',
+        from: 'return this.#expiresAt !== undefined && this.feed.clock.monotonic() >= this.#expiresAt',
         to: 'return false',
       },
     ],
@@ -117,7 +117,11 @@ export const SERVER_BUGS = [
   {
     name: 'the end of a grant is looked at only when there is something to write',
     edits: [
-      { file: 'sse-server/src/feed/connection.ts', from: "if (now >= this.#expiresAt) return 'expired'", to: '' },
+      {
+        file: 'sse-server/src/feed/connection.ts',
+        from: "if (this.#expiresAt !== undefined && now >= this.#expiresAt) return 'expired'",
+        to: '',
+      },
     ],
   },
   {
@@ -151,8 +155,8 @@ export const SERVER_BUGS = [
       },
       {
         file: 'sse-server/src/feed/connection.ts',
-        from: 'if (now >= this.#expiresAt)',
-        to: 'if (this.feed.clock.now() >= this.#expiresAt)',
+        from: 'if (this.#expiresAt !== undefined && now >= this.#expiresAt)',
+        to: 'if (this.#expiresAt !== undefined && this.feed.clock.now() >= this.#expiresAt)',
       },
       {
         file: 'sse-server/src/feed/connection.ts',

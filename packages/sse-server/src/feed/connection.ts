@@ -1,5 +1,5 @@
 import { type ClosingReason, encodeFrame, formatCursor, type Resume, type ResyncReason } from '@entitycast/sse-protocol'
-import { Chunk, type Sink, type SinkListener } from '../seams/sink'
+import { Chunk, LAGGING_BYTES, type Sink, type SinkListener } from '../seams/sink'
 import type { Feed, Gap } from './feed'
 import type { Reader, Start } from './reader'
 import type { Page } from './span'
@@ -34,6 +34,8 @@ export interface ConnectionObserver {
   ended(connection: Connection, reason: ClosingReason | 'peer'): void
   /** Its socket is closed. Called once, after `ended`. */
   left(connection: Connection): void
+  /** It is to be looked at each round, until it is quiet. */
+  watch(connection: Connection): void
   resynced(reason: ResyncReason): void
   wrote(bytes: number): void
   failed(connection: Connection, error: unknown): void
@@ -54,44 +56,57 @@ const REAUTHORIZE_TIMEOUT_MS = 10_000
  * fetched from there when the socket drains.
  */
 export class Connection implements Reader, SinkListener {
+  // What each write and each heartbeat looks at comes first: of thousands of connections none is in the processor's cache.
+  readonly sink: Sink
+  /** The last offset that was written. */
+  offset: number
+  #ended = false
+  #full = false
+  #reading = false
+  readonly feed: Feed
+  readonly observer: ConnectionObserver
+  #resync: ResyncReason | undefined
+  /** Nothing where the grant has no end. */
+  readonly #expiresAt: number | undefined
   readonly view: View
+  /** Behind the head: pages are conflated until it has caught up. */
+  lagging = false
+  /** Since when `reauthorize` is being asked. */
+  #askedAt: number | undefined
+  readonly #reauthorizes: boolean
+  /** The grant's end or the stream's, whichever comes first: in whole milliseconds, which are no object of their own. */
+  readonly #endsAt: number
   /** Here too, since each page asks for it. */
   readonly userId: string | undefined
   readonly openedAt: number
-  readonly #expiresAt: number
   readonly #rotateAt: number
-  /** The last offset that was written. */
-  offset: number
-  /** Behind the head: pages are conflated until it has caught up. */
-  lagging = false
-  /** When the next heartbeat is due, by the monotonic clock. */
-  beatAt = 0
-  #full = false
-  #reading = false
-  /** Since when `reauthorize` is being asked. */
-  #askedAt: number | undefined
+  /** Those with whom it is given heartbeats. */
+  cohort: Set<Connection> | undefined
   /** The log could not be read, and that has been reported. */
   #failing = false
-  #ended = false
   #gone = false
-  #resync: ResyncReason | undefined
   /** Since when the socket has taken nothing, and what it still held then. */
   #stalledAt = 0
   #unsent = 0
   #endedAt = 0
 
   constructor(
-    readonly feed: Feed,
-    readonly sink: Sink,
+    feed: Feed,
+    sink: Sink,
     readonly grant: ConnectionGrant,
-    readonly observer: ConnectionObserver,
+    observer: ConnectionObserver,
     start: Start,
   ) {
+    this.feed = feed
+    this.sink = sink
+    this.observer = observer
     this.view = feed.enter(this, grant.channels)
     this.userId = grant.userId
     this.openedAt = grant.openedAt
-    this.#expiresAt = grant.expiresAt
+    this.#expiresAt = grant.expiresAt === Number.POSITIVE_INFINITY ? undefined : grant.expiresAt
     this.#rotateAt = grant.rotateAt
+    this.#endsAt = Math.floor(Math.min(grant.expiresAt, grant.rotateAt))
+    this.#reauthorizes = grant.reauthorize !== undefined
     this.offset = start.offset
     this.lagging = start.lagging
     this.#resync = start.resync
@@ -129,7 +144,7 @@ export class Connection implements Reader, SinkListener {
 
   #greeting(heartbeatMs: number, retryMs: number): string {
     const { feed, id, offset, resume } = this
-    const leftMs = Math.floor(this.#expiresAt - this.openedAt)
+    const leftMs = Math.floor(this.grant.expiresAt - this.openedAt)
     const expires = leftMs !== Number.POSITIVE_INFINITY
     const known = expires ? undefined : feed.greeting.text(id, feed.epoch, offset, resume)
     if (known !== undefined) return known
@@ -174,6 +189,7 @@ export class Connection implements Reader, SinkListener {
   /** Continuity is broken: before anything else the reader is told so, and goes on at the head. */
   resync(reason: ResyncReason): void {
     this.#resync ??= reason
+    this.observer.watch(this)
   }
 
   drained(): void {
@@ -195,11 +211,12 @@ export class Connection implements Reader, SinkListener {
    */
   beat(frames: BeatFrames | undefined): void {
     if (this.#ended || this.#askedAt !== undefined) return
-    const { reauthorize } = this.grant
+    const reauthorize = this.#reauthorizes ? this.grant.reauthorize : undefined
     if (!reauthorize) {
       this.#writeBeat(frames)
       return
     }
+    this.observer.watch(this)
     this.#askedAt = this.feed.clock.monotonic()
     void (async () => {
       let allowed = false
@@ -217,12 +234,24 @@ export class Connection implements Reader, SinkListener {
     })()
   }
 
+  /** Whether there is nothing for `check` to do until then, as far as can be told now. */
+  isQuiet(until: number): boolean {
+    const isLive = this.offset === this.feed.head && this.#resync === undefined
+    return isLive && until < this.#endsAt && !this.#full && !this.#ended && this.#askedAt === undefined
+  }
+
+  /** Whether anything is to be done at its heartbeat. */
+  get beats(): boolean {
+    return this.#reauthorizes || (!this.#ended && this.sink.unsentBytes <= LAGGING_BYTES)
+  }
+
   /** Ends what has no business to be open any more. `now` is the monotonic clock's; `sleptMs` is how long the process stood still. */
   check(now: number, stallMs: number, sleptMs: number): void {
     if (this.#gone) return
     if (this.#ended) {
       // What was queued when it ended must not outlive the grant.
-      const expired = this.#endedAt < this.#expiresAt && now >= this.#expiresAt
+      const { expiresAt } = this.grant
+      const expired = this.#endedAt < expiresAt && now >= expiresAt
       if (expired || now - this.#endedAt > END_GRACE_MS) this.#cut()
       return
     }
@@ -233,7 +262,7 @@ export class Connection implements Reader, SinkListener {
 
   /** Why it must end now, if it must. */
   #overdue(now: number, stallMs: number, sleptMs: number): ClosingReason | undefined {
-    if (now >= this.#expiresAt) return 'expired'
+    if (this.#expiresAt !== undefined && now >= this.#expiresAt) return 'expired'
     if (this.#askedAt !== undefined) {
       this.#askedAt += sleptMs
       if (now - this.#askedAt >= REAUTHORIZE_TIMEOUT_MS) return 'expired'
@@ -293,11 +322,12 @@ export class Connection implements Reader, SinkListener {
     this.#ended = true
     this.#endedAt = this.feed.clock.monotonic()
     this.feed.leave(this)
+    this.cohort?.delete(this)
     this.observer.ended(this, reason)
   }
 
   get #expired(): boolean {
-    return this.#expiresAt !== Number.POSITIVE_INFINITY && this.feed.clock.monotonic() >= this.#expiresAt
+    return this.#expiresAt !== undefined && this.feed.clock.monotonic() >= this.#expiresAt
   }
 
   #take(page: Page | Gap): void {
@@ -337,6 +367,7 @@ export class Connection implements Reader, SinkListener {
         this.#reading = false
         if (!this.#failing) this.observer.failed(this, error)
         this.#failing = true
+        this.observer.watch(this)
       },
     )
   }
@@ -361,5 +392,6 @@ export class Connection implements Reader, SinkListener {
     this.#full = true
     this.#unsent = sink.unsentBytes
     this.#stalledAt = this.feed.clock.monotonic()
+    this.observer.watch(this)
   }
 }

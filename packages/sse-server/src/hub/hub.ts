@@ -78,7 +78,8 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
     this.#heartbeats = new Heartbeats(this.#settings.heartbeat, () => clock.now())
     this.#admission = new Admission(this.#settings, this.#streams.registry, this.#ports)
     const charges = {
-      connections: () => [this.#streams.registry, this.#streams.leaving],
+      watched: this.#streams.watched,
+      leaving: this.#streams.leaving,
       beat: (connection: Connection) => connection.beat(heartbeatIntervalMs === 0 ? undefined : this.#heartbeats),
       tidy: (now: number) => this.#tidy(now),
     }

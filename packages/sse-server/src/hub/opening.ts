@@ -97,11 +97,10 @@ export class Opening {
       this.streams,
       start(),
     )
-    connection.beatAt = this.caretaker.beatAfter(now)
     this.streams.registry.add(connection)
     this.streams.tally.opened++
     this.cluster.entered(projectId, userId)
-    this.caretaker.wake()
+    this.caretaker.take(connection, now)
     connection.open(heartbeatIntervalMs, retryMs)
   }
 }

@@ -15,6 +15,8 @@ export class Streams implements ConnectionObserver {
   readonly registry = new Registry()
   /** Connections that have ended, and whose sockets have not. */
   readonly leaving = new Set<Connection>()
+  /** Open ones that need a look before their next heartbeat. */
+  readonly watched = new Set<Connection>()
   readonly revocations = new Revocations()
   #allLeft: (() => void) | undefined
 
@@ -93,6 +95,7 @@ export class Streams implements ConnectionObserver {
 
   ended(connection: Connection, reason: ClosingReason | 'peer'): void {
     this.registry.remove(connection)
+    this.watched.delete(connection)
     this.leaving.add(connection)
     count(this.tally.closed, reason)
     this.over(connection)
@@ -101,6 +104,10 @@ export class Streams implements ConnectionObserver {
   left(connection: Connection): void {
     this.leaving.delete(connection)
     if (this.size === 0) this.#allLeft?.()
+  }
+
+  watch(connection: Connection): void {
+    if (!connection.ended) this.watched.add(connection)
   }
 
   resynced(reason: ResyncReason): void {

@@ -31,24 +31,25 @@ const PROBE_AFTER_MS = 30_000
  * noticed; and what it says about room is always followed by `drained` or `closed`.
  */
 export class NodeStream implements StreamResponse, Sink {
-  readonly #hub: Surroundings
-  readonly #req: NodeRequest
+  // What each write looks at comes first: of thousands of streams none is in the processor's cache.
+  #closed: boolean
+  /** Where to write past the response, once its headers are out. */
+  #socket: Duplex | undefined
+  #compressed = false
   /** Of either kind: what is used here, the compatibility API of HTTP/2 has too. */
   readonly #res: ServerResponse
+  #full = false
   readonly #http1: boolean
+  readonly #hub: Surroundings
+  readonly #req: NodeRequest
   #listener: SinkListener | undefined
   #opened = false
-  #closed: boolean
-  #full = false
   /** Most streams are never full: a listener from the start would be memory for nothing. */
   #onDrain: (() => void) | undefined
   /** Bytes that a middleware has taken and not passed on. */
   #withheld = 0
-  /** Where to write past the response, once its headers are out. */
-  #socket: Duplex | undefined
   #flush: (() => void) | undefined
   #watch: PeerWatch | undefined
-  #compressed = false
   #isCompressedByOthers = false
 
   constructor(hub: Surroundings, req: NodeRequest, res: NodeResponse, headers?: HeldHeaders) {

@@ -101,6 +101,51 @@ describe('heartbeats', () => {
     expect(clock.timers).toBe(0)
   })
 
+  it('[L1] of many that are due together each gets one, some in a turn of the event loop; who leaves in between is let go', async () => {
+    const { hub, clock } = testHub()
+    const streams = await Promise.all(Array.from({ length: 200 }, (_, n) => open(hub, { ...grant, userId: `u${n}` })))
+    await clock.advance(14_000)
+    await clock.elapse(1_000)
+    const beaten = () => streams.filter(({ collector }) => collector.of('heartbeat').length === 1)
+    const first = beaten().length
+    expect(first).toBeGreaterThan(0)
+    expect(first).toBeLessThan(200)
+    const left = streams.at(-1)
+    left?.leave()
+    await clock.settle()
+    expect(beaten()).toHaveLength(199)
+    expect(left?.collector.of('heartbeat')).toHaveLength(0)
+    await clock.advance(15_000)
+    expect(streams.filter(({ collector }) => collector.of('heartbeat').length === 2)).toHaveLength(199)
+    expect(clock.timers).toBe(1)
+    await hub.close()
+  })
+
+  it('[L1] a hub that closes between two of those turns ends', async () => {
+    const { hub, clock } = testHub()
+    const streams = await Promise.all(Array.from({ length: 200 }, (_, n) => open(hub, { ...grant, userId: `u${n}` })))
+    await clock.advance(14_000)
+    await clock.elapse(1_000)
+    await end(hub, clock)
+    expect(streams.filter(({ closing }) => closing === 'shutdown')).toHaveLength(200)
+    expect(clock.timers).toBe(0)
+  })
+
+  it('[L1] those that come one after the other keep their pace, whoever is beside them', async () => {
+    const { hub, clock } = testHub({ heartbeatIntervalMs: 1_000 })
+    const streams = []
+    for (let n = 0; n < 20; n++) {
+      streams.push(await open(hub, { ...grant, userId: `u${n}` }))
+      await clock.advance(70)
+    }
+    const before = streams.map(({ collector }) => collector.of('heartbeat').length)
+    await clock.advance(20_000)
+    const beats = streams.map(({ collector }, n) => collector.of('heartbeat').length - (before[n] as number))
+    expect(Math.min(...beats)).toBeGreaterThanOrEqual(19)
+    expect(Math.max(...beats)).toBeLessThanOrEqual(21)
+    await hub.close()
+  })
+
   it('[L1] connections at one place share one heartbeat', async () => {
     const { hub, clock } = testHub()
     const streams = await Promise.all([0, 1, 2].map(() => open(hub, grant)))
