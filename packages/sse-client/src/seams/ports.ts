@@ -45,6 +45,8 @@ export interface StreamRequestInit {
   /** A redirect is never followed: it could carry credentials to another origin. */
   redirect: 'manual'
   signal: AbortSignal
+  /** True in Firefox's pages, for the back/forward cache. It is aborted when the page is left. */
+  keepalive?: boolean | undefined
   credentials?: 'omit' | 'same-origin' | 'include' | undefined
 }
 
@@ -120,6 +122,15 @@ export const browserPage: Page = ({ hidden, away }) => {
     [document, 'freeze', () => away(true)],
     [document, 'resume', () => away(false)],
   ])
+}
+
+/**
+ * Whether a request is one that may outlive the page; it does not, because it is aborted when the page is left. Firefox looks for requests before
+ * it tells the page that it is left, and keeps none that has one in its back/forward cache, but for these. They go past a service worker: where
+ * there is one, they stay as they are.
+ */
+export function mayOutlivePage(): boolean {
+  return 'mozInnerScreenX' in globalThis && !globalThis.navigator.serviceWorker?.controller
 }
 
 function listen(listeners: [unknown, string, (event: Event) => void][]): () => void {

@@ -1,5 +1,5 @@
 import { type Answer, judge } from '../retry/answer'
-import type { Clock, Fetch } from '../seams/ports'
+import { type Clock, type Fetch, mayOutlivePage } from '../seams/ports'
 import type { SubscriberErrorCode } from './error'
 import { currentIdentity, type HeadersContext, requestHeaders, type Settings } from './request'
 import { readStream, type StreamListener } from './stream'
@@ -73,6 +73,7 @@ export function startAttempt(settings: Settings, clock: Clock, to: AttemptListen
         redirect: 'manual',
         signal,
         credentials,
+        keepalive: mayOutlivePage(),
       })
       const answer = judge(response, cursor !== undefined, clock.now())
       const reader = attempt.to && !answer ? response.body?.getReader() : undefined
