@@ -7,6 +7,7 @@ import { type BrowserContext, type BrowserType, chromium, firefox } from 'playwr
 export interface EngineTab {
   goto(url: string): Promise<unknown>
   goBack(): Promise<unknown>
+  reload(): Promise<unknown>
   /** The page's `globalThis.page`, as JSON; undefined before there is one. */
   read(): Promise<string | undefined>
   /** Ends the tab. */
@@ -105,6 +106,7 @@ async function openPlaywrightTab(context: BrowserContext): Promise<EngineTab> {
     goto: (url) => tab.goto(url),
     // A page from the back/forward cache does not load, and of Firefox's playwright hears nothing at all.
     goBack: async () => void tab.goBack({ waitUntil: 'commit' }).catch(() => {}),
+    reload: () => tab.reload(),
     read: () => tab.evaluate(() => JSON.stringify((globalThis as { page?: unknown }).page)),
     close: () => tab.close(),
   }
@@ -175,6 +177,7 @@ async function openWebKitWindow(send: Send): Promise<EngineWindow> {
       return {
         goto: (url) => tell('POST', '/url', { url }),
         goBack: () => tell('POST', '/back', {}),
+        reload: () => tell('POST', '/refresh', {}),
         read: async () => (await tell('POST', '/execute/sync', { script, args: [] })) as string,
         close: async () => void (await tell('DELETE', '/window')),
       }

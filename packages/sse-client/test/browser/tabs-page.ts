@@ -47,6 +47,13 @@ updates.on('counter:moved', ({ data }) => {
   // What was loaded after a resync may be newer than the events that follow it.
   if (page.resyncs.length === 0 || count > (page.counts.at(-1) ?? 0)) page.counts.push(count)
 })
+// The page stops without a word, in the middle of whatever it does, until the server answers.
+updates.on('leader:freeze', () => {
+  if (page.role() !== 'leader') return
+  const request = new XMLHttpRequest()
+  request.open('GET', '/thaw', false)
+  request.send()
+})
 updates.onResync(async ({ reason }) => {
   page.resyncs.push(reason)
   const loaded = await load()

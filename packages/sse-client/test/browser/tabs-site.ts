@@ -1,4 +1,4 @@
-import { createServer } from 'node:http'
+import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { EventHub } from '@entitycast/sse-server'
@@ -45,6 +45,7 @@ export async function openSite(page: SitePage = 'tabs-page.ts') {
   let count = 0
   let requests = 0
   let status: number | 'nothing' | undefined
+  const frozen: ServerResponse[] = []
   let fields: Record<string, string> = {}
   const server = createServer((request, response) => {
     const [path, query] = request.url?.split('?') ?? []
@@ -57,6 +58,8 @@ export async function openSite(page: SitePage = 'tabs-page.ts') {
         response.setHeader('Content-Type', 'application/json')
         response.end(JSON.stringify({ cursor, rows: [...rows.values()], count }))
       })
+    } else if (path === '/thaw') {
+      frozen.push(response)
     } else if (path === '/case') {
       response.setHeader('Content-Type', 'text/event-stream')
       response.end(CASES[Number(query)]?.stream)
@@ -112,6 +115,17 @@ export async function openSite(page: SitePage = 'tabs-page.ts') {
       status = given
       fields = headers
       if (given !== undefined) cut()
+    },
+    /** The page that leads stops, all of it. */
+    async freezeLeader(): Promise<void> {
+      await project.emit('leader:freeze', null)
+    },
+    /** How many pages stand still. */
+    get frozen() {
+      return frozen.length
+    },
+    thaw(): void {
+      for (const response of frozen.splice(0)) response.end()
     },
     /** The network cuts what is open. */
     cut,
