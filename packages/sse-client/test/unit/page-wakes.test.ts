@@ -133,3 +133,16 @@ test('[K6] a tab that is opened in the background, with hidden: close, waits unt
   expect([network.exchanges.length, background.state]).toEqual([1, 'connecting'])
   background.close()
 })
+
+test.each([
+  ['in Firefox it may outlive the page, which is why the page can go into the back/forward cache', 0, undefined, true],
+  ['in Firefox it goes through a service worker where there is one', 0, {}, false],
+  ['elsewhere it is like any other', undefined, undefined, false],
+])('[K6] the request of a stream: %s', async (_, mozInnerScreenX, controller, keepalive) => {
+  if (mozInnerScreenX !== undefined) vi.stubGlobal('mozInnerScreenX', mozInnerScreenX)
+  vi.stubGlobal('navigator', { serviceWorker: { controller } })
+  subscriber.connect()
+  await settle()
+  expect(network.last.init.keepalive).toBe(keepalive)
+  vi.unstubAllGlobals()
+})
