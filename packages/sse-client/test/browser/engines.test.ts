@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, test, vi } from 'vitest'
 import { CASES } from '../bindings/event-source-cases'
 import { type Engine, type EngineTab, type EngineWindow, engines, isInstalled, type RunningEngine } from './engines'
-import { openSite, type Site } from './tabs-site'
+import { openSite, type Site, type SitePage } from './tabs-site'
 
 interface Shown {
   rows: { id: string; n: number; version: number }[]
@@ -29,10 +29,11 @@ const turns = new Map<string, Promise<unknown>>()
 /** The same in each engine. Engines play beside one another, since they mostly wait; in each there is one scenario at a time. */
 function inEach(
   sentence: string,
-  page: 'engine-page.ts' | 'tabs-page.ts' | 'cases-page.ts',
+  page: SitePage,
   play: (stage: Stage) => Promise<void>,
+  among: readonly Engine[] = engines,
 ): void {
-  for (const engine of engines) {
+  for (const engine of among) {
     const { name, needs } = engine
     const isMissing = !isInstalled(engine) && process.env.ENTITYCAST_REQUIRE_SERVICES !== '1'
     if (isMissing) console.warn(`engines: ${name} is skipped; it needs ${needs.join(' and ')}`)
@@ -166,6 +167,14 @@ describe('pages in Chromium, Firefox and WebKitGTK', { timeout: 120_000 }, () =>
     },
   )
 
+  inEach('[D3, K8] in a worker: live, and after a cut it goes on where it was', 'worker-page.ts', async (stage) => {
+    const { site } = stage
+    const tab = await openPage(stage)
+    site.cut()
+    await changes(site, 5)
+    await expectEqual(site, [tab])
+  })
+
   inEach('[K4] 403: it stops, and says so', 'engine-page.ts', async (stage) => {
     const tab = await openPage(stage)
     stage.site.answer(403)
@@ -241,6 +250,8 @@ describe('pages in Chromium, Firefox and WebKitGTK', { timeout: 120_000 }, () =>
         await busy.rest()
       }
     },
+    // Chromium's tabs are in tabs.test.ts, where they are frozen by the browser.
+    engines.filter(({ name }) => name !== 'Chromium'),
   )
 
   inEach(

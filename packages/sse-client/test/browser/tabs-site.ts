@@ -13,6 +13,7 @@ const at = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 const PAGES = {
   'tabs-page.ts': './tabs-page.ts',
   'engine-page.ts': './engine-page.ts',
+  'worker-page.ts': './worker-page.ts',
   'cases-page.ts': './cases-page.ts',
   'indicator.tsx': '../../../../test/packed/programs/indicator.tsx',
 }
