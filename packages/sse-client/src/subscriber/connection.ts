@@ -248,7 +248,7 @@ export function createConnection(
     })
   }
 
-  /** Another attempt later: so much as chance says after what the server has asked for. At once, where that is nothing that it has a say in. */
+  /** Another attempt later: by chance, on top of the server's minimum. Without `askedMs` there is none: the answer was one to come back at once for. */
   function lose(chance: () => number, askedMs?: number, error?: SubscriberError): void {
     if (phase === 'closed' || phase === 'waiting') return
     rememberStable()
