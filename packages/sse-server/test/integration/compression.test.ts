@@ -16,6 +16,7 @@ import fastify from 'fastify'
 import { Hono } from 'hono'
 import { compress } from 'hono/compress'
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import { systemClock } from '../../src/seams/system'
 import { fetchServer } from './fetch-server'
 import { expectPromptEvents } from './latency'
 import { listening } from './listening'
@@ -268,7 +269,9 @@ describe('what it costs, in counts', () => {
   })
 
   it('[D1] a page of the past is compressed once for all who come back to one place', async () => {
-    const hub = makeHub()
+    // Pages are let go of with the hub's rounds, a second apart: here none comes while they connect, however long that takes.
+    const clock = { ...systemClock, after: () => () => {} }
+    const hub = makeHub({ ports: { clock } })
     const url = await listen(ways['past the response']!(hub))
     const cursor = await hub.cursor('p1')
     for (let n = 0; n < 100; n++) await hub.project('p1').updated('document', `d${n}`, { n })

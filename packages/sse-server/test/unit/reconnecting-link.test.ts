@@ -10,8 +10,15 @@ interface Wire {
 }
 
 describe('a link whose wires are long in coming', () => {
-  beforeEach(() => vi.useFakeTimers())
-  afterEach(() => vi.useRealTimers())
+  beforeEach(() => {
+    vi.useFakeTimers()
+    // The waits between two attempts are a matter of chance.
+    vi.spyOn(Math, 'random').mockReturnValue(0.5)
+  })
+  afterEach(() => {
+    vi.restoreAllMocks()
+    vi.useRealTimers()
+  })
 
   function link() {
     const coming: ((wire: Wire) => void)[] = []
