@@ -104,7 +104,7 @@ export const pageWakes: Wakes = (onWake) => {
         wasOffline = false
       },
     ],
-    [globalThis, 'pageshow', (event) => onWake(!!(event as PageTransitionEvent).persisted)],
+    [globalThis, 'pageshow', (event) => onWake((event as PageTransitionEvent).persisted)],
     [document, 'visibilitychange', () => document.hidden || onWake(false)],
   ])
 }
@@ -112,25 +112,15 @@ export const pageWakes: Wakes = (onWake) => {
 /** The browser's page; elsewhere there is none, and nothing is told. */
 export const browserPage: Page = ({ hidden, away }) => {
   const { document } = globalThis
-  const look = () => hidden(document.hidden)
   if (document?.hidden) hidden(true)
   return listen([
-    [document, 'visibilitychange', look],
+    [document, 'visibilitychange', () => hidden(document.hidden)],
     [globalThis, 'pagehide', () => away(true)],
     // Whatever `persisted` says: some pages come back without it.
     [globalThis, 'pageshow', () => away(false)],
     [document, 'freeze', () => away(true)],
     [document, 'resume', () => away(false)],
   ])
-}
-
-/**
- * Whether a request is one that may outlive the page; it does not, because it is aborted when the page is left. Firefox looks for requests before
- * it tells the page that it is left, and keeps none that has one in its back/forward cache, but for these. They go past a service worker: where
- * there is one, they stay as they are.
- */
-export function mayOutlivePage(): boolean {
-  return 'mozInnerScreenX' in globalThis && !globalThis.navigator.serviceWorker?.controller
 }
 
 function listen(listeners: [unknown, string, (event: Event) => void][]): () => void {

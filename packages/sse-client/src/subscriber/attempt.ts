@@ -1,5 +1,5 @@
 import { type Answer, judge } from '../retry/answer'
-import { type Clock, type Fetch, mayOutlivePage } from '../seams/ports'
+import type { Clock, Fetch } from '../seams/ports'
 import type { SubscriberErrorCode } from './error'
 import { currentIdentity, type HeadersContext, requestHeaders, type Settings } from './request'
 import { readStream, type StreamListener } from './stream'
@@ -73,7 +73,9 @@ export function startAttempt(settings: Settings, clock: Clock, to: AttemptListen
         redirect: 'manual',
         signal,
         credentials,
-        keepalive: mayOutlivePage(),
+        // Firefox looks for requests before it tells a page that it is left, and keeps none that has one in its back/forward cache, but for those
+        // that may outlive it; ours is aborted then. They go past a service worker: where there is one, it stays as it is.
+        keepalive: 'mozInnerScreenX' in globalThis && !navigator.serviceWorker?.controller,
       })
       const answer = judge(response, cursor !== undefined, clock.now())
       const reader = attempt.to && !answer ? response.body?.getReader() : undefined

@@ -142,8 +142,7 @@ export function checkOptions(url: string | URL, options: SubscriberOptions): Set
  * @throws SubscriberError `INVALID_OPTION`
  */
 export function checkAddress({ address, fetch }: Settings): void {
-  if (!ABSOLUTE.test(address) && !fetch && !globalThis.location)
-    refuse('url', address, 'a whole address where there is no page')
+  if (!ABSOLUTE.test(address) && !fetch && !globalThis.location) refuse('url', address, 'a whole address')
 }
 
 /** The headers of one request. `Headers` checks names and values, and does not care how a name is written. */

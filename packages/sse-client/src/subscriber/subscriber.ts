@@ -248,7 +248,7 @@ export class EventSubscriber<Definitions extends EventDefinitions = EventDefinit
 
   #resync(resync: Resync): Promise<unknown> | undefined {
     if (this.#resyncListeners.size() > 0) return this.#resyncListeners.tell(resync, this.#handlerFailed)
-    const message = `events may have been missed (${resync.reason}), and there is no onResync handler`
+    const message = `events may have been missed: ${resync.reason}`
     this.#report(errorOf({ code: 'RESYNC_UNHEARD', message }))
     return undefined
   }
