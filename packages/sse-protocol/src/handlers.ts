@@ -14,8 +14,10 @@ const NOBODY: Handlers = []
 export class HandlerIndex {
   /** Of the pattern `*`, by that name. */
   readonly #ofAll = new Map<string, Handlers>()
-  /** By entity and then by id, which may be `*`: no text is put together to look one up. */
-  readonly #byEntity = new Map<string, Map<string, Handlers>>()
+  /** Of `<entity>:*`, by entity. */
+  readonly #ofEntity = new Map<string, Handlers>()
+  /** By entity and then by id: no text is put together to look one up. */
+  readonly #byId = new Map<string, Map<string, Handlers>>()
   readonly #byType = new Map<string, Handlers>()
   #size = 0
 
@@ -25,9 +27,11 @@ export class HandlerIndex {
     if (pattern === '*') return this.#add(this.#ofAll, pattern, handler)
     const colon = pattern.indexOf(':')
     const entity = pattern.slice(0, colon)
-    const byId = this.#byEntity.get(entity) ?? new Map<string, Handlers>()
-    this.#byEntity.set(entity, byId)
-    return this.#add(byId, pattern.slice(colon + 1), handler)
+    const id = pattern.slice(colon + 1)
+    if (id === '*') return this.#add(this.#ofEntity, entity, handler)
+    const byId = this.#byId.get(entity) ?? new Map<string, Handlers>()
+    this.#byId.set(entity, byId)
+    return this.#add(byId, id, handler)
   }
 
   /** Adds a handler for a type pattern; the result takes it out. */
@@ -80,17 +84,13 @@ export class HandlerIndex {
   #match({ entity, id, ids, type }: ProjectEvent): Handlers {
     let matched = NOBODY
     if (entity !== undefined) {
-      if (this.#ofAll.size) matched = join(matched, this.#ofAll.get('*'))
-      const byId = this.#byEntity.get(entity)
+      if (this.#ofAll.size > 0) matched = join(matched, this.#ofAll.get('*'))
+      if (this.#ofEntity.size > 0) matched = join(matched, this.#ofEntity.get(entity))
+      const byId = this.#byId.get(entity)
       if (byId) {
-        matched = join(matched, byId.get('*'))
         // A batch may name an entity twice.
-        if (ids)
-          matched = [
-            ...matched,
-            ...[...new Set(ids)].flatMap((one) => (one === '*' ? NOBODY : (byId.get(one) ?? NOBODY))),
-          ]
-        else if (id !== '*') matched = join(matched, byId.get(id as string))
+        if (ids) matched = [...matched, ...[...new Set(ids)].flatMap((one) => byId.get(one) ?? NOBODY)]
+        else matched = join(matched, byId.get(id as string))
       }
     }
     if (this.#byType.size > 0) for (const key of typeKeys(type)) matched = join(matched, this.#byType.get(key))
