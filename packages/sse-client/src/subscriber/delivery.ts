@@ -258,7 +258,7 @@ export function createDelivery(
     try {
       event = decodeEvent(type, data, projectId as string)
     } catch (cause) {
-      to.failed(errorOf({ code: 'INVALID_FRAME', message: `skipped: ${(cause as Error).message}`, cause }))
+      to.failed(errorOf({ code: 'INVALID_FRAME', message: (cause as Error).message, cause }))
     }
     // Whoever is told of a frame that cannot be read may end the stream.
     if (mine !== stream) return
