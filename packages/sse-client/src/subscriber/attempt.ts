@@ -56,7 +56,7 @@ export function startAttempt(settings: Settings, clock: Clock, to: AttemptListen
       headers = await requestHeaders(settings, to.asks())
       identity = currentIdentity(settings)
     } catch (cause) {
-      over('HEADERS_FAILED', { cause })
+      over('HEADERS_FAILED', { message: 'headers() or identity() threw, or a header is not allowed', cause })
       return
     }
     if (!attempt.to) return
@@ -83,20 +83,20 @@ export function startAttempt(settings: Settings, clock: Clock, to: AttemptListen
         response.body?.cancel().catch(ignore)
         const { status } = response
         if (answer) over(answer.code, { ...answer, status, message: `status ${status}: see its body` })
-        else over('STREAM_ENDED')
+        else over('STREAM_ENDED', { message: 'no body' })
         return
       }
       release = () => reader.cancel().catch(ignore)
       to.opened?.()
-      over(
-        await readStream(reader, maxEventBytes, {
-          bytes: () => attempt.to?.bytes(),
-          frame: (frame) => attempt.to?.frame(frame),
-          retry: (delayMs) => attempt.to?.retry(delayMs),
-        }),
-      )
+      const end = await readStream(reader, maxEventBytes, {
+        bytes: () => attempt.to?.bytes(),
+        frame: (frame) => attempt.to?.frame(frame),
+        retry: (delayMs) => attempt.to?.retry(delayMs),
+      })
+      const tooLarge = `an event is over ${maxEventBytes} bytes (maxEventBytes)`
+      over(end, { message: end === 'TOO_LARGE' ? tooLarge : 'the stream ended without a word' })
     } catch (cause) {
-      over('NETWORK', { cause })
+      over('NETWORK', { message: 'the request failed, or the stream broke', cause })
     }
   }
 

@@ -372,7 +372,11 @@ export function createConnection(
     },
     closing(why) {
       if (why === 'revoked' || why === 'replaced')
-        fail({ code: why === 'revoked' ? 'REVOKED' : 'REPLACED', retrying: false })
+        fail({
+          code: why === 'revoked' ? 'REVOKED' : 'REPLACED',
+          message: `the server has ${why} this stream`,
+          retrying: false,
+        })
       else if (why === 'expired' || why === 'rotated') {
         if (why === 'expired') reason = why
         lose(backoff.soon, retryMs)

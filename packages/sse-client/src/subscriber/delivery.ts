@@ -1,4 +1,4 @@
-import { type ConnectedData, decodeEvent, type ProjectEvent, RESYNC_REASONS } from '@entitycast/sse-protocol'
+import { type ConnectedData, decodeEvent, type ProjectEvent, quote, RESYNC_REASONS } from '@entitycast/sse-protocol'
 import type { Clock } from '../seams/ports'
 import type { Connection, FrameReader } from './connection'
 import { isCursor } from './cursor'
@@ -92,7 +92,7 @@ export function createDelivery(
         frame(one)
       }
     },
-    looping: () => to.failed(errorOf({ code: 'RESYNC_LOOP' })),
+    looping: () => to.failed(errorOf({ code: 'RESYNC_LOOP', message: 'one resync follows the other' })),
   })
 
   function begin(identity?: string): string | undefined | Promise<string | undefined> {
@@ -202,7 +202,11 @@ export function createDelivery(
     const { resume } = connected
     projectId ??= connected.projectId
     if (connected.projectId !== projectId) {
-      connection().fail({ code: 'PROJECT_MISMATCH', retrying: false })
+      connection().fail({
+        code: 'PROJECT_MISMATCH',
+        message: `a stream of ${quote(connected.projectId)}, not of ${quote(projectId)}`,
+        retrying: false,
+      })
       return
     }
     greeting = connected
@@ -293,7 +297,8 @@ export function createDelivery(
   function hold(event: ProjectEvent, bytes: number): void {
     held.push(event)
     heldBytes += bytes + HELD_FRAME_BYTES
-    if (heldBytes > maxEventBytes) connection().fail({ code: 'TOO_LARGE', message: 'over maxEventBytes' })
+    if (heldBytes > maxEventBytes)
+      connection().fail({ code: 'TOO_LARGE', message: `a page is over ${maxEventBytes} bytes (maxEventBytes)` })
   }
 
   function drop(): void {
@@ -308,7 +313,7 @@ export function createDelivery(
     keeper?.keep(cursor)
     if (cursor !== undefined || invalidCursorTold) return
     invalidCursorTold = true
-    to.failed(errorOf({ code: 'INVALID_CURSOR' }))
+    to.failed(errorOf({ code: 'INVALID_CURSOR', message: 'no header can carry the id' }))
   }
 
   return {

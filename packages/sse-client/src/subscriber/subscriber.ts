@@ -248,13 +248,13 @@ export class EventSubscriber<Definitions extends EventDefinitions = EventDefinit
 
   #resync(resync: Resync): Promise<unknown> | undefined {
     if (this.#resyncListeners.size() > 0) return this.#resyncListeners.tell(resync, this.#handlerFailed)
-    const message = `events may have been missed: ${resync.reason}`
+    const message = `events may have been missed (${resync.reason}), and there is no onResync handler`
     this.#report(errorOf({ code: 'RESYNC_UNHEARD', message }))
     return undefined
   }
 
   readonly #handlerFailed = (cause: unknown): void => {
-    this.#report(errorOf({ code: 'HANDLER_FAILED', cause }))
+    this.#report(errorOf({ code: 'HANDLER_FAILED', message: 'a handler threw or rejected', cause }))
   }
 
   #report(error: SubscriberError): void {

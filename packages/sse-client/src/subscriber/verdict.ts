@@ -27,7 +27,7 @@ export function decide(
     const retrying = shouldRetry?.(error, { attempt }) ?? error.retrying
     return retrying === error.retrying ? error : errorOf({ ...failure, retrying })
   } catch (cause) {
-    to.failed(errorOf({ code: 'HANDLER_FAILED', cause }))
+    to.failed(errorOf({ code: 'HANDLER_FAILED', message: 'shouldRetry threw', cause }))
     return error
   }
 }
