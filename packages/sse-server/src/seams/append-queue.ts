@@ -75,7 +75,11 @@ export class AppendQueue {
       for (const record of records) bytes += sizeOf(record)
       this.#pending++
       this.#pendingBytes += bytes
+      let isSettled = false
+      // Of a batch that fails some may be in the log: they are rejected with the others, too late.
       const settled = () => {
+        if (isSettled) return
+        isSettled = true
         this.#pending--
         this.#pendingBytes -= bytes
       }

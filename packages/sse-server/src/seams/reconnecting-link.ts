@@ -193,6 +193,7 @@ export class ReconnectingLink<Wire> {
       // Where it did not come in time the next attempt has it.
       if (wire === undefined) return 0
       this.#dialling = undefined
+      if (this.#closed) return 0
       const isReady = await Promise.race([prepare(wire).then(() => true), lost])
       clearTimeout(timer)
       if (!isReady || this.#closed) return 0

@@ -167,15 +167,17 @@ describe.runIf(HAS_REDIS).each(Object.keys(clients) as ClientName[])('the Redis 
     const one = add({ maxPendingAppends: 5, timeoutMs: 10_000 })
     await one.hub.project('p').emit('a:b', 0)
     await server.stop()
-    const waiting = Array.from({ length: 5 }, (_, n) => one.hub.project('p').emit('a:b', n))
-    const refused = await one.hub
-      .project('p')
-      .emit('a:b', 'too much')
-      .catch((error) => error)
+    const sent = Array.from({ length: 6 }, (_, n) => one.hub.project('p').emit('a:b', n))
+    const all = Promise.allSettled(sent)
+    // Nothing else can settle now.
+    const refused = await Promise.race(sent.map((cursor) => cursor.catch((error) => error)))
     expect(refused).toMatchObject({ code: 'UNAVAILABLE' })
     expect(refused.message).toContain('maxPendingAppends')
     await server.restart()
-    expect(await Promise.all(waiting)).toHaveLength(5)
+    const accepted = (await all).map(({ status }) => status === 'fulfilled')
+    // The hub's own greeting to others may be one of those that wait.
+    expect([5, 4]).toContain(accepted.filter(Boolean).length)
+    expect(accepted).toEqual(accepted.toSorted().reverse())
     await one.hub.project('p').emit('a:b', 6)
   })
 
@@ -233,17 +235,24 @@ describe.runIf(HAS_REDIS).each(Object.keys(clients) as ClientName[])('the Redis 
       withHeldMessages(clients[name](server.port), (channel) => areHeld && channel.includes('{events.p}')),
     )
     const client = await stream(one, 'p')
+    // When each hub has heard the other, what they said to each other is behind us: it is counted too.
+    await eventually(async () => expect((await one.hub.clusterStats()).instances).toHaveLength(2))
+    const before = { ...one.adapter.oddities }
+    const since = () => {
+      const { holes, repaired, repeated, doubts } = one.adapter.oddities
+      return [holes - before.holes, repaired - before.repaired, repeated - before.repeated, doubts]
+    }
     await two.hub.project('p').emit('a:b', 1)
     await two.hub.project('p').emit('a:b', 2)
     await eventually(() => expect(held).toHaveLength(2))
     areHeld = false
     await two.hub.project('p').emit('a:b', 3)
     await eventually(() => expect(told(client)).toEqual([1, 2, 3]))
-    await eventually(() => expect(one.adapter.oddities).toMatchObject({ holes: 1, repaired: 3 }))
+    await eventually(() => expect(since()).toEqual([1, 3, 0, 0]))
     for (const [channel, text] of held) await outside.publish(channel, text)
     await two.hub.project('p').emit('a:b', 4)
     await eventually(() => expect(told(client)).toEqual([1, 2, 3, 4]))
-    expect(one.adapter.oddities).toMatchObject({ holes: 1, repeated: 2, repaired: 3, doubts: 0 })
+    expect(since()).toEqual([1, 3, 2, 0])
     ear.disconnect()
   })
 

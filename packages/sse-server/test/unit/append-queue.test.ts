@@ -118,6 +118,24 @@ describe('appends that wait go together', () => {
     await Promise.all([again, second])
   })
 
+  it('[P7] what is in the log of a batch that fails is resolved, and counts once', async () => {
+    const broker = new Broker({
+      maxPending: 2,
+      write: async ([first]) => {
+        first!.resolve({ epoch: 'e', offset: 1 })
+        throw new Error('the rest is not')
+      },
+    })
+    for (let n = 0; n < 3; n++) {
+      const both = [1, 2].map((data) => broker.queue.add('p', [record(data)]))
+      await expect(broker.queue.add('p', [record('too many')])).rejects.toThrow('at most 2 may')
+      expect(await Promise.allSettled(both)).toMatchObject([
+        { value: { offset: 1 } },
+        { reason: { message: 'the rest is not' } },
+      ])
+    }
+  })
+
   it('[D1] with two batches of a project on their way, the third waits for one of them', async () => {
     const broker = new Broker({ maxInFlight: 2 })
     const all: Promise<unknown>[] = []

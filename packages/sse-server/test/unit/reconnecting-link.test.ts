@@ -77,6 +77,19 @@ describe('a link whose wires are long in coming', () => {
     }
   })
 
+  it('[B1] one that is there as the link is closed is ended, and never made ready', async () => {
+    const { link: one, coming, ended } = link()
+    let prepared = 0
+    const options = { ...one.options, dial: () => ({ name: 'at once' }), prepare: async () => void prepared++ }
+    const atOnce = new ReconnectingLink<Wire>(options)
+    atOnce.close()
+    one.close()
+    coming[0]!({ name: 'late' })
+    await vi.advanceTimersByTimeAsync(60_000)
+    expect(prepared).toBe(0)
+    expect(ended).toContain('at once')
+  })
+
   it('[B1] a call ends at its own deadline, and a wire is given up only when it is to blame', async () => {
     const { link: one, coming, ended } = link()
     Object.assign(one.options, { isSilent: (_: Wire, since: number) => performance.now() - since >= 900 })
