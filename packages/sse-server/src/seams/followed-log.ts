@@ -89,9 +89,7 @@ export abstract class FollowedLog {
   /** Compares with the log. One at a time; asked for meanwhile, it runs once more. Resolves with how many records were found. */
   check(): Promise<number> {
     this.#again = true
-    this.#checking ??= this.#compareAll().finally(() => {
-      this.#checking = undefined
-    })
+    this.#checking ??= this.#compareAll()
     return this.#checking
   }
 
@@ -118,16 +116,19 @@ export abstract class FollowedLog {
 
   async #compareAll(): Promise<number> {
     let found = 0
-    while (this.#again && !this.#isClosed) {
-      this.#again = false
-      try {
+    try {
+      while (this.#again && !this.#isClosed) {
+        this.#again = false
         found += await this.compare()
-      } catch (error) {
-        // The next round tries again, whenever it was proven last.
-        this.provenAt = 0
-        throw error
       }
+      return found
+    } catch (error) {
+      // The next round tries again, whenever it was proven last.
+      this.provenAt = 0
+      throw error
+    } finally {
+      // In the same step as the last look at `again`: whoever asks a moment later is not told of this one.
+      this.#checking = undefined
     }
-    return found
   }
 }
