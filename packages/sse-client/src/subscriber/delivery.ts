@@ -48,8 +48,8 @@ export function createDelivery(
   let { projectId, since: cursor } = settings
   /** The store has been asked for the cursor of the page before. */
   let restored = false
-  /** For whom the last request left; `null` before the first. */
-  let lastIdentity: string | undefined | null = null
+  /** For whom the last request left; before the first what nobody is, whatever an `identity()` without types returns. */
+  let lastIdentity: unknown = begin
   /** A resync that has to be told before anything else is. */
   let owed: ResyncCause | undefined
   /** Whether any stream was live: since then there is something to lose. */
@@ -98,7 +98,7 @@ export function createDelivery(
   function begin(identity?: string): string | undefined | Promise<string | undefined> {
     end(false)
     keeper?.turnTo(JSON.stringify([settings.address, settings.projectId, identity]))
-    if (lastIdentity !== null && identity !== lastIdentity) {
+    if (lastIdentity !== begin && identity !== lastIdentity) {
       // Another user's place means nothing, and what is shown was another user's to see. Another user may have another project.
       cursor = undefined
       projectId = settings.projectId

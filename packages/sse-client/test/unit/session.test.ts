@@ -83,6 +83,19 @@ test('another user: no cursor of the one before, and resync: identity before any
   expect(page.events.at(-1)?.projectId).toBe('proj_bob')
 })
 
+test('whoever signs in after nobody is another user, also where an identity() without types says null for nobody', async () => {
+  let user: string | null = null
+  const page = openPage({ identity: () => user as string })
+  await page.open(connected({ id: at(4) }))
+  user = 'bob'
+  page.subscriber.reconnect()
+  await page.settle()
+  expect(page.network.last.header('last-event-id')).toBeUndefined()
+  page.network.last.stream(connected({ id: at(7) }))
+  await page.settle()
+  expect(page.resyncs).toEqual(['identity'])
+})
+
 test('the same user keeps the cursor; so does a page that never says who looks at it', async () => {
   for (const options of [{ identity: () => 'ada' }, { identity: 'ada' }, {}]) {
     const page = openPage(options)
