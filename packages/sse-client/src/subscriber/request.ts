@@ -89,7 +89,7 @@ export interface Settings extends SubscriberOptions {
 
 const DEFAULT_MAX_EVENT_BYTES = 1_048_576
 const DEFAULT_RESYNC_TIMEOUT_MS = 30_000
-const ABSOLUTE = /^[\w+.-]+:/
+const ABSOLUTE = /^[a-z][\w+.-]*:/i
 /** What a header carries unharmed. */
 const PRINTABLE = /^[!-~](?:[ -~]*[!-~])?$/
 

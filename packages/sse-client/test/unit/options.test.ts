@@ -47,13 +47,16 @@ test('[N5] a pattern that can match nothing is refused when it is given', () => 
   expect(() => subscriber.on('lock*', () => {})).toThrow(expect.objectContaining({ code: 'INVALID_PATTERN' }))
 })
 
-test('[K9] a relative url is nothing to worry about before connect, which without a page says what is wrong', () => {
-  const subscriber = new EventSubscriber('/api/events/stream')
-  expect(() => subscriber.connect()).toThrow(
-    expect.objectContaining({ code: 'INVALID_OPTION', message: expect.stringMatching(/whole address/) }),
-  )
-  expect(subscriber.state).toBe('disconnected')
-})
+test.each(['/api/events/stream', '127.0.0.1:3000/api/events/stream'])(
+  '[K9] a relative url is nothing to worry about before connect, which without a page says what is wrong: %s',
+  (url) => {
+    const subscriber = new EventSubscriber(url)
+    expect(() => subscriber.connect()).toThrow(
+      expect.objectContaining({ code: 'INVALID_OPTION', message: expect.stringMatching(/whole address/) }),
+    )
+    expect(subscriber.state).toBe('disconnected')
+  },
+)
 
 test("a relative url is for the page, or for a fetch of one's own, to resolve", async () => {
   const page = new Network()
