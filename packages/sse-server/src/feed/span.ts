@@ -21,7 +21,7 @@ const SEARCHES = 2
 export class Span {
   readonly to: number
   readonly #entries: readonly LogEntry[]
-  readonly #audiences: Audiences | undefined
+  readonly #audiences: AudienceIndex | undefined
   /** Where all are for everyone. */
   #page: Page | undefined
   #pages: Map<Kind, Page> | undefined
@@ -37,7 +37,7 @@ export class Span {
   ) {
     this.to = taken.at(-1)?.offset ?? from
     this.#entries = channels ? taken.filter(({ record }) => channels.has(record.channel)) : taken
-    if (this.#entries.some(({ record }) => record.users)) this.#audiences = new Audiences(this.#entries)
+    if (this.#entries.some(({ record }) => record.users)) this.#audiences = new AudienceIndex(this.#entries)
   }
 
   /** The page of a reader with this user id: made by the first of its kind who asks. */
@@ -67,7 +67,7 @@ type Kind = number | string
 const BITS = 30
 
 /** The audiences of entries, and who is in which. */
-class Audiences {
+class AudienceIndex {
   /** By the entry's number. */
   readonly #audiences: { readonly number: number; readonly users: readonly string[] }[] = []
   readonly #nobody: Kind
