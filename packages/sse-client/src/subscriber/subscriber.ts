@@ -70,7 +70,8 @@ export class EventSubscriber<Definitions extends EventDefinitions = EventDefinit
     const now = () => {
       if (turnAt === undefined) {
         turnAt = clock.now()
-        queueMicrotask(() => {
+        // Fake timers, which tests of pages have, stop the time of `queueMicrotask`, and not that of promises.
+        void Promise.resolve().then(() => {
           turnAt = undefined
         })
       }
