@@ -6,7 +6,7 @@ import { readStream, type StreamListener } from './stream'
 
 /** Why an attempt is over: the server's answer, or what went wrong. */
 export interface Outcome extends Answer {
-  readonly message?: string
+  readonly message: string
   readonly cause?: unknown
 }
 
@@ -41,7 +41,7 @@ export function startAttempt(settings: Settings, clock: Clock, to: AttemptListen
     },
   }
 
-  function over(code: SubscriberErrorCode, details?: Partial<Outcome>): void {
+  function over(code: SubscriberErrorCode, details: Partial<Outcome> & Pick<Outcome, 'message'>): void {
     attempt.to?.over({ action: 'retry', ...details, code })
   }
 

@@ -4,15 +4,14 @@ import type { SubscriberOptions } from './request'
 /** What went wrong, and whether it would be tried again. */
 export interface Failure {
   readonly code: SubscriberErrorCode
-  /** Where the code does not say it all. */
-  readonly message?: string | undefined
+  readonly message: string
   readonly retrying?: boolean
   readonly status?: number | undefined
   readonly cause?: unknown
 }
 
 export function errorOf(failure: Failure): SubscriberError {
-  return new SubscriberError(failure.code, failure.message ?? failure.code, failure)
+  return new SubscriberError(failure.code, failure.message, failure)
 }
 
 /** The failure as an error, after the application was asked: it may know better whether to try again. */
