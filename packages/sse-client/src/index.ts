@@ -33,6 +33,7 @@ export { type EventsOfOptions, eventsOf } from './subscriber/events-of'
 /* @internal For `@entitycast/sse-client/event-source`. */
 export { type ForeignListener, type ForeignOptions, ForeignStream } from './subscriber/foreign-stream'
 export type { Transition } from './subscriber/journal'
+export { onSnapshot } from './subscriber/on-snapshot'
 export type { ConnectionState, PauseReason } from './subscriber/phase'
 export { ready } from './subscriber/ready'
 export type { HeaderFields, HeadersContext, HeadersReason, RetryContext, SubscriberOptions } from './subscriber/request'

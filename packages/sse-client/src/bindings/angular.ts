@@ -13,6 +13,7 @@ import {
   type ConnectionSnapshot,
   type ConnectionState,
   EventSubscriber,
+  onSnapshot,
   type Resync,
   type SubscriberOptions,
 } from '@entitycast/sse-client'
@@ -46,9 +47,7 @@ export class Entitycast<Definitions extends EventDefinitions = EventDefinitions>
     destroyed: DestroyRef,
   ) {
     const connection = signal(subscriber.getSnapshot())
-    const take = () => connection.set(subscriber.getSnapshot())
-    destroyed.onDestroy(subscriber.onChange(take))
-    take()
+    destroyed.onDestroy(onSnapshot(subscriber, connection.set))
     this.connection = connection.asReadonly()
     this.connectionState = computed(() => connection().state)
   }

@@ -1,4 +1,10 @@
-import type { ConnectionSnapshot, ConnectionState, EventSubscriber, Resync } from '@entitycast/sse-client'
+import {
+  type ConnectionSnapshot,
+  type ConnectionState,
+  type EventSubscriber,
+  onSnapshot,
+  type Resync,
+} from '@entitycast/sse-client'
 import type { EventDefinitions, EventForPattern, EventForType, PatternOf } from '@entitycast/sse-protocol'
 import { distinctUntilChanged, map, Observable } from 'rxjs'
 
@@ -45,11 +51,9 @@ export function resync$<Definitions extends EventDefinitions>(
 export function connection$<Definitions extends EventDefinitions>(
   subscriber: EventSubscriber<Definitions>,
 ): Observable<ConnectionSnapshot> {
-  return new Observable<ConnectionSnapshot>((observer) => {
-    const off = subscriber.onChange(() => observer.next(subscriber.getSnapshot()))
-    observer.next(subscriber.getSnapshot())
-    return off
-  }).pipe(distinctUntilChanged())
+  return new Observable<ConnectionSnapshot>((observer) =>
+    onSnapshot(subscriber, (snapshot) => observer.next(snapshot)),
+  ).pipe(distinctUntilChanged())
 }
 
 /** The state as it is now, and each new one. */

@@ -1,4 +1,4 @@
-import type { ConnectionSnapshot, EventSubscriber, Resync } from '@entitycast/sse-client'
+import { type ConnectionSnapshot, type EventSubscriber, onSnapshot, type Resync } from '@entitycast/sse-client'
 import type { EventDefinitions, EventForPattern, EventForType, PatternOf } from '@entitycast/sse-protocol'
 import { type Accessor, createEffect, createSignal, onCleanup, onMount } from 'solid-js'
 
@@ -16,11 +16,7 @@ export function useConnection<Definitions extends EventDefinitions>(
   subscriber: EventSubscriber<Definitions>,
 ): Accessor<ConnectionSnapshot> {
   const [snapshot, setSnapshot] = createSignal(subscriber.getSnapshot())
-  const take = () => setSnapshot(subscriber.getSnapshot())
-  onMount(() => {
-    onCleanup(subscriber.onChange(take))
-    take()
-  })
+  onMount(() => onCleanup(onSnapshot(subscriber, setSnapshot)))
   return snapshot
 }
 

@@ -1,4 +1,4 @@
-import type { ConnectionSnapshot, ConnectionState, EventSubscriber } from '@entitycast/sse-client'
+import { type ConnectionSnapshot, type ConnectionState, type EventSubscriber, onSnapshot } from '@entitycast/sse-client'
 import type { EventDefinitions } from '@entitycast/sse-protocol'
 import { derived, type Readable, readable } from 'svelte/store'
 
@@ -16,12 +16,7 @@ import { derived, type Readable, readable } from 'svelte/store'
 export function connection<Definitions extends EventDefinitions>(
   subscriber: EventSubscriber<Definitions>,
 ): Readable<ConnectionSnapshot> {
-  return readable(subscriber.getSnapshot(), (set) => {
-    const take = () => set(subscriber.getSnapshot())
-    const off = subscriber.onChange(take)
-    take()
-    return off
-  })
+  return readable(subscriber.getSnapshot(), (set) => onSnapshot(subscriber, set))
 }
 
 /** The state as it is now, and each new one. */

@@ -1,10 +1,9 @@
-import type { ConnectionSnapshot, EventSubscriber, Resync } from '@entitycast/sse-client'
+import { type ConnectionSnapshot, type EventSubscriber, onSnapshot, type Resync } from '@entitycast/sse-client'
 import type { EventDefinitions, EventForPattern, EventForType, PatternOf } from '@entitycast/sse-protocol'
 import {
   getCurrentInstance,
   type MaybeRefOrGetter,
   onMounted,
-  onScopeDispose,
   type ShallowRef,
   shallowReadonly,
   shallowRef,
@@ -26,13 +25,7 @@ export function useConnection<Definitions extends EventDefinitions>(
   subscriber: EventSubscriber<Definitions>,
 ): Readonly<ShallowRef<ConnectionSnapshot>> {
   const snapshot = shallowRef(subscriber.getSnapshot())
-  const take = () => {
-    snapshot.value = subscriber.getSnapshot()
-  }
-  whenLive(() => {
-    onScopeDispose(subscriber.onChange(take))
-    take()
-  })
+  follow(null, () => onSnapshot(subscriber, (now) => Reflect.set(snapshot, 'value', now)))
   return shallowReadonly(snapshot)
 }
 
@@ -59,17 +52,13 @@ export function useResync<Definitions extends EventDefinitions>(
   subscriber: EventSubscriber<Definitions>,
   handler: (resync: Resync) => void,
 ): void {
-  whenLive(() => onScopeDispose(subscriber.onResync(handler)))
+  follow(null, () => subscriber.onResync(handler))
 }
 
 function follow<Value>(source: MaybeRefOrGetter<Value>, subscribe: (value: Value) => () => void): void {
+  // A component on a server is never mounted, and never disposed of.
+  const whenLive = getCurrentInstance() ? onMounted : (start: () => void) => start()
   const source$ = () => toValue(source)
   // At once, not with the next rendering: an event in between would be lost.
   whenLive(() => watch(source$, (now, _, onCleanup) => onCleanup(subscribe(now)), { immediate: true, flush: 'sync' }))
-}
-
-/** A component on a server is never mounted, and never disposed of. */
-function whenLive(start: () => void): void {
-  if (getCurrentInstance()) onMounted(start)
-  else start()
 }

@@ -42,8 +42,8 @@ export interface StreamRequestInit {
   method: 'GET'
   headers: Record<string, string>
   cache: 'no-store'
-  /** A redirect is never followed: it could carry credentials to another origin. */
-  redirect: 'manual'
+  /** A redirect is not followed: it could carry credentials to another origin. An `EventSource` without `headers` follows, as the platform's does. */
+  redirect: 'manual' | 'follow'
   signal: AbortSignal
   /** True in Firefox's pages, for the back/forward cache. It is aborted when the page is left. */
   keepalive?: boolean | undefined
@@ -55,6 +55,8 @@ export interface StreamResponse {
   readonly status: number
   readonly type?: string
   readonly redirected?: boolean
+  /** After all redirects. */
+  readonly url?: string
   readonly headers: { get(name: string): string | null }
   readonly body: StreamBody | null
 }

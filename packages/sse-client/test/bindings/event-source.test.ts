@@ -1,40 +1,7 @@
-import { EventSource, type EventSourceOptions } from '@entitycast/sse-client/event-source'
+import { EventSource } from '@entitycast/sse-client/event-source'
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
-import { settle, VirtualClock } from '../support/clock'
-import { Network } from '../support/network'
-
-const URL_TEXT = 'http://stream.test/prices?x=1'
-const CONNECTING = 0
-const OPEN = 1
-const CLOSED = 2
-
-/** A source over a network and a clock of the test's, and all that it tells, in order. */
-function open(options: EventSourceOptions = {}) {
-  const clock = new VirtualClock()
-  const network = new Network()
-  const wakes = new Set<(restored: boolean) => void>()
-  const source = new EventSource(
-    URL_TEXT,
-    { fetch: network.fetch, ...options },
-    {
-      clock,
-      random: () => 0.5,
-      wakes: (onWake) => {
-        wakes.add(onWake)
-        return () => wakes.delete(onWake)
-      },
-    },
-  )
-  const told: unknown[] = []
-  source.addEventListener('open', () => told.push(['open', source.readyState]))
-  source.addEventListener('message', ({ data }) => told.push(data))
-  source.addEventListener('error', ({ error }) => told.push(['error', source.readyState, error?.code]))
-  onTestFinished(() => {
-    source.close()
-    expect([clock.pending, network.open, wakes.size]).toEqual([0, 0, 0])
-  })
-  return { clock, network, source, told, wake: (restored: boolean) => [...wakes].map((onWake) => onWake(restored)) }
-}
+import { settle } from '../support/clock'
+import { CLOSED, CONNECTING, OPEN, open, URL_TEXT } from './event-source-open'
 
 const unhandled = vi.fn()
 beforeEach(() => void process.on('unhandledRejection', unhandled))
@@ -54,6 +21,33 @@ describe('[W1] as the platform has it', () => {
     expect(network.last.init).toMatchObject({ credentials: 'include', cache: 'no-store' })
     expect(network.last.header('accept')).toBe('text/event-stream')
     expect(network.last.header('last-event-id')).toBeUndefined()
+  })
+
+  test('"The CONNECTING constant": as Web IDL has them, constants and attributes are on the prototype, enumerable, and cannot be written', () => {
+    const { source } = open()
+    const constants = ['CONNECTING', 'OPEN', 'CLOSED'].map((name, value) => [name, value] as const)
+    for (const of of [EventSource, EventSource.prototype]) {
+      for (const [name, value] of constants) {
+        expect(Object.getOwnPropertyDescriptor(of, name)).toEqual({
+          value,
+          enumerable: true,
+          writable: false,
+          configurable: false,
+        })
+      }
+    }
+    const attributes = ['url', 'withCredentials', 'readyState', 'onopen', 'onmessage', 'onerror']
+    for (const name of [...attributes, 'close']) {
+      expect(Object.getOwnPropertyDescriptor(EventSource.prototype, name)).toMatchObject({
+        enumerable: true,
+        configurable: true,
+      })
+    }
+    for (const name of attributes)
+      expect(Object.getOwnPropertyDescriptor(EventSource.prototype, name)?.get?.name).toBe(`get ${name}`)
+    expect(Object.keys(source)).toEqual([])
+    expect(() => Object.assign(source, { url: 'http://other.test/' })).toThrow(TypeError)
+    expect([EventSource.name, EventSource.length, String(source)]).toEqual(['EventSource', 1, '[object EventSource]'])
   })
 
   test('an address that is none throws a SyntaxError', () => {
@@ -81,6 +75,35 @@ describe('[W1] as the platform has it', () => {
     expect(event).toBeInstanceOf(MessageEvent)
     expect(event).toMatchObject({ type: 'price', data: '1\n2', lastEventId: '7', origin: 'http://stream.test' })
     expect([event.bubbles, event.cancelable]).toEqual([false, false])
+  })
+
+  test('"the origin of the event stream\'s final URL (i.e., the URL after redirects)": without headers a redirect is followed', async () => {
+    const { clock, network, source, told } = open()
+    const origins: string[] = []
+    source.addEventListener('message', ({ origin }) => origins.push(origin))
+    await settle()
+    expect(network.last.init.redirect).toBe('follow')
+    const type = { 'Content-Type': 'text/event-stream' }
+    network.last
+      .answer(200, type, { redirected: true, url: 'https://other.test/stream' })
+      .send('id: 1\ndata: a\n\n')
+      .end()
+    await clock.advance(2_000)
+    // The next request begins at the address that was given, with the last event ID.
+    expect([network.last.url, network.last.header('last-event-id')]).toEqual([URL_TEXT, '1'])
+    network.last.stream('data: b\n\n')
+    await settle()
+    expect(origins).toEqual(['https://other.test', 'http://stream.test'])
+    expect(told).toEqual([['open', OPEN], 'a', ['error', CONNECTING, 'STREAM_ENDED'], ['open', OPEN], 'b'])
+  })
+
+  test('with headers it is not: they are for one origin', async () => {
+    const { network, told } = open({ headers: { 'x-api-key': 'secret' } })
+    await settle()
+    expect(network.last.init.redirect).toBe('manual')
+    network.last.answer(0, {}, { type: 'opaqueredirect' })
+    await settle()
+    expect(told).toEqual([['error', CLOSED, 'REDIRECTED']])
   })
 
   test('onopen, onmessage and onerror: one each, by name or taken away', async () => {
@@ -205,80 +228,6 @@ describe('[W1] Last-Event-ID', () => {
     expect(network.exchanges.length).toBe(3)
     await clock.advance(10_000)
     expect(network.exchanges.length).toBe(4)
-  })
-})
-
-describe('[K4] the status table', () => {
-  test.each([
-    [204, 'NO_CONTENT'],
-    [301, 'REDIRECTED'],
-    [403, 'FORBIDDEN'],
-    [404, 'NOT_FOUND'],
-    [410, 'REFUSED'],
-  ])('%i: CLOSED, an error, and no other request', async (status, code) => {
-    const { clock, network, source, told } = open()
-    await settle()
-    network.last.answer(status)
-    await clock.advance(600_000)
-    expect(told).toEqual([['error', CLOSED, code]])
-    expect([source.readyState, network.exchanges.length]).toEqual([CLOSED, 1])
-  })
-
-  test.each([
-    [500, 'UNAVAILABLE'],
-    [503, 'UNAVAILABLE'],
-    [429, 'UNAVAILABLE'],
-    [200, 'NOT_A_STREAM'],
-  ])('%i that is no stream: CONNECTING, an error, and it comes back', async (status, code) => {
-    const { clock, network, told } = open()
-    await settle()
-    network.last.answer(status, { 'Content-Type': 'text/html', 'Retry-After': '0' })
-    await clock.advance(2_000)
-    network.last.stream('data: a\n\n')
-    await settle()
-    expect(told).toEqual([['error', CONNECTING, code], ['open', OPEN], 'a'])
-  })
-
-  test('503 with Retry-After: not before', async () => {
-    const { clock, network } = open()
-    await settle()
-    network.last.answer(503, { 'Retry-After': '30' })
-    await clock.advance(29_999)
-    expect(network.exchanges.length).toBe(1)
-    await clock.advance(1_001)
-    expect(network.exchanges.length).toBe(2)
-  })
-
-  test('401: the headers are asked for once more, and then it is CLOSED', async () => {
-    const headers = vi.fn(({ reason }: { reason?: string }) => ({ authorization: reason ?? 'old' }))
-    const { clock, network, told } = open({ headers })
-    await settle()
-    network.last.answer(401)
-    await clock.advance(1_000)
-    expect(network.last.header('authorization')).toBe('unauthorized')
-    network.last.answer(401)
-    await clock.advance(600_000)
-    expect(network.exchanges.length).toBe(2)
-    expect(told).toEqual([['error', CLOSED, 'UNAUTHORIZED']])
-  })
-
-  test('409 with a last event ID: once without it, and the page is told', async () => {
-    const { clock, network, told } = open()
-    await settle()
-    network.last.stream('id: 1\n\n').end()
-    await clock.advance(2_000)
-    network.last.answer(409)
-    await clock.advance(2_000)
-    expect(network.exchanges.map((exchange) => exchange.header('last-event-id'))).toEqual([undefined, '1', undefined])
-    expect(told).toContainEqual(['error', CONNECTING, 'CURSOR_REFUSED'])
-  })
-
-  test('shouldRetry decides otherwise', async () => {
-    const { clock, network, source } = open({ shouldRetry: ({ status }) => status === 404 || undefined })
-    await settle()
-    network.last.answer(404)
-    await clock.advance(2_000)
-    expect([source.readyState, network.exchanges.length]).toEqual([CONNECTING, 2])
   })
 })
 

@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { transform } from 'esbuild'
 import { expect, test } from 'vitest'
 
 const folder = fileURLToPath(new URL('../../src/bindings/', import.meta.url))
@@ -19,3 +20,12 @@ test(`[bindings] none has more than ${MOST} lines of code: what is hard is in th
   const long = files.map((file) => [file, linesOfCode(file)] as const).filter(([, lines]) => lines > MOST)
   expect(long).toEqual([])
 })
+
+test.each(['vue', 'svelte', 'solid'])(
+  '[bindings] %s is the same seam in twenty lines: without its types, imports and comments',
+  async (name) => {
+    const { code } = await transform(readFileSync(`${folder}${name}.ts`, 'utf8'), { loader: 'ts' })
+    const lines = code.replace(/^(?:import|export) [^;]*;$/gm, '').split('\n')
+    expect(lines.filter((line) => !/^\s*(?:\/\/.*)?$/.test(line)).length).toBeLessThanOrEqual(20)
+  },
+)

@@ -24,7 +24,8 @@ export class Exchange implements StreamResponse {
   })
 
   constructor(
-    readonly url: string,
+    /** Of the request; and of the response, where that came from elsewhere. */
+    public url: string,
     readonly init: StreamRequestInit,
   ) {
     init.signal.addEventListener('abort', () => {
@@ -42,7 +43,7 @@ export class Exchange implements StreamResponse {
   answer(
     status: number,
     fields: Record<string, string> = {},
-    options: { redirected?: boolean; type?: string } = {},
+    options: { redirected?: boolean; type?: string; url?: string } = {},
   ): this {
     this.status = status
     Object.assign(this, options)

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { ConnectionSnapshot } from '../../src/index'
+import { type ConnectionSnapshot, onSnapshot } from '../../src/index'
 import { at, connected, updated } from '../support/frames'
 import { openPage } from '../support/page'
 
@@ -104,4 +104,16 @@ test('[K7] a listener that closes is the last to hear of that step; one that was
   off()
   await page.open(connected({ id: at(0) }))
   expect(heard).toEqual(['connecting', 'disconnected'])
+})
+
+test('onSnapshot shows what is now, then each change, until it is ended', async () => {
+  const page = openPage()
+  const shown: string[] = []
+  const off = onSnapshot(page.subscriber, ({ state }) => shown.push(state))
+  const stream = await page.open(connected({ id: at(0) }))
+  stream.end()
+  await page.settle()
+  off()
+  page.subscriber.close()
+  expect(shown).toEqual(['disconnected', 'connecting', 'connected', 'reconnecting'])
 })
