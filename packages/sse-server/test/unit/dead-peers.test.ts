@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { DeadPeers } from '../../src/mounts/node-dead-peers'
 import { nameOf, TCP6, type TcpTable, type Unanswered } from '../../src/mounts/node-tcp-table'
-import { triesOf } from '../../src/mounts/node-tcp-tries'
+import { countersOf, triesOf } from '../../src/mounts/node-tcp-tries'
 
 const HEARTBEAT_MS = 10_000
 const LOOK_MS = HEARTBEAT_MS / 4
@@ -66,17 +66,43 @@ describe('the watch over peers', () => {
 
   it('[D9] the tables are read at every look where the kernel does not tell how often it has tried', async () => {
     const read = vi.fn(async () => {})
-    const dead = new DeadPeers(read, async () => triesOf('Tcp: InSegs\nTcp: 7\n'))
+    const dead = new DeadPeers(read, async () => triesOf('Tcp: InSegs\nTcp: 7\n', ['TCPTimeouts']))
     const { watch: one } = watch(dead, 1)
     await vi.advanceTimersByTimeAsync(LOOK_MS * 3)
     expect(read).toHaveBeenCalledTimes(3)
     if (one) dead.unwatch(one)
   })
 
-  it('[D9] counts what the kernel has tried again, of any kind', () => {
-    const snmp = 'Ip: Forwarding\nIp: 1\nTcp: InSegs RetransSegs OutRsts\nTcp: 900 20 7\n'
-    const netstat = 'TcpExt: SyncookiesSent TCPTimeouts TCPRetransFail TCPWinProbe\nTcpExt: 8 3 2 1\n'
-    expect(triesOf(snmp + netstat)).toBe(26)
+  const SNMP = 'Ip: Forwarding\nIp: 1\nTcp: InSegs RetransSegs OutRsts\nTcp: 900 20 7\n'
+  const NETSTAT =
+    'TcpExt: SyncookiesSent TCPTimeouts TCPRetransFail TCPLossProbes TCPWinProbe\nTcpExt: 8 3 2 40 1\nIpExt: InNoRoutes\nIpExt: 5\n'
+
+  it('[D9] counts timeouts and probes, and not what was sent again early: that happens where an answer only takes its time', () => {
+    const { files, names } = countersOf('6.1.0-18-amd64')
+    expect(files).toEqual(['/proc/net/netstat'])
+    expect(triesOf(NETSTAT, names)).toBe(4)
+  })
+
+  it('[D9] counts all that was sent again where the kernel is too old to count each timeout', () => {
+    for (const kernel of ['4.18.0-553.el8_10.x86_64', '5.3.18-default', '4.4.0', 'something else']) {
+      expect(triesOf(SNMP + NETSTAT, countersOf(kernel).names), kernel).toBe(26)
+    }
+    for (const kernel of ['5.4.0-200-generic', '5.15.167.4-microsoft-standard-WSL2', '6.8.0-1021-aws', '10.0']) {
+      expect(countersOf(kernel).names, kernel).not.toContain('RetransSegs')
+    }
+  })
+
+  it('[D9] cannot tell where a counter is missing, has no value, or only begins or ends like another', () => {
+    const names = ['TCPTimeouts']
+    for (const text of [
+      '',
+      'TcpExt: TCPTimeouts',
+      'TcpExt: A TCPTimeouts\nTcpExt: 1\n',
+      'TcpExt: TCPTimeoutsRehash\nTcpExt: 7\n',
+    ]) {
+      expect(triesOf(text, names), text).toBeUndefined()
+    }
+    expect(triesOf('TcpExt: MyTCPTimeouts TCPTimeouts\nTcpExt: 7 0\n', names)).toBe(0)
   })
 
   it('[D9] ends the stream of a peer that answers nothing, less than two heartbeats after the first try, and no other', async () => {
