@@ -3,6 +3,9 @@ import { type Consumer, consumer, type Outcome } from './consumer'
 import { hasChromium, type OpenPage, openPage } from './page'
 import { programs } from './snippets'
 
+/** A busy machine may need it. */
+const WAIT = { timeout: 30_000 }
+
 const DEPENDENCIES = {
   '@angular/core': '21.2.26',
   '@nats-io/transport-node': '3.4.0',
@@ -124,7 +127,7 @@ describe.skipIf(!hasChromium)('[docs] the programs for a page, in Chromium', () 
       page.evaluate(() => JSON.parse(JSON.stringify((globalThis as unknown as { page: Shown }).page)) as Shown)
     await project.updated('document', 'doc_456', { embeddedChunks: 5 })
     await project.emit('lock:acquired', { entityId: 7 })
-    await vi.waitFor(async () => expect((await shown()).lock).toEqual({ entityId: 7 }))
+    await vi.waitFor(async () => expect((await shown()).lock).toEqual({ entityId: 7 }), WAIT)
     expect(await shown()).toMatchObject({
       rows: [{ id: 'doc_456', embeddedChunks: 5, chunks: 12 }],
       states: ['connecting', 'connected'],
@@ -133,7 +136,7 @@ describe.skipIf(!hasChromium)('[docs] the programs for a page, in Chromium', () 
     await page.evaluate(() => (globalThis as unknown as { page: Shown }).page.off())
     await project.updated('document', 'doc_456', { embeddedChunks: 6 })
     await project.emit('lock:released', { entityId: 8 })
-    await vi.waitFor(async () => expect((await shown()).lock).toEqual({ entityId: 8 }))
+    await vi.waitFor(async () => expect((await shown()).lock).toEqual({ entityId: 8 }), WAIT)
     expect((await shown()).rows).toEqual([{ id: 'doc_456', embeddedChunks: 5, chunks: 12 }])
     expect(complaints).toEqual([])
   })
@@ -143,12 +146,14 @@ describe.skipIf(!hasChromium)('[docs] the programs for a page, in Chromium', () 
     type Got = { rows: object[]; state: string; seen?: unknown }
     const shown = () => page.evaluate(() => (globalThis as unknown as { page: { get(): Got } }).page.get())
     await project.updated('document', 'doc_1', { chunks: 1 })
-    await vi.waitFor(async () =>
-      expect(await shown()).toEqual({
-        rows: [{ id: 'doc_456', embeddedChunks: 5 }],
-        state: 'connected',
-        seen: { chunks: 1 },
-      }),
+    await vi.waitFor(
+      async () =>
+        expect(await shown()).toEqual({
+          rows: [{ id: 'doc_456', embeddedChunks: 5 }],
+          state: 'connected',
+          seen: { chunks: 1 },
+        }),
+      WAIT,
     )
     expect(complaints).toEqual([])
   })
@@ -160,10 +165,10 @@ describe.skipIf(!hasChromium)('[docs] the programs for a page, in Chromium', () 
     await tabs[1]?.goto(page.url())
     const shown = () =>
       Promise.all(tabs.map((tab) => tab.evaluate(() => (globalThis as unknown as { page: Shown }).page)))
-    await vi.waitFor(async () => expect((await shown()).map(({ role }) => role)).toEqual(['leader', 'follower']))
+    await vi.waitFor(async () => expect((await shown()).map(({ role }) => role)).toEqual(['leader', 'follower']), WAIT)
     await project.updated('document', 'doc_456', { embeddedChunks: 5 })
     const rows = [{ id: 'doc_456', embeddedChunks: 5 }]
-    await vi.waitFor(async () => expect((await shown()).map((one) => one.rows)).toEqual([rows, rows]))
+    await vi.waitFor(async () => expect((await shown()).map((one) => one.rows)).toEqual([rows, rows]), WAIT)
     expect(connections()).toBe(1)
     expect(complaints).toEqual([])
   })

@@ -6,6 +6,9 @@ import { eventStream } from '@entitycast/sse-server/fetch'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { z } from 'zod'
 
+/** A busy machine may need it. */
+const WAIT = { timeout: 15_000 }
+
 const page = readFileSync(new URL('../../docs/troubleshooting.md', import.meta.url), 'utf8')
 const grant = { projectId: 'p1', userId: 'u1' }
 const ends: (() => unknown)[] = []
@@ -80,7 +83,7 @@ describe('[docs] docs/troubleshooting.md: who is refused is told why', () => {
       void eventStream(hub, { authorize: () => grant })(
         new Request('https://app.test/', { headers: { accept: 'text/event-stream' } }),
       )
-      await vi.waitFor(() => expect(hub.connections()).toHaveLength(1))
+      await vi.waitFor(() => expect(hub.connections()).toHaveLength(1), WAIT)
     }
     updates.connect()
     await vi.waitFor(() => expect(errors[0]).toMatchObject({ code, status }), 10_000)
@@ -95,7 +98,7 @@ describe('[docs] docs/troubleshooting.md: who is refused is told why', () => {
   ])('[docs] what is wrong with a grant is in the log: %o', async (wrong, text) => {
     const { updates, log } = scene({ authorize: () => wrong as never })
     updates.connect()
-    await vi.waitFor(() => expect(log.join()).toContain(text))
+    await vi.waitFor(() => expect(log.join()).toContain(text), WAIT)
     onThePage(text)
   })
 
@@ -105,8 +108,8 @@ describe('[docs] docs/troubleshooting.md: who is refused is told why', () => {
     })
     updates.connect()
     const text = 'TypeError: Cannot read properties of undefined'
-    await vi.waitFor(() => expect(log.join()).toContain(text))
-    await vi.waitFor(() => expect(errors[0]).toMatchObject({ code: 'UNAVAILABLE', status: 503 }))
+    await vi.waitFor(() => expect(log.join()).toContain(text), WAIT)
+    await vi.waitFor(() => expect(errors[0]).toMatchObject({ code: 'UNAVAILABLE', status: 503 }), WAIT)
     onThePage(text)
   })
 })
@@ -147,7 +150,7 @@ describe('[docs] docs/troubleshooting.md: pages that do not follow', () => {
   it('[docs] a resync that nobody hears is an error', async () => {
     const { updates, errors } = scene({ options: { since: 'another.7' } })
     updates.connect()
-    await vi.waitFor(() => expect(errors[0]).toMatchObject({ code: 'RESYNC_UNHEARD' }))
+    await vi.waitFor(() => expect(errors[0]).toMatchObject({ code: 'RESYNC_UNHEARD' }), WAIT)
     expect(errors[0]?.message).toContain('events may have been missed')
     onThePage('events may have been missed')
   })
@@ -158,7 +161,7 @@ describe('[docs] docs/troubleshooting.md: pages that do not follow', () => {
     updates.subscribe('*', ({ type, data }) => given.push(`subscribe ${type} ${JSON.stringify(data)}`))
     updates.on('document:*', ({ type }) => given.push(`on ${type}`))
     updates.connect()
-    await vi.waitFor(() => expect(updates.state).toBe('connected'))
+    await vi.waitFor(() => expect(updates.state).toBe('connected'), WAIT)
     const p1 = hub.project('p1')
     await p1.updated('document', 'd1', { n: 1 }, { version: 5 })
     await p1.updated('document', 'd1', { n: 2 }, { version: 4 })
@@ -166,7 +169,7 @@ describe('[docs] docs/troubleshooting.md: pages that do not follow', () => {
     await p1.updated('document', 'd1', { n: 4 }, { audience: { users: ['u1'] } })
     await hub.project('p2').updated('document', 'd1', { n: 5 })
     await p1.emit('document:fence', null)
-    await vi.waitFor(() => expect(given).toContain('on document:fence'))
+    await vi.waitFor(() => expect(given).toContain('on document:fence'), WAIT)
     expect(given).toEqual(['subscribe entity.updated {"n":1}', 'on document:fence'])
   })
 

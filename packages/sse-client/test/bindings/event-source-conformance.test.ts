@@ -6,6 +6,7 @@ import type { StreamResponse } from '../../src/seams/ports'
 import { settle, VirtualClock } from '../support/clock'
 import { cut, readerOf } from '../support/reader'
 import { CASES, collect, type Dispatched, interpret, TYPES } from './event-source-cases'
+import '../../../sse-protocol/test/property/replay'
 
 /* See chunks.test.ts for how to run a property that failed once more. */
 const { ENTITYCAST_SEED: seed, ENTITYCAST_PATH: path } = process.env

@@ -3,6 +3,9 @@ import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } fro
 import { settle } from '../support/clock'
 import { CLOSED, CONNECTING, OPEN, open, URL_TEXT } from './event-source-open'
 
+/** A busy machine may need it. */
+const WAIT = { timeout: 15_000 }
+
 const unhandled = vi.fn()
 beforeEach(() => void process.on('unhandledRejection', unhandled))
 afterEach(() => {
@@ -177,7 +180,7 @@ describe('[W1] as the platform has it', () => {
     }
     await settle()
     network.last.stream('data: a\n\n')
-    await vi.waitFor(() => expect(reported).toHaveLength(1))
+    await vi.waitFor(() => expect(reported).toHaveLength(1), WAIT)
     expect(told).toEqual([['open', OPEN], 'a'])
   })
 })
@@ -235,7 +238,7 @@ describe('[K5, K6] streams that do not hold', () => {
   test('a stream that ends at once, for ever: each time an error, and the delays grow', async () => {
     const { clock, network, told } = open()
     for (let i = 0; i < 6; i++) {
-      await vi.waitFor(() => expect(network.exchanges.length).toBe(i + 1))
+      await vi.waitFor(() => expect(network.exchanges.length).toBe(i + 1), WAIT)
       const at = clock.now()
       network.last.stream().end()
       while (network.exchanges.length === i + 1) await clock.advance(500)

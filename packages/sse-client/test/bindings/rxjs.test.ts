@@ -7,6 +7,9 @@ import { afterAll, beforeAll, expect, expectTypeOf, it, vi } from 'vitest'
 import { z } from 'zod'
 import { bindingSuite } from './binding-suite'
 
+/** A busy machine may need it. */
+const WAIT = { timeout: 15_000 }
+
 /** What an observer throws, RxJS throws again in a task of its own, unless it is told whom to tell. */
 const thrown: unknown[] = []
 beforeAll(() => {
@@ -14,7 +17,7 @@ beforeAll(() => {
 })
 afterAll(async () => {
   // One test of the suite has a handler that fails.
-  await vi.waitFor(() => expect(thrown).toEqual([new Error('of the handler')]))
+  await vi.waitFor(() => expect(thrown).toEqual([new Error('of the handler')]), WAIT)
   config.onUnhandledError = null
 })
 

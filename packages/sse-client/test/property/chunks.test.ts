@@ -4,13 +4,9 @@ import { expect, test } from 'vitest'
 import { at, connected, heartbeat, named, resync, updated } from '../support/frames'
 import { openPage } from '../support/page'
 import { cut, readChunks } from '../support/reader'
+import '../../../sse-protocol/test/property/replay'
 
-/*
- * A property that fails prints its seed and path. To run it again just so:
- *   ENTITYCAST_SEED=1234 ENTITYCAST_PATH=0:1:2 npx vitest run packages/sse-client/test/property
- */
-const { ENTITYCAST_SEED: seed, ENTITYCAST_PATH: path } = process.env
-const config = { numRuns: 200, ...(seed !== undefined && { seed: Number(seed) }), ...(path !== undefined && { path }) }
+const config = { numRuns: 200 }
 
 /** Whatever is awkward at the edge of a chunk. */
 const piece = fc.constantFrom(

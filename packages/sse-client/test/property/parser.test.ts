@@ -2,14 +2,9 @@ import { createParser } from 'eventsource-parser'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { type StreamFrame, streamParser } from '../../src/subscriber/parser'
+import '../../../sse-protocol/test/property/replay'
 
-/* See chunks.test.ts for how to run a property that failed once more. */
-const { ENTITYCAST_SEED: seed, ENTITYCAST_PATH: path } = process.env
-const config = {
-  numRuns: 2_000,
-  ...(seed !== undefined && { seed: Number(seed) }),
-  ...(path !== undefined && { path }),
-}
+const config = { numRuns: 2_000 }
 
 interface Read {
   frames: StreamFrame[]

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { textDecoder } from '../../src/subscriber/stream'
+import '../../../sse-protocol/test/property/replay'
 
 /** Bytes and where they are cut. */
 const pieces = fc

@@ -7,6 +7,9 @@ import { createRoot, hydrateRoot } from 'react-dom/client'
 import { renderToString } from 'react-dom/server'
 import { afterEach, beforeEach, expect, expectTypeOf, test, vi } from 'vitest'
 
+/** A busy machine may need it. */
+const WAIT = { timeout: 15_000 }
+
 const roots: (() => Promise<void>)[] = []
 
 beforeEach(() => {
@@ -157,7 +160,7 @@ test('an enabled provider shows connecting from its first rendering on, and disc
     </DataUpdatesProvider>
   )
   const { render } = await mount(page(true))
-  await act(() => vi.waitFor(() => expect(server.connections).toBe(1)))
+  await act(() => vi.waitFor(() => expect(server.connections).toBe(1), WAIT))
   expect([...new Set(states)]).toEqual(['connecting', 'connected'])
   await render(page(false))
   expect(states.at(-1)).toBe('disconnected')
@@ -193,7 +196,7 @@ test('[K9] hydration takes over what the server has rendered, without a complain
     hydrateRoot(container, page, { onRecoverableError: (error) => complaints.push(error) }),
   )
   roots.push(() => act(async () => root.unmount()))
-  await act(() => vi.waitFor(() => expect(server.connections).toBe(1)))
+  await act(() => vi.waitFor(() => expect(server.connections).toBe(1), WAIT))
   expect(container.textContent).toBe('connected')
   expect(complaints).toEqual([])
 })

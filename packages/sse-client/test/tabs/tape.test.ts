@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { BlockSplitter, Tape } from '../../src/bindings/tabs-tape'
+import '../../../sse-protocol/test/property/replay'
 
 const block = (id: string | undefined, data = 'x') => `${id === undefined ? '' : `id: ${id}\n`}data: ${data}\n\n`
 

@@ -3,6 +3,9 @@ import { EventSubscriber, type SubscriberOptions, sessionCursor } from '../../sr
 import { Network } from '../support/network'
 import { openPage } from '../support/page'
 
+/** A busy machine may need it. */
+const WAIT = { timeout: 15_000 }
+
 const URL_ = 'https://app.test/api/events/stream'
 
 afterEach(() => {
@@ -64,14 +67,14 @@ test("a relative url is for the page, or for a fetch of one's own, to resolve", 
   vi.stubGlobal('fetch', page.fetch)
   const subscriber = new EventSubscriber('/api/events/stream')
   subscriber.connect()
-  await vi.waitFor(() => expect(page.last.url).toBe('/api/events/stream'))
+  await vi.waitFor(() => expect(page.last.url).toBe('/api/events/stream'), WAIT)
   subscriber.close()
 
   vi.unstubAllGlobals()
   const own = new Network()
   const other = new EventSubscriber('/api/events/stream', { fetch: own.fetch })
   other.connect()
-  await vi.waitFor(() => expect(own.exchanges).toHaveLength(1))
+  await vi.waitFor(() => expect(own.exchanges).toHaveLength(1), WAIT)
   other.close()
 })
 
@@ -84,7 +87,7 @@ test.each([
   const network = new Network()
   const subscriber = new EventSubscriber(url, { channels: ['a', 'b'], fetch: network.fetch })
   subscriber.connect()
-  await vi.waitFor(() => expect(network.last.url).toBe(expected))
+  await vi.waitFor(() => expect(network.last.url).toBe(expected), WAIT)
   subscriber.close()
 })
 

@@ -6,6 +6,9 @@ import { type Listening, socketsOf } from './listening'
 import { authorize, GOOD, mountSuite } from './mount-suite'
 import { StreamClient } from './stream-client'
 
+/** A busy machine may need it. */
+const WAIT = { timeout: 15_000 }
+
 async function listen(app: FastifyInstance): Promise<Listening> {
   const url = await app.listen({ port: 0, host: '127.0.0.1' })
   return { url, sockets: () => socketsOf(app.server), close: () => app.close() }
@@ -103,7 +106,7 @@ describe('in a Fastify application', () => {
     const refused = await app.inject('/')
     expect([refused.statusCode, refused.json().error.code]).toEqual([401, 'UNAUTHORIZED'])
     const granted = app.inject({ url: '/', headers: GOOD })
-    await vi.waitFor(() => expect(hub.stats().connections).toBe(1))
+    await vi.waitFor(() => expect(hub.stats().connections).toBe(1), WAIT)
     await hub.project('p1').updated('document', 'd1')
     await app.close()
     expect((await granted).payload.match(/^event: .*$/gm)).toEqual([

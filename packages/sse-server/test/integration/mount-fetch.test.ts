@@ -6,6 +6,9 @@ import { fetchServer } from './fetch-server'
 import { listening } from './listening'
 import { authorize, GOOD, mountSuite, type SuiteOptions } from './mount-suite'
 
+/** A busy machine may need it. */
+const WAIT = { timeout: 15_000 }
+
 const options = ({ authorize, ...rest }: SuiteOptions) => ({
   ...rest,
   clientIp: () => '192.0.2.1',
@@ -74,7 +77,7 @@ describe('the body of a fetch response', () => {
     const hub = new EventHub({ logger: false })
     const response = await open(hub)
     await hub.project('p1').updated('document', 'd1')
-    await vi.waitFor(() => expect(hub.stats().writes).toBe(2))
+    await vi.waitFor(() => expect(hub.stats().writes).toBe(2), WAIT)
     const closed = hub.close()
     const text = await response.text()
     expect(text.match(/^event: .*$/gm)).toEqual(['event: connected', 'event: entity.updated', 'event: closing'])

@@ -6,6 +6,7 @@ import { testHub } from '../support/hub'
 import { ReferencePage } from '../support/reference-page'
 import { open, type TestStream } from '../support/stream'
 import type { VirtualClock } from '../support/virtual-clock'
+import '../../../sse-protocol/test/property/replay'
 
 /*
  * Catching up and live delivery end in the same page: for any events, any grants, and any way in which sockets fill and drain. And

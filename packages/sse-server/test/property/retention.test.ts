@@ -4,6 +4,7 @@ import { Span } from '../../src/feed/span'
 import type { LogEntry } from '../../src/seams/adapter'
 import { Chunk } from '../../src/seams/sink'
 import { RetentionWindow } from '../../src/seams/window'
+import '../../../sse-protocol/test/property/replay'
 
 const entry = (offset: number, size: number, users?: string[]): LogEntry => ({
   offset,

@@ -4,6 +4,9 @@ import type { LogEntry } from '@entitycast/sse-server'
 import { ClusterAdapter, type ClusterLog, type IpcChannel, startClusterLog } from '@entitycast/sse-server/cluster'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 
+/** A busy machine may need it. */
+const WAIT = { timeout: 15_000 }
+
 /** One end of an IPC channel: what is said comes out at the other one, as JSON, a turn later. */
 class End extends EventEmitter implements IpcChannel {
   other!: End
@@ -69,7 +72,7 @@ describe('the way to the primary', () => {
     await Promise.all(['p', 'q'].map((project) => adapter.open(project, listener)))
     primary.said.length = worker.said.length = 0
     await Promise.all(Array.from({ length: 1_000 }, (_, n) => adapter.append(n % 2 ? 'p' : 'q', [record(`${n}`)])))
-    await vi.waitFor(() => expect(heard).toHaveLength(1_000))
+    await vi.waitFor(() => expect(heard).toHaveLength(1_000), WAIT)
     expect([worker.said.length, primary.said.length]).toEqual([1, 1])
   })
 
@@ -99,16 +102,16 @@ describe('the way to the primary', () => {
       doubt: ({ offset }, reason) => void doubts.push([offset, reason]),
     })
     await Promise.all(Array.from({ length: 3_000 }, (_, n) => adapter.append('p', [record(`${n}`)])))
-    await vi.waitFor(() => expect(heard).toHaveLength(3_000))
+    await vi.waitFor(() => expect(heard).toHaveLength(3_000), WAIT)
     expect(doubts).toEqual([])
     // The worker does not read. What waits for it is bounded.
     primary.isStuck = true
     const appends = Array.from({ length: 200 }, () => adapter.append('p', [record('x'.repeat(100_000))]))
-    await vi.waitFor(() => expect(worker.said.length).toBeGreaterThan(20))
+    await vi.waitFor(() => expect(worker.said.length).toBeGreaterThan(20), WAIT)
     primary.free()
     await Promise.all(appends)
     const last = await adapter.append('p', [record('last')])
-    await vi.waitFor(() => expect(heard.at(-1)).toBe(last.offset))
+    await vi.waitFor(() => expect(heard.at(-1)).toBe(last.offset), WAIT)
     expect(doubts).toEqual([[expect.any(Number), 'broker-gap']])
   })
 
@@ -191,7 +194,7 @@ describe('the way to the primary', () => {
   it('[N11] a worker of another version is answered with the own one', async () => {
     const [primary, worker] = ends
     worker.send({ 'entitycast:log': [99, 'what they speak then'] }, undefined, undefined, () => {})
-    await vi.waitFor(() => expect(primary.said).toHaveLength(1))
+    await vi.waitFor(() => expect(primary.said).toHaveLength(1), WAIT)
     expect(primary.said).toEqual([{ 'entitycast:log': [1, expect.anything(), expect.anything(), 0, [], []] }])
   })
 
@@ -203,7 +206,7 @@ describe('the way to the primary', () => {
     await vi.waitFor(async () => {
       const page = await adapter.read('p', { epoch, offset: 0 }, 10)
       expect(page).toEqual({ entries: [{ offset: 1, record: record('once') }] })
-    })
+    }, WAIT)
     primary.emit('disconnect')
     expect(primary.listenerCount('message')).toBe(0)
     log.attach(primary)

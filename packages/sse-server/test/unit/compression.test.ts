@@ -5,6 +5,7 @@ import { describe, expect, it, vi } from 'vitest'
 import { testHub } from '../support/hub'
 import { RecordingSink } from '../support/recording-sink'
 import { open } from '../support/stream'
+import '../../../sse-protocol/test/property/replay'
 
 /** Inflates one piece as if nothing had been before it. */
 const inflate = (piece: Buffer) => inflateRawSync(piece, { finishFlush: constants.Z_SYNC_FLUSH }).toString()
