@@ -20,7 +20,10 @@ export class ServerProcess {
   #child: ChildProcess | undefined
   port = 0
 
-  constructor(readonly drainMs = 500) {}
+  constructor(
+    readonly drainMs = 500,
+    readonly heartbeatMs = 300,
+  ) {}
 
   get url(): string {
     return `http://127.0.0.1:${this.port}`
@@ -28,7 +31,8 @@ export class ServerProcess {
 
   async start(): Promise<void> {
     const program = fileURLToPath(new URL('./server.ts', import.meta.url))
-    const args = ['--import', 'tsx', program, String(this.port), path.join(this.#folder, 'rows'), String(this.drainMs)]
+    const options = [this.port, path.join(this.#folder, 'rows'), this.drainMs, this.heartbeatMs]
+    const args = ['--import', 'tsx', program, ...options.map(String)]
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
     this.#child = child
     const ended = once(child, 'exit').then(() => {

@@ -14,8 +14,13 @@ interface Row {
   version: number
 }
 
-const [port, file, drainMs] = process.argv.slice(2) as [string, string, string]
-const hub = new EventHub({ heartbeatIntervalMs: 300, limits: false, retryMs: 200, conflateWindowMs: 20 })
+const [port, file, drainMs, heartbeatMs] = process.argv.slice(2) as [string, string, string, string]
+const hub = new EventHub({
+  heartbeatIntervalMs: Number(heartbeatMs),
+  limits: false,
+  retryMs: 200,
+  conflateWindowMs: 20,
+})
 const project = hub.project('p1')
 const rows = new Map<string, Row>()
 if (existsSync(file)) {
