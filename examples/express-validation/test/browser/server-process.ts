@@ -46,8 +46,8 @@ export class ServerProcess {
     this.url = await new Promise<string>((resolve, reject) => {
       const read = (text: Buffer) => {
         this.#printed += text
-        const address = /http:\/\/[\d.:]+/.exec(this.#printed)
-        if (address) resolve(address[0])
+        const address = /(http:\/\/[\d.:]+)\s/.exec(this.#printed)
+        if (address) resolve(address[1] as string)
       }
       child.stdout.on('data', read)
       child.stderr.on('data', read)
@@ -55,13 +55,13 @@ export class ServerProcess {
     })
   }
 
-  /** Ends it; how it ended. */
+  /** Ends it; how it ended, and all that it has printed. */
   async end(signal: 'SIGTERM' | 'SIGKILL'): Promise<{ code: number | null; signal: string | null; printed: string }> {
     const child = this.#child!
     if (child.exitCode === null && child.signalCode === null) {
-      const exited = once(child, 'exit')
+      const closed = once(child, 'close')
       child.kill(signal)
-      await exited
+      await closed
     }
     return { code: child.exitCode, signal: child.signalCode, printed: this.#printed }
   }

@@ -17,6 +17,7 @@ const QUICK = { SSE_HEARTBEAT_INTERVAL_MS: '1000', SSE_RECONNECT_TIMEOUT_MS: '10
 /** Slow enough that a kill comes in the middle. */
 const SLOW = { ...QUICK, EMBEDDING_DELAY_MS: '1500' }
 const ALL = '33 of 33 chunks embedded'
+const soon = { timeout: 60_000, interval: 50 }
 const WORDS: Record<DocumentRow['status'], string> = {
   pending: 'Pending',
   queued: 'Queued',
@@ -56,7 +57,7 @@ describe.skipIf(isMissing)('nest-documents in Chromium', { timeout: 240_000 }, (
 
       await maya.page.getByTestId('embed').click()
       for (const tab of [maya, tomas]) await underWay(tab)
-      expect((await tomas.documents()).some(({ status }) => status === 'Embedding')).toBe(true)
+      await tomas.page.locator('[data-testid="document"] .chip', { hasText: 'Embedding' }).first().waitFor()
 
       await server.end('SIGKILL')
       for (const tab of [maya, tomas, priya]) await tab.until('reconnecting')
@@ -69,10 +70,11 @@ describe.skipIf(isMissing)('nest-documents in Chromium', { timeout: 240_000 }, (
       const { documents, chunks } = await northwind.load()
       expect(documents.every(({ status }) => status === 'embedded')).toBe(true)
       for (const tab of [maya, tomas, late]) {
-        await vi.waitFor(async () => expect(await tab.documents()).toEqual(documents.map(shown)), { timeout: 30_000 })
+        await vi.waitFor(async () => expect(await tab.documents()).toEqual(documents.map(shown)), soon)
         for (const { id, title } of documents) {
           const stored = chunks.filter(({ documentId }) => documentId === id).sort((a, b) => a.ordinal - b.ordinal)
-          expect(await tab.chunks(title)).toEqual(stored.map((chunk) => ({ id: chunk.id, status: chunk.status })))
+          const wanted = stored.map((chunk) => ({ id: chunk.id, status: chunk.status }))
+          await vi.waitFor(async () => expect(await tab.chunks(title)).toEqual(wanted), soon)
         }
         expect(await tab.wasNotReloaded()).toBe(true)
         expect(tab.errors).toEqual([])
@@ -87,7 +89,8 @@ describe.skipIf(isMissing)('nest-documents in Chromium', { timeout: 240_000 }, (
       expect(streamed).toContain('sentinel.txt')
       expect(streamed).not.toContain('proj_northwind')
       for (const { id } of documents) expect(streamed).not.toContain(id)
-      expect(await priya.documents()).toEqual((await acme.load()).documents.map(shown))
+      const own = (await acme.load()).documents.map(shown)
+      await vi.waitFor(async () => expect(await priya.documents()).toEqual(own), soon)
       expect(await priya.wasNotReloaded()).toBe(true)
 
       // The same for the API: neither project can be asked for with the other's token.
@@ -109,7 +112,11 @@ describe.skipIf(isMissing)('nest-documents in Chromium', { timeout: 240_000 }, (
       const file = { name: 'upload.txt', mimeType: 'text/plain', buffer: Buffer.from('A text about penguins and ice.') }
       await maya.page.getByLabel('Text files to upload').setInputFiles(file)
       for (const tab of tabs) await tab.untilSummary('1 of 34 chunks embedded')
-      expect((await tomas.documents()).at(-1)).toMatchObject({ title: 'upload.txt', progress: '1/1 embedded' })
+      await vi.waitFor(
+        async () =>
+          expect((await tomas.documents()).at(-1)).toMatchObject({ title: 'upload.txt', progress: '1/1 embedded' }),
+        soon,
+      )
       await tomas.page.getByTestId('activity').getByText('uploaded upload.txt').waitFor()
 
       await tomas.page.getByLabel('Search the embedded chunks').fill('penguins on the ice')
@@ -120,14 +127,14 @@ describe.skipIf(isMissing)('nest-documents in Chromium', { timeout: 240_000 }, (
       for (const tab of tabs) await tab.untilSummary('34 of 34 chunks embedded')
       await maya.page.getByTestId('reset').click()
       for (const tab of tabs) await tab.untilSummary('0 of 34 chunks embedded')
-      expect((await tomas.chunks('kelp-survey-field-notes.txt')).map(({ status }) => status)).toEqual(
-        Array(12).fill('pending'),
-      )
+      const pending = async () =>
+        (await tomas.chunks('kelp-survey-field-notes.txt')).filter(({ status }) => status === 'pending')
+      await vi.waitFor(async () => expect(await pending()).toHaveLength(12), soon)
 
       maya.page.on('dialog', (dialog) => void dialog.accept())
       await maya.page.getByLabel('Delete upload.txt').click()
       for (const tab of tabs) await tab.untilSummary('0 of 33 chunks embedded')
-      expect(await tomas.documents()).toHaveLength(4)
+      await vi.waitFor(async () => expect(await tomas.documents()).toHaveLength(4), soon)
       for (const tab of tabs) expect(tab.errors).toEqual([])
     } finally {
       for (const tab of tabs) await tab.close()
@@ -164,7 +171,7 @@ describe.skipIf(isMissing)('nest-documents in Chromium', { timeout: 240_000 }, (
       await maya.page.getByTestId('embed').click()
       await underWay(maya)
       await server.end('SIGTERM')
-      await vi.waitUntil(async () => (await maya.streamed()).includes('"reason":"shutdown"'))
+      await vi.waitUntil(async () => (await maya.streamed()).includes('"reason":"shutdown"'), soon)
     } finally {
       await maya.close()
       await server.end('SIGKILL')

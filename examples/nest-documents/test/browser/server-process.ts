@@ -26,7 +26,7 @@ export class ServerProcess {
     const address = await new Promise<RegExpExecArray>((resolve, reject) => {
       const read = (text: Buffer) => {
         printed += text.toString()
-        const match = /http:\/\/localhost:(\d+)/.exec(printed)
+        const match = /http:\/\/localhost:(\d+)\s/.exec(printed)
         if (match) resolve(match)
       }
       child.stdout.on('data', read)
