@@ -34,8 +34,9 @@ const packed = ['test/packed/**/*.test.ts']
 export default defineConfig({
   resolve: { alias },
   test: {
-    testTimeout: 20_000,
-    hookTimeout: 60_000,
+    // Upper limits of waiting, and no claims: two cores that have much else to do take their time.
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
     projects: [
       {
         extends: true,

@@ -7,6 +7,7 @@ import { EventHub } from '@entitycast/sse-server'
 import { eventStream } from '@entitycast/sse-server/node'
 import { createParser } from 'eventsource-parser'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { median } from '../../packages/sse-server/test/integration/latency'
 import { HAS_REDIS, RedisServer } from '../../packages/sse-server/test/support/redis'
 import { Instances } from './instances'
 import { freePorts, type ProxyName, proxies, RunningProxy } from './proxies'
@@ -109,7 +110,10 @@ class Pages {
   }
 
   connected = () =>
-    vi.waitFor(() => expect(this.#pages.map(({ updates }) => updates.state)).not.toContain('connecting'), WAIT)
+    vi.waitFor(
+      () => expect(this.#pages.map(({ updates }) => updates.state)).toEqual(this.#pages.map(() => 'connected')),
+      WAIT,
+    )
 
   /** Each has seen every event once and in order, and none was told to load again. */
   async areRight(): Promise<void> {
@@ -131,13 +135,19 @@ describe.runIf(HAS_REDIS).each(proxies)('%s', { timeout: 120_000 }, (name) => {
     })
     await stream.is('connected')
     const took: number[] = []
+    const bareTook: number[] = []
     for (let i = 0; i < 10; i++) {
       const startedAt = performance.now()
       // From either instance.
       await stream.has(await publish(i % 2))
-      took.push(performance.now() - startedAt)
+      const cameAt = performance.now()
+      // There and back without a stream: what that takes is the machine's.
+      const ready = await fetch(`${proxy.url}/ready`)
+      await ready.body?.cancel()
+      took.push(cameAt - startedAt)
+      bareTook.push(performance.now() - cameAt)
     }
-    expect(took.sort((a, b) => a - b)[5]).toBeLessThan(100)
+    expect(median(took) - median(bareTook)).toBeLessThan(100)
   })
 
   it('[C4] streams are counted by the address of the client, who cannot make one up', async () => {
@@ -253,7 +263,8 @@ describe('a stream on which nothing happens', () => {
     '[C7] outlives the idle timeout of each proxy by its heartbeats, and only by them',
     { timeout: 60_000 },
     async () => {
-      const hubs = [300, false].map(
+      // Nineteen may be late: a process that stands still for a moment is not what is tested.
+      const hubs = [100, false].map(
         (heartbeatIntervalMs) =>
           new EventHub({ limits: false, logger: false, heartbeatIntervalMs: heartbeatIntervalMs as number | false }),
       )
@@ -272,7 +283,7 @@ describe('a stream on which nothing happens', () => {
       const { port } = server.address() as AddressInfo
       await Promise.all(
         proxies.map(async (name) => {
-          const proxy = await RunningProxy.start(name, { upstreams: [port, port], idle: '1s' })
+          const proxy = await RunningProxy.start(name, { upstreams: [port, port], idle: '2s' })
           cleanups.push(() => proxy.stop())
           const kept = await open(streamOf(proxy))
           const cut = await open(`${streamOf(proxy)}?silent`)
@@ -280,7 +291,7 @@ describe('a stream on which nothing happens', () => {
           await vi.waitFor(() => expect([name, cut.isOver]).toEqual([name, true]), WAIT)
           // Twice as long, at least.
           await vi.waitFor(
-            () => expect(kept.types.filter((type) => type === 'heartbeat').length).toBeGreaterThan(7),
+            () => expect(kept.types.filter((type) => type === 'heartbeat').length).toBeGreaterThan(40),
             WAIT,
           )
           expect([name, kept.isOver]).toEqual([name, false])

@@ -227,7 +227,7 @@ describe('pages in Chromium, Firefox and WebKitGTK', { timeout: 120_000 }, () =>
       }
       await Promise.all(tabs.map((tab) => until(tab, ({ state }) => expect(state).toBe('connected'))))
       await expectEqual(site, tabs)
-      expect(site.requests).toBe(1)
+      expect(site.askers).toBe(1)
 
       const busy = keepBusy(site)
       try {

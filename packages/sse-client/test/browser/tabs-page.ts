@@ -36,7 +36,7 @@ const { cursor, rows, count } = await load()
 page.rows = rows
 page.counts = [count]
 const identity = new URLSearchParams(location.search).get('identity') ?? 'u1'
-const updates = shareAcrossTabs('/events', { identity, since: cursor })
+const updates = shareAcrossTabs('/events', { identity, since: cursor, headers: { 'x-tab': `${Math.random()}` } })
 page.role = () => updates.getSnapshot().role
 page.state = () => updates.state
 updates.subscribe('document:*', (event) => {

@@ -45,6 +45,7 @@ export async function openSite(page: SitePage = 'tabs-page.ts') {
   const rows = new Map<string, { id: string; n: number; version: number }>()
   let count = 0
   let requests = 0
+  const askers = new Set<unknown>()
   let status: number | 'nothing' | undefined
   const frozen: ServerResponse[] = []
   let fields: Record<string, string> = {}
@@ -52,6 +53,7 @@ export async function openSite(page: SitePage = 'tabs-page.ts') {
     const [path, query] = request.url?.split('?') ?? []
     if (path === '/events' || path === '/api/events/stream') {
       requests++
+      askers.add(request.headers['x-tab'])
       if (status === undefined) stream(request, response)
       else if (status !== 'nothing') response.writeHead(status, fields).end()
     } else if (path === '/rows') {
@@ -100,6 +102,10 @@ export async function openSite(page: SitePage = 'tabs-page.ts') {
     /** Streams that were asked for. */
     get requests() {
       return requests
+    },
+    /** Tabs that have asked for one. One that leads may do so twice, on a machine that is too busy for its heartbeats. */
+    get askers() {
+      return askers.size
     },
     /** Changes one document, and counts on. */
     async change(): Promise<void> {

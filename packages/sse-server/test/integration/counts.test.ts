@@ -4,7 +4,7 @@ import { createServer, get, type IncomingMessage, type Server } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { type Chunk, EventHub, MemoryAdapter } from '@entitycast/sse-server'
 import { eventStream } from '@entitycast/sse-server/node'
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { CountingClock } from '../support/counting-clock'
 import { RecordingSink } from '../support/recording-sink'
 import { open } from '../support/stream'
@@ -43,7 +43,9 @@ describe('what is done for each event and each connection', () => {
 
   beforeEach(async () => {
     clock = new CountingClock()
-    hub = new EventHub({ limits: false, logger: false, ports: { clock }, adapter: new MemoryAdapter({ clock }) })
+    const adapter = new MemoryAdapter({ clock })
+    // Heartbeats would be counted too, where opening so many takes a while.
+    hub = new EventHub({ limits: false, logger: false, heartbeatIntervalMs: 300_000, ports: { clock }, adapter })
     server = createServer(eventStream(hub, { authorize: () => ({ projectId: 'p' }) }))
     sockets = []
     server.on('connection', (socket: Socket) => {
@@ -141,8 +143,15 @@ describe('what is done for each event and each connection', () => {
 
   it('[D6] an event makes promises and timers for itself, and none for a connection', async () => {
     const made: Record<string, number> = { PROMISE: 0, Timeout: 0, Immediate: 0 }
+    const { stackTraceLimit } = Error
+    Error.stackTraceLimit = 50
+    onTestFinished(() => {
+      Error.stackTraceLimit = stackTraceLimit
+    })
     const hook = createHook({
       init: (_id, type) => {
+        // What vitest does meanwhile, when it tells of its tests, is nobody's event.
+        if (type === 'Timeout' && /node_modules.vitest/.test(String(new Error().stack))) return
         if (type in made) made[type] = (made[type] as number) + 1
       },
     })

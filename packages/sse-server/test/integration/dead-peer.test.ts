@@ -9,13 +9,13 @@ import type { VanishingServerReport } from '../support/vanishing-server'
  */
 
 const HEARTBEAT_MS = 1_000
-/** For a machine that has much else to do. Without a look at the kernel's tables it would be a quarter of an hour. */
-const MARGIN_MS = 3_000
-const WAIT = { timeout: 15_000, interval: 20 }
+/** What a look may come late. Without a look at the kernel's tables it would be a quarter of an hour. */
+const MARGIN = 0.5
+const WAIT = { timeout: 60_000, interval: 20 }
 
 if (noNetworks !== undefined) console.warn(`skipped: the tests of vanished peers: ${noNetworks}`)
 
-describe.skipIf(noNetworks !== undefined)('a peer that the network has swallowed', () => {
+describe.skipIf(noNetworks !== undefined)('a peer that the network has swallowed', { timeout: 120_000 }, () => {
   let networks: Networks
   let server: Child
   const clients: Child[] = []
@@ -56,13 +56,13 @@ describe.skipIf(noNetworks !== undefined)('a peer that the network has swallowed
     const here = await openAll(1)
     expect((await report()).users.sort()).toEqual([...gone, ...here].sort())
     await networks.pull(0)
-    const pulledAt = Date.now()
+    const { beats: pulledAt } = await report()
     await vi.waitFor(async () => expect((await report()).users.sort()).toEqual(here.sort()), WAIT)
     const { leftAt, stats } = await report()
     const took = Object.values(leftAt).map((at) => at - pulledAt)
-    console.log(`noticed after ${took.map((ms) => `${(ms / HEARTBEAT_MS).toFixed(1)}`).join(', ')} heartbeats`)
+    console.log(`noticed after ${took.map((beats) => beats.toFixed(2)).join(', ')} heartbeats`)
     expect(Object.keys(leftAt).sort()).toEqual(gone.sort())
-    expect(Math.max(...took)).toBeLessThan(3 * HEARTBEAT_MS + MARGIN_MS)
+    expect(Math.max(...took)).toBeLessThan(3 + MARGIN)
     expect(stats.closed).toEqual({ peer: gone.length })
     for (const stream of Object.values(await atCable(1))) expect(stream.ended).toBe(false)
   })

@@ -174,10 +174,11 @@ describe('leanStreams', () => {
   })
 
   it('keeps the time limits of the server for requests that do not come to an end', async () => {
-    const limits = { headersTimeout: 200, requestTimeout: 200, connectionsCheckingInterval: 50 }
+    const limits = { headersTimeout: 1_000, requestTimeout: 1_000, connectionsCheckingInterval: 50 }
     const { port, hub } = await start(undefined, { server: limits })
     const stream = await dial(port, 'GET / HTTP/1.1\r\nhost: x\r\n\r\n')
     stream.resume()
+    await vi.waitFor(() => expect(hub.stats().connections).toBe(1), WAIT)
     const slow = await dial(port, 'GET / HTTP/1.1\r\nhost: x\r\n')
     const [answer] = (await once(slow, 'data')) as [Buffer]
     expect(String(answer)).toMatch(/^HTTP\/1.1 408 /)

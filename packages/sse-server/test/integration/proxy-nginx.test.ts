@@ -70,7 +70,11 @@ describe.runIf(NGINX || REQUIRED)('[C7] behind nginx', () => {
     })
     expect(client.status).toBe(200)
     expect(client.headers['content-encoding']).toBe(encoding)
-    await expectPromptEvents(hub, client)
+    const bare = async () => {
+      const ready = await StreamClient.open('http://localhost/ready', { socketPath })
+      ready.close()
+    }
+    await expectPromptEvents(hub, client, bare)
     client.close()
     await vi.waitFor(() => expect(hub.stats().connections).toBe(0), { timeout: 15_000 })
   })

@@ -240,8 +240,12 @@ for (const isLean of [false, true]) {
     it.each(broken)(
       '[S8] a middleware that throws %s ends that request, no other, and not the process',
       async (_, breaks) => {
+        let broken = 0
         const { hub, dial, publish, sockets } = await start((stream) => (req, res) => {
-          if (req.headers['x-broken']) breaks(res)
+          if (req.headers['x-broken']) {
+            broken++
+            breaks(res)
+          }
           stream(req, res)
         })
         const good = await dial()
@@ -253,6 +257,7 @@ for (const isLean of [false, true]) {
           client.send(`${head}X-Broken: 1\r\n\r\n`)
           clients.push(client)
         }
+        await vi.waitFor(() => expect(broken).toBe(clients.length), WAIT)
         await publish('d1')
         await good.got('"d1"')
         await hub.revoke({ projectId: 'p1', userId: 'u1' })

@@ -26,14 +26,20 @@ export interface VanishingServerReport {
   /** Sockets that have sent what is not acknowledged yet, and those of them that have sent it again. */
   unacknowledged: number
   retried: number
-  /** When each user's last stream was seen no more, by the clock that all processes of a machine share, in milliseconds. */
+  /** Heartbeats since the start, in the time in which this process has run: a machine that is too busy for it makes them longer. */
+  beats: number
+  /** After how many of them each user's last stream was seen no more. */
   leftAt: Record<string, number>
 }
+
+/** Of a heartbeat: how exactly it is told when somebody left. */
+const PARTS = 20
 
 let hub: EventHub
 let servers: Server[] = []
 const leftAt: Record<string, number> = {}
 let before: string[] = []
+let beats = 0
 
 function users(): string[] {
   return hub.connections().map(({ userId }) => userId as string)
@@ -41,7 +47,7 @@ function users(): string[] {
 
 function watch(): void {
   const now = users()
-  for (const user of before) if (!now.includes(user)) leftAt[user] ??= Date.now()
+  for (const user of before) if (!now.includes(user)) leftAt[user] ??= beats
   before = now
 }
 
@@ -60,6 +66,9 @@ async function start({ heartbeatMs }: VanishingServerMessage & { do: 'start' }):
     await new Promise<void>((resolve) => server.listen(0, n === 1 ? '0.0.0.0' : '::', () => resolve()))
   }
   setInterval(watch, 10)
+  setInterval(() => {
+    beats += 1 / PARTS
+  }, heartbeatMs / PARTS)
 }
 
 /** Columns of the system's tables: state, bytes sent and not acknowledged, retransmissions. */
@@ -75,7 +84,15 @@ function report(): VanishingServerReport {
   watch()
   const [dual = 0, four = 0, tls = 0, http2 = 0] = servers.map((server) => (server.address() as AddressInfo).port)
   const stats = hub.stats()
-  return { ports: { dual, four, tls, http2 }, users: users(), lagging: stats.lagging, stats, ...sockets(), leftAt }
+  return {
+    ports: { dual, four, tls, http2 },
+    users: users(),
+    lagging: stats.lagging,
+    stats,
+    ...sockets(),
+    beats,
+    leftAt,
+  }
 }
 
 answerMessages<VanishingServerMessage>(async (message) => {
