@@ -35,12 +35,15 @@ describe.skipIf(isMissing && !isRequired)('tickets in Chromium', { timeout: 120_
     const page = await browser.newPage()
     page.on('pageerror', ({ message }) => errors.push(message))
     onTestFinished(() => page.close())
-    await eventually(async () => {
+    for (let tries = 0; ; tries++) {
       await page.goto(server.url)
       await eventually(async () => expect(await footer(page)).toMatch(/^connected/))
-      expect(await workerOf(page)).toBe(worker)
-    })
-    return page
+      const dealt = await workerOf(page)
+      if (dealt === worker) return page
+      expect(tries, `dealt ${dealt}, where ${worker} was wanted`).toBeLessThan(10)
+      // However many connections a page takes up, an even number or an odd one: the next page or the one after it is dealt the other worker.
+      if (tries % 2 === 1) await server.takeTurn()
+    }
   }
 
   it('[cluster] two windows at different workers show the same tickets, also after one of the workers was killed', async () => {
@@ -49,7 +52,7 @@ describe.skipIf(isMissing && !isRequired)('tickets in Chromium', { timeout: 120_
     await one.getByRole('textbox').fill('Water the plants')
     await one.getByRole('button', { name: 'Add' }).click()
     await two.getByText('Water the plants').waitFor()
-    process.kill(first, 'SIGKILL')
+    await server.kill(first)
     await two.getByRole('button', { name: 'Done' }).click()
     await one.locator('li.done').waitFor()
     await eventually(async () => expect(await footer(one)).toMatch(/^connected, .*; loaded again 0 times$/))
