@@ -14,7 +14,7 @@ export interface LinkOptions<Wire> {
   readonly up: () => void
   /** Ends a wire: at once, or, where the link is closed, as one says goodbye. */
   readonly end: (wire: Wire, isClosed: boolean) => void
-  /** A call took its whole time: whether the wire, which it was given at that moment by the monotonic clock, is to blame. */
+  /** A call took its whole time: whether the wire, which has it and has answered nobody since that moment by the monotonic clock, is to blame. */
   readonly isSilent: (wire: Wire, since: number) => boolean
   readonly timeoutMs: number
   /** Why something failed, in a word that holds no secret. */
@@ -43,6 +43,7 @@ interface Dialling<Wire> {
 export class ReconnectingLink<Wire> {
   #wire: Wire | undefined
   #upAt = 0
+  #answeredAt = 0
   /** The wire that is being made, until an attempt has it; and that which this attempt has. */
   #dialling: Dialling<Wire> | undefined
   #held: Dialling<Wire> | undefined
@@ -99,6 +100,8 @@ export class ReconnectingLink<Wire> {
       } catch (error) {
         const told = failed(error, wire)
         throw this.#closed && told !== error ? closed() : told
+      } finally {
+        this.#answeredAt = performance.now()
       }
     }
     let timer: NodeJS.Timeout | undefined
@@ -106,7 +109,7 @@ export class ReconnectingLink<Wire> {
     const late = new Promise<never>((_, reject) => {
       const end = () => {
         if (isSettled) return
-        if (used !== undefined && isSilent(used, usedAt)) this.drop(used)
+        if (used !== undefined && isSilent(used, Math.max(usedAt, this.#answeredAt))) this.drop(used)
         const silence = `did not answer within ${timeoutMs} ms, and may still do what it was asked`
         reject(unavailable(used === undefined ? this.#trouble : silence))
       }

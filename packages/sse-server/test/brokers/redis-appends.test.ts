@@ -1,3 +1,4 @@
+import type { RedisAdapterOptions } from '@entitycast/sse-server/redis'
 import { Redis } from 'ioredis'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { type ClientName, clients, HAS_REDIS, RedisServer } from '../support/redis'
@@ -23,9 +24,9 @@ describe.runIf(HAS_REDIS).each(Object.keys(clients) as ClientName[])('appends to
     outside?.disconnect()
     await server?.end()
   })
-  const pair = (timeoutMs = 5_000) => {
+  const pair = (options: RedisAdapterOptions = {}) => {
     const keyPrefix = `test-${++tests}:`
-    return [0, 1].map(() => hubs.add(name, server, { keyPrefix, timeoutMs })) as [
+    return [0, 1].map(() => hubs.add(name, server, { keyPrefix, ...options })) as [
       ReturnType<typeof hubs.add>,
       ReturnType<typeof hubs.add>,
     ]
@@ -33,12 +34,13 @@ describe.runIf(HAS_REDIS).each(Object.keys(clients) as ClientName[])('appends to
   const scripts = async () => Number(/cmdstat_evalsha:calls=(\d+)/.exec(await outside.info('commandstats'))?.[1] ?? 0)
 
   it('[D1] publishes that wait while a script is under way share the next: few scripts, in the order of the calls, each with a cursor of its own', async () => {
-    const [one, two] = pair()
+    // So long that what rounds ask is not among what is counted.
+    const [one, two] = pair({ checkIntervalMs: 600_000 })
     const ids = ['p', 'q', 'r']
     const clients = [...(await Promise.all(ids.map((id) => stream(one, id)))), await stream(two, 'p')]
     const before = await scripts()
     const cursors = await Promise.all(upTo(900).map((n) => one.hub.project(ids[n % 3] as string).emit('a:b', n)))
-    // Two for each project of 300, and what the rounds ask meanwhile.
+    // Two for each project of 300, and what hubs say to each other meanwhile.
     expect((await scripts()) - before).toBeLessThan(30)
     for (const [i, client] of clients.entries()) {
       await eventually(() => expect(told(client)).toEqual(upTo(900).filter((n) => n % 3 === i % 3)))
@@ -86,14 +88,19 @@ describe.runIf(HAS_REDIS).each(Object.keys(clients) as ClientName[])('appends to
   })
 
   it('[B1] Redis hangs under a burst: everyone is answered in time, and nothing that was never sent happens later', async () => {
-    const [one, two] = pair(1_000)
+    const [one, two] = pair()
     const client = await stream(two, 'p')
     await server.stop()
     const since = performance.now()
-    const all = await Promise.allSettled(upTo(2_000).map((n) => one.hub.project('p').emit('a:b', n)))
+    const publishing = upTo(2_000).map((n) => {
+      // Whoever publishes takes its time: the first of them have the less of theirs left when they are sent.
+      if (n === 1_000) while (performance.now() < since + 1_000);
+      return one.hub.project('p').emit('a:b', n)
+    })
+    const all = await Promise.allSettled(publishing)
     expect(all.every((each) => each.status === 'rejected' && each.reason.code === 'UNAVAILABLE')).toBe(true)
     // Not one time-out after the other, for each batch.
-    expect(performance.now() - since).toBeLessThan(4_000)
+    expect(performance.now() - since).toBeLessThan(15_000)
     await server.restart()
     await Promise.all([ready(one), ready(two)])
     await one.hub.project('p').emit('a:b', 'sentinel')
