@@ -4,8 +4,14 @@ import type { Adapter, AdapterManifest } from '@entitycast/sse-server'
 export interface AdapterUnderTest {
   /** What every adapter of `begin` says that it is. The suite holds it to that. */
   readonly manifest: AdapterManifest
-  /** A log that nobody has written to. Called once for each check; `end` is called when that is over. */
-  begin(): LogUnderTest | Promise<LogUnderTest>
+  /**
+   * A log that nobody has written to. Called once for each check; `end` is called when that is over.
+   *
+   * @param isHarmed whether the check harms the broker. It waits until calls are refused, so adapters with a short timeout spare time there; what such
+   * an adapter refuses before or after the fault is asked for again. In all other checks a call that is refused is a failure, so give adapters a
+   * timeout that no busy machine exceeds.
+   */
+  begin(isHarmed: boolean): LogUnderTest | Promise<LogUnderTest>
   /** What `begin().broker` can do to the broker, said beforehand because tests are named before they run. Default: nothing. */
   readonly harms?: readonly (keyof BrokerUnderTest)[]
   /** Whether `begin().messages` is there. Default `false`. */

@@ -11,7 +11,7 @@ const MANIFEST: AdapterManifest = {
   maxRecordBytes: 16_777_216,
 }
 
-const runner = { describe, it: (name: string, body: () => Promise<void>) => it(name, body, 60_000) }
+const runner = { describe, it: (name: string, body: () => Promise<void>) => it(name, body, 120_000) }
 
 let programs: Programs
 beforeAll(async () => {
@@ -46,23 +46,23 @@ describe('an adapter that does not notice what it has missed', () => {
       if (name.startsWith('[B2]') && name.endsWith('2 instances')) await run().catch(() => found.push(name))
     }
     expect(found).toContainEqual(expect.stringContaining('a message that is lost with none after it'))
-  }, 60_000)
+  })
 })
 
 /** The log is in a child here, and in the parent in life: the channel between them is the same. */
-function subject(process: () => LogProcess, Channel = HeldChannel, patienceMs = 10_000): AdapterUnderTest {
+function subject(process: () => LogProcess, Channel = HeldChannel, patienceMs = 30_000): AdapterUnderTest {
   return {
     patienceMs,
     manifest: MANIFEST,
     // A primary that was killed takes the channel with it: nobody comes back to that one.
     harms: ['stop', 'restart', 'wipe'],
     intercepts: true,
-    async begin() {
+    async begin(isHarmed) {
       const broker = process()
       await broker.fresh()
       const channel = new Channel(broker.child)
       return {
-        create: () => new ClusterAdapter({ channel, timeoutMs: 1_000, checkIntervalMs: 100 }),
+        create: () => new ClusterAdapter({ channel, timeoutMs: isHarmed ? 1_000 : 10_000, checkIntervalMs: 100 }),
         broker: {
           stop: async () => broker.signal('SIGSTOP'),
           restart: async () => broker.signal('SIGCONT'),

@@ -12,7 +12,7 @@ const MANIFEST: AdapterManifest = {
   maxRecordBytes: 983_040,
 }
 
-const runner = { describe, it: (name: string, body: () => Promise<void>) => it(name, body, 60_000) }
+const runner = { describe, it: (name: string, body: () => Promise<void>) => it(name, body, 120_000) }
 
 describe.runIf(HAS_NATS)('a real NATS', () => {
   let server: NatsServer
@@ -32,10 +32,11 @@ let logs = 0
 
 function subject(server: () => NatsServer): AdapterUnderTest {
   return {
+    patienceMs: 30_000,
     manifest: MANIFEST,
     harms: ['stop', 'kill', 'restart', 'wipe'],
     intercepts: true,
-    async begin(): Promise<LogUnderTest> {
+    async begin(isHarmed): Promise<LogUnderTest> {
       const broker = server()
       const names = { stream: `LOG${++logs}`, subjectPrefix: `log${logs}` }
       let hold: Hold | undefined
@@ -44,7 +45,7 @@ function subject(server: () => NatsServer): AdapterUnderTest {
           new NatsAdapter({
             connect: async () => holding(await broker.connect(), `${names.subjectPrefix}.live.`, () => hold),
             ...names,
-            timeoutMs: 1_000,
+            timeoutMs: isHarmed ? 1_000 : 10_000,
             checkIntervalMs: 250,
           }),
         broker: {

@@ -12,7 +12,7 @@ const MANIFEST: AdapterManifest = {
   maxRecordBytes: 16_777_216,
 }
 
-const runner = { describe, it: (name: string, body: () => Promise<void>) => it(name, body, 60_000) }
+const runner = { describe, it: (name: string, body: () => Promise<void>) => it(name, body, 120_000) }
 
 describe.runIf(HAS_POSTGRES)('a real PostgreSQL', () => {
   let server: PostgresServer
@@ -32,17 +32,19 @@ let logs = 0
 
 function subject(server: () => PostgresServer): AdapterUnderTest {
   return {
+    patienceMs: 30_000,
     manifest: MANIFEST,
     harms: ['stop', 'kill', 'restart', 'wipe'],
     intercepts: true,
-    async begin(): Promise<LogUnderTest> {
+    async begin(isHarmed): Promise<LogUnderTest> {
       const names = { schema: 'public', prefix: `log${++logs}_` }
       const broker = server()
       let hold: Hold | undefined
       await broker.ask(PostgresAdapter.sql(names))
       const pool = broker.pool({ Client: holding(`public.${names.prefix}`, () => hold) })
       return {
-        create: () => new PostgresAdapter({ pool, ...names, timeoutMs: 1_000, pollIntervalMs: 250 }),
+        create: () =>
+          new PostgresAdapter({ pool, ...names, timeoutMs: isHarmed ? 1_000 : 10_000, pollIntervalMs: 250 }),
         broker: {
           stop: () => broker.stop(),
           kill: () => broker.kill(),

@@ -10,7 +10,7 @@ import { eventually, RedisHubs, ReturningClient, ready, stream, told } from '../
  */
 
 const MANIFEST = { name: 'redis', durability: 'broker-memory', shared: true, maxRecordBytes: 16_777_216 } as const
-const runner = { describe, it: (name: string, body: () => Promise<void>) => it(name, body, 60_000) }
+const runner = { describe, it: (name: string, body: () => Promise<void>) => it(name, body, 120_000) }
 const hubs = new RedisHubs()
 let logs = 0
 afterEach(() => hubs.end())
@@ -23,12 +23,13 @@ describe.runIf(HAS_REDIS).each(Object.keys(clients) as ClientName[])('Redis Clus
   afterAll(() => cluster?.end())
 
   describeAdapter(runner, {
+    patienceMs: 30_000,
     manifest: MANIFEST,
     harms: ['wipe'],
     begin: () => {
       const keyPrefix = `log-${++logs}:`
       return {
-        create: () => new RedisAdapter(cluster.client(name), { keyPrefix, timeoutMs: 3_000, checkIntervalMs: 250 }),
+        create: () => new RedisAdapter(cluster.client(name), { keyPrefix, timeoutMs: 10_000, checkIntervalMs: 250 }),
         broker: { wipe: () => cluster.wipe() },
         end() {},
       }
@@ -36,7 +37,7 @@ describe.runIf(HAS_REDIS).each(Object.keys(clients) as ClientName[])('Redis Clus
   })
 
   it('[B1] projects lie on all nodes; a node that is killed and comes back costs its projects one resync, and the others nothing', async () => {
-    const add = () => hubs.add(name, cluster.nodes[0]!, { timeoutMs: 2_000 }, {}, cluster.client(name) as never)
+    const add = () => hubs.add(name, cluster.nodes[0]!, { timeoutMs: 10_000 }, {}, cluster.client(name) as never)
     const [one, two] = [add(), add()]
     const projects = Array.from({ length: 12 }, (_, n) => `p${n}`)
     const streams = await Promise.all(projects.map((project) => ReturningClient.open(one, project)))
@@ -62,10 +63,10 @@ describe.runIf(HAS_REDIS).each(Object.keys(clients) as ClientName[])('Redis Clus
     for (const resyncs of resynced) expect([[], ['epoch']]).toContainEqual(resyncs)
     expect(resynced.filter(({ length }) => length > 0).length).toBeGreaterThan(0)
     expect(resynced.filter(({ length }) => length === 0).length).toBeGreaterThan(0)
-  }, 60_000)
+  })
 
   it('[B2] without sharded channels, as a cluster before version 7 is used', async () => {
-    const options = { sharded: false, timeoutMs: 2_000 }
+    const options = { sharded: false, timeoutMs: 10_000 }
     const add = () => hubs.add(name, cluster.nodes[0]!, options, {}, cluster.client(name) as never)
     const [one, two] = [add(), add()]
     for (const project of ['p', 'q', 'r']) {

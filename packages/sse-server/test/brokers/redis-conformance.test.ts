@@ -12,7 +12,7 @@ const MANIFEST: AdapterManifest = {
   maxRecordBytes: 16_777_216,
 }
 
-const runner = { describe, it: (name: string, body: () => Promise<void>) => it(name, body, 60_000) }
+const runner = { describe, it: (name: string, body: () => Promise<void>) => it(name, body, 120_000) }
 
 for (const [name, durable] of [
   ['node-redis', false],
@@ -35,10 +35,11 @@ let logs = 0
 
 function subject(name: ClientName, durable: boolean, server: () => RedisServer): AdapterUnderTest {
   return {
+    patienceMs: 30_000,
     manifest: durable ? { ...MANIFEST, durability: 'broker-disk' } : MANIFEST,
     harms: ['stop', 'kill', 'restart', 'wipe'],
     intercepts: true,
-    async begin(): Promise<LogUnderTest> {
+    async begin(isHarmed): Promise<LogUnderTest> {
       const keyPrefix = `log-${++logs}:`
       const broker = server()
       const helpers: Redis[] = []
@@ -51,7 +52,7 @@ function subject(name: ClientName, durable: boolean, server: () => RedisServer):
       return {
         create: () => {
           const client = withHeldMessages(clients[name](broker.port), () => hold !== undefined)
-          const options = { keyPrefix, durable, timeoutMs: 1_000, checkIntervalMs: 250 }
+          const options = { keyPrefix, durable, timeoutMs: isHarmed ? 1_000 : 10_000, checkIntervalMs: 250 }
           return new RedisAdapter(client, options)
         },
         broker: {
