@@ -53,7 +53,15 @@ export default defineConfig({
       },
       {
         extends: true,
-        test: { name: 'brokers', include: brokers, maxWorkers: 3, sequence: { groupOrder: 3 } },
+        test: {
+          name: 'brokers',
+          include: brokers,
+          maxWorkers: 3,
+          sequence: { groupOrder: 3 },
+          // They wait for states, of several processes, beside everything else: each wait has its own end.
+          testTimeout: 120_000,
+          hookTimeout: 180_000,
+        },
       },
       {
         extends: true,

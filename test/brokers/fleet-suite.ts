@@ -17,7 +17,7 @@ export interface FleetSuite {
 
 /** Three hubs at one broker, 300 pages, publishers at each hub, and everything that goes wrong in a cluster. */
 export function describeFleet(name: string, suite: FleetSuite): void {
-  describe(`three hubs and ${PAGES} pages over ${name}`, { timeout: 240_000 }, () => {
+  describe(`three hubs and ${PAGES} pages over ${name}`, { timeout: 400_000 }, () => {
     let broker: Awaited<ReturnType<FleetSuite['start']>>
     let fleet: Fleet
 
@@ -27,7 +27,7 @@ export function describeFleet(name: string, suite: FleetSuite): void {
       fleet.startLoad()
       await fleet.open(PAGES)
       await allConnected()
-    }, 120_000)
+    }, 240_000)
 
     afterAll(async () => {
       await fleet?.end()

@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import type { HubStats } from '@entitycast/sse-server'
 import { build } from 'esbuild'
+import { ownPort } from '../../packages/sse-server/test/support/ports'
 import { LivePage, type Row } from '../chaos/live-page'
 import { TcpProxy } from '../support/tcp-proxy'
 
@@ -50,6 +51,7 @@ class HubProcess {
 
   async start(): Promise<void> {
     if (this.proxy.port === 0) await this.proxy.listen()
+    this.port ||= await ownPort()
     const args = [PROGRAM, this.port, this.broker.engine, this.proxy.port, this.databaseUrl, this.drainMs].map(String)
     const child = spawn(process.execPath, args, {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],

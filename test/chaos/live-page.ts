@@ -34,7 +34,8 @@ export class LivePage {
   }
 
   async open(): Promise<void> {
-    const { cursor, rows } = await this.#load()
+    // All pages of a test may do so at once.
+    const { cursor, rows } = await this.#load(60_000)
     this.#rows = rows
     this.#held = undefined
     const subscriber = new EventSubscriber(`${this.url()}/stream`, {
@@ -70,8 +71,8 @@ export class LivePage {
     }
   }
 
-  async #load(): Promise<{ cursor: string; rows: Row[] }> {
-    const response = await fetch(`${this.url()}/table`, { signal: AbortSignal.timeout(5_000) })
+  async #load(mostMs = 5_000): Promise<{ cursor: string; rows: Row[] }> {
+    const response = await fetch(`${this.url()}/table`, { signal: AbortSignal.timeout(mostMs) })
     return (await response.json()) as { cursor: string; rows: Row[] }
   }
 

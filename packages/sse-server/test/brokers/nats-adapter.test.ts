@@ -197,7 +197,7 @@ describe.runIf(HAS_NATS)('NatsAdapter on a real NATS', () => {
 
   it('[D4] what is beyond the retention is taken from the disk, and the newest stays', async () => {
     const on = names()
-    const adapter = instances.adapter(server, on, { ageMs: 400, events: 1_000, bytes: 20_000 })
+    const adapter = instances.adapter(server, on, { ageMs: 5_000, events: 1_000, bytes: 20_000 })
     const held = async () => {
       const { state } = await server.ask<{ state: { subjects?: Record<string, number> } }>(`STREAM.INFO.${on.stream}`, {
         subjects_filter: `${on.subjectPrefix}.log.*`,
@@ -217,7 +217,7 @@ describe.runIf(HAS_NATS)('NatsAdapter on a real NATS', () => {
 
   it('[D4] a project that nobody uses is forgotten; one that somebody listens to, or has just published to, is not', async () => {
     const on = names()
-    const options = { ...on, idleProjectTtlMs: 1_000, checkIntervalMs: 100 }
+    const options = { ...on, idleProjectTtlMs: 5_000, checkIntervalMs: 100 }
     const adapter = instances.adapter(server, options, { ...RETENTION, ageMs: 300 })
     const ear = await Ear.open(adapter, 'listened')
     const before = await adapter.append('listened', [record(1)])
@@ -233,7 +233,7 @@ describe.runIf(HAS_NATS)('NatsAdapter on a real NATS', () => {
 
   it("[D4] a clock that is an hour ahead of the server's forgets nothing that is used", async () => {
     const on = names()
-    const options = { ...on, idleProjectTtlMs: 1_000, checkIntervalMs: 100 }
+    const options = { ...on, idleProjectTtlMs: 5_000, checkIntervalMs: 100 }
     const adapter = instances.adapter(server, options, { ...RETENTION, ageMs: 300 })
     const ear = await Ear.open(adapter, 'listened')
     const before = await adapter.append('listened', [record(1)])

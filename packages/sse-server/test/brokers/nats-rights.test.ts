@@ -75,7 +75,6 @@ describe.runIf(HAS_NATS)('an account with the rights that the guide names', () =
     ] as const) {
       const adapter = instances.adapter(server, {
         connect: () => server.connect({ user, pass: 'top-secret'.slice(user === 'deaf' ? 4 : 0) }),
-        timeoutMs: 1_000,
       })
       const error = await adapter.open('p', { entries() {}, doubt() {} }).catch((thrown: Error) => thrown)
       expect(error).toMatchObject({ code: 'UNAVAILABLE', message: expect.stringMatching(reason) })

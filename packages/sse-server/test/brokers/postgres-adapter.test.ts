@@ -233,7 +233,7 @@ describe.runIf(HAS_POSTGRES)('the PostgreSQL adapter', () => {
       warn: (...line: unknown[]) => void lines.push(line),
       error: (...line: unknown[]) => void lines.push(line),
     }
-    const one = hubs.add(server, { pool, timeoutMs: 500 }, { logger })
+    const one = hubs.add(server, { pool }, { logger })
     const error = await emit(one, 'some payload').catch((thrown) => thrown)
     expect(error).toBeInstanceOf(HubError)
     expect(error).toMatchObject({ code: 'UNAVAILABLE' })

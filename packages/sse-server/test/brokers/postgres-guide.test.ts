@@ -60,7 +60,7 @@ describe.runIf(HAS_POSTGRES)('a role with the rights that the guide names', () =
   })
 
   it('[B1] a role that may not is refused with a reason', async () => {
-    const one = hubs.add(server, { pool: hubs.pool(server, { user: 'lesser' }), timeoutMs: 500 })
+    const one = hubs.add(server, { pool: hubs.pool(server, { user: 'lesser' }) })
     await expect(one.hub.project('p').emit('a:b', 1)).rejects.toMatchObject({ code: 'UNAVAILABLE' })
     await expect(one.adapter.ready()).rejects.toThrow('42501')
   })

@@ -135,6 +135,7 @@ describe.runIf(HAS_POSTGRES)('a PostgreSQL that takes nothing', () => {
       server
         .ask("SELECT pid FROM pg_stat_activity WHERE usename = 'hasty' ORDER BY pid")
         .then((rows) => rows.map(String))
+    await Promise.all([ready(one), ready(two)])
     const before = await pids()
     for (let n = 1; n <= 5; n++) {
       await emit(one, n)
@@ -167,7 +168,7 @@ describe.runIf(HAS_POSTGRES)('a PostgreSQL that takes nothing', () => {
   })
 
   it('[B1] a statement takes longer than the server allows: UNAVAILABLE with 57014, surely not done, and the connections stay', async () => {
-    const one = hubs.add(server, { timeoutMs: 500 })
+    const one = hubs.add(server)
     const client = await stream(one, 'p')
     await emit(one, 1)
     await server.ask(`CREATE OR REPLACE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -126,7 +126,7 @@ describe.runIf(HAS_REDIS).each(Object.keys(clients) as ClientName[])('the Redis 
     expect(await outside.pttl(keys[0])).toBeGreaterThan(50_000)
     expect(await outside.pttl(keys[1])).toBeLessThanOrEqual(20_000)
     const client = await stream(one, 'p')
-    await outside.pexpire(keys[0], 1_000)
+    await outside.pexpire(keys[0], 10_000)
     await eventually(async () => expect(await outside.pttl(keys[0])).toBeGreaterThan(50_000))
     expect(client.resyncs).toEqual([])
   })
@@ -157,9 +157,12 @@ describe.runIf(HAS_REDIS).each(Object.keys(clients) as ClientName[])('the Redis 
     await quick.append('p', records(2, 100))
     // It expires by itself, and what follows counts from nothing.
     await eventually(async () => expect(await size()).toBe(0))
-    const { offset } = await quick.append('p', records(1, 100))
-    expect([await size(), await bytes(), offset]).toEqual([1, 100, 115])
     await quick.close()
+    const last = new RedisAdapter(clients[name](server.port), { keyPrefix })
+    last.start({ ageMs: 60_000, events: 20, bytes: 5_000 })
+    const { offset } = await last.append('p', records(1, 100))
+    expect([await size(), await bytes(), offset]).toEqual([1, 100, 115])
+    await last.close()
   })
 
   it('[P7] at most so many appends wait for Redis: the next is refused at once, and those that waited are accepted', async () => {
@@ -337,13 +340,12 @@ describe.runIf(HAS_REDIS).each(Object.keys(clients) as ClientName[])('the Redis 
       trap.listen(0, '127.0.0.1', resolve)
     })
     const { port } = trap.address() as { port: number }
-    const one = hubs.add(name, server, { timeoutMs: 2_000 }, {}, clients[name](port))
+    const one = hubs.add(name, server, {}, {}, clients[name](port))
     const start = performance.now()
     await expect(one.hub.project('p').emit('a:b', 1)).rejects.toMatchObject({ code: 'UNAVAILABLE' })
     const seconds = (performance.now() - start) / 1_000
     // Two connections, each at 100, 200, 400 … ms and less: some attempts in the first second, few afterwards.
-    expect(times.length).toBeGreaterThanOrEqual(4)
-    expect(times.length).toBeLessThan(30 * Math.max(1, seconds))
+    expect([times.length >= 4, times.length < 30 * Math.max(1, seconds)]).toEqual([true, true])
     const waits = times.slice(1).map((time, i) => time - times[i]!)
     expect(new Set(waits.map((wait) => Math.round(wait))).size).toBeGreaterThan(2)
     await hubs.end()

@@ -10,7 +10,7 @@ import { open, type TestStream } from '../support/stream'
  */
 
 const GRACE_MS = 400
-const TTL_MS = 3_000
+const TTL_MS = 6_000
 
 const told = ({ events }: TestStream): string[] =>
   events.flatMap(({ type, data }) =>
@@ -19,7 +19,7 @@ const told = ({ events }: TestStream): string[] =>
 const whoIn = async ({ hub }: RedisHub, projectId: string) =>
   (await hub.presence(projectId)).map(({ userId }) => userId).sort()
 
-describe.runIf(HAS_REDIS)('three hubs on one Redis', { timeout: 60_000 }, () => {
+describe.runIf(HAS_REDIS)('three hubs on one Redis', () => {
   const hubs = new RedisHubs()
   const children: Child[] = []
   let server: RedisServer
@@ -108,9 +108,9 @@ describe.runIf(HAS_REDIS)('three hubs on one Redis', { timeout: 60_000 }, () => 
   })
 
   it('a process that ends in order hands over: who comes back elsewhere within the grace time has not left', async () => {
-    const [one] = await three(3_000)
+    const [one] = await three(6_000)
     const projectId = project()
-    const { ask } = await process(3_000)
+    const { ask } = await process(6_000)
     const witness = await open(one!.hub, { projectId })
     for (const userId of ['gone', 'moves']) await ask({ join: { projectId, userId } })
     await eventually(() => expect(told(witness).toSorted()).toEqual(['+gone', '+moves']))
@@ -157,9 +157,9 @@ describe.runIf(HAS_REDIS)('three hubs on one Redis', { timeout: 60_000 }, () => 
     await all[0]!.hub.disconnect({ projectId })
     await eventually(() => expect(other.closing).toBe('rotated'))
     await child.stop()
-    expect((await all[0]!.hub.clusterStats({ timeoutMs: 200 })).missing).toHaveLength(1)
+    expect((await all[0]!.hub.clusterStats({ timeoutMs: 2_000 })).missing).toHaveLength(1)
     await eventually(async () => {
-      const { instances, missing } = await all[0]!.hub.clusterStats({ timeoutMs: 200 })
+      const { instances, missing } = await all[0]!.hub.clusterStats({ timeoutMs: 2_000 })
       expect([instances.length, missing]).toEqual([3, []])
     })
   })

@@ -40,7 +40,7 @@ describe.runIf(HAS_REDIS).each(['ioredis', 'node-redis'] as ClientName[])('behin
 
   it('[B1 D1] many projects publish without a pause, with a pool of connections too: in order, nobody waits for ever', async () => {
     const [one, two] = [{}, { masterPoolSize: 4 }].map((pool) =>
-      hubs.add(name, sentinel, { timeoutMs: 1_000 }, {}, client(pool) as never),
+      hubs.add(name, sentinel, {}, {}, client(pool) as never),
     ) as [ReturnType<typeof hubs.add>, ReturnType<typeof hubs.add>]
     const heard: number[] = []
     two.hub.listen({ projectId: 'p' }, ({ data }) => void heard.push(data as number))
@@ -66,19 +66,24 @@ describe.runIf(HAS_REDIS).each(['ioredis', 'node-redis'] as ClientName[])('behin
     await Promise.all(busy)
     await eventually(() => expect(heard.at(-1)).toBe(last))
     expect(heard).toEqual(Array.from({ length: last }, (_, n) => n + 1))
-  }, 60_000)
+  })
 
   it('[B1 B4] a failover may have lost the newest events: one resync for each client, and everything goes on', async () => {
-    const add = () => hubs.add(name, sentinel, { timeoutMs: 3_000 }, {}, client() as never)
+    const add = () => hubs.add(name, sentinel, {}, {}, client() as never)
     const [one, two] = [add(), add()]
     const streams = [await ReturningClient.open(one, 'p'), await ReturningClient.open(two, 'p')]
     for (let n = 0; n < 5; n++) await one.hub.project('p').emit('a:b', n)
     for (const each of streams) await eventually(() => expect(told(each)).toEqual([0, 1, 2, 3, 4]))
-    await eventually(() => sentinel.ask('SENTINEL', 'FAILOVER', 'events'))
-    await eventually(async () => expect(await servers[1]!.ask('ROLE')).toContain('master'))
+    await eventually(async () => {
+      const known = await sentinel.ask('SENTINEL', 'MASTER', 'events')
+      // One that is asked for is given up where the machine was busy and the replica was not heard of in time.
+      if (known.includes(String(servers[0]!.port)) && !known.includes('failover_in_progress'))
+        await sentinel.ask('SENTINEL', 'FAILOVER', 'events').catch(() => {})
+      expect(await servers[1]!.ask('ROLE')).toContain('master')
+    })
     for (const each of streams) await eventually(() => expect(each.resyncs).toEqual(['epoch']))
     await eventually(() => two.hub.project('p').emit('a:b', 'after'))
     for (const each of streams) await eventually(() => expect(told(each).at(-1)).toBe('after'))
     for (const each of streams) expect([each.returns, each.resyncs]).toEqual([1, ['epoch']])
-  }, 60_000)
+  })
 })

@@ -46,7 +46,7 @@ async function outcome(task: () => unknown): Promise<unknown> {
 }
 
 function runWorker(): void {
-  const adapter = new ClusterAdapter({ timeoutMs: 2_000, checkIntervalMs: 200 })
+  const adapter = new ClusterAdapter({ checkIntervalMs: 200 })
   adapter.start(RETENTION)
   const projects = new Map<string, { -readonly [Key in keyof Seen]: Seen[Key] }>()
   let appended = 0
@@ -114,6 +114,7 @@ export type Order =
   | { do: 'start'; log: boolean; workers: number; children: number }
   | { do: 'log' }
   | { do: 'fork' }
+  | { do: 'gone'; worker: number }
   | { do: 'memory' }
   | { do: 'misuse' }
   | { do: 'hellos' }
@@ -155,6 +156,11 @@ function runPrimary(): void {
         return true
       case 'fork':
         return add(cluster.fork())
+      case 'gone': {
+        const worker = workers[order.worker] as Worker
+        if (worker.isConnected()) await once(worker as unknown as ChildProcess, 'disconnect')
+        return true
+      }
       case 'memory': {
         for (let n = 0; n < 3; n++) (globalThis as { gc?: () => void }).gc?.()
         const { heapUsed, external } = process.memoryUsage()

@@ -42,7 +42,7 @@ export class NatsInstances {
   }
 
   #make(server: NatsServer, options: Options): NatsAdapter {
-    return new NatsAdapter({ connect: () => server.connect(), timeoutMs: 2_000, checkIntervalMs: 200, ...options })
+    return new NatsAdapter({ connect: () => server.connect(), checkIntervalMs: 200, ...options })
   }
 
   async end(): Promise<void> {

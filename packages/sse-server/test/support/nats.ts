@@ -1,10 +1,10 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connect, type NatsConnection } from '@nats-io/transport-node'
+import { ownPort } from './ports'
 
 /*
  * A real nats-server with JetStream for tests, and what can be done to it.
@@ -49,14 +49,14 @@ export class NatsServer {
   ): Promise<NatsServer> {
     if (!BINARY) throw new Error('ENTITYCAST_REQUIRE_SERVICES=1, and there is no nats-server')
     const folder = await mkdtemp(join(tmpdir(), 'entitycast-nats-'))
-    const server = new NatsServer(port ?? (await freePort()), folder, settings, login, jetStream)
+    const server = new NatsServer(port ?? (await ownPort()), folder, settings, login, jetStream)
     await server.#spawn()
     return server
   }
 
   /** Three servers that know each other. */
   static async cluster(): Promise<NatsServer[]> {
-    const ports = await Promise.all([1, 2, 3, 4, 5, 6].map(freePort))
+    const ports = await Promise.all([1, 2, 3, 4, 5, 6].map(ownPort))
     const routes = ports.slice(3).map((port) => `nats://127.0.0.1:${port}`)
     return Promise.all(
       routes.map((route, i) =>
@@ -136,7 +136,7 @@ export class NatsServer {
 
   /** A connection of a test's own. */
   connect(login = this.login): Promise<NatsConnection> {
-    return connect({ servers: this.url, ...login, timeout: 2_000, reconnect: false })
+    return connect({ servers: this.url, ...login, timeout: 10_000, reconnect: false })
   }
 
   /** The answer of the JetStream API. */
@@ -144,7 +144,7 @@ export class NatsServer {
     const connection = await this.connect()
     try {
       const payload = question ? JSON.stringify(question) : ''
-      return (await connection.request(`$JS.API.${what}`, payload, { timeout: 5_000 })).json()
+      return (await connection.request(`$JS.API.${what}`, payload, { timeout: 20_000 })).json()
     } finally {
       await connection.close()
     }
@@ -184,15 +184,4 @@ export class NatsServer {
       })
     }
   }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-    server.once('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number }
-      server.close(() => resolve(port))
-    })
-  })
 }

@@ -34,7 +34,6 @@ export class PostgresHubs {
     const adapter = new PostgresAdapter({
       pool: pool ?? this.pool(server),
       prefix: this.prefix,
-      timeoutMs: 2_000,
       pollIntervalMs: 250,
       ...options,
     })
@@ -58,7 +57,7 @@ export class PostgresHubs {
 
 /** Waits for a state of the real world. */
 export const eventually = <Result>(check: () => Result | Promise<Result>): Promise<Result> =>
-  vi.waitFor(check, { timeout: 20_000, interval: 10 })
+  vi.waitFor(check, { timeout: 30_000, interval: 10 })
 
 /** Resolves when the hub can reach its log. */
 export const ready = ({ hub }: PostgresHub) => eventually(() => expect(hub.status()).toBe('ok'))

@@ -1,10 +1,10 @@
 import { type ChildProcess, type SpawnOptions, spawn, spawnSync } from 'node:child_process'
 import { existsSync, openSync, readdirSync, readFileSync } from 'node:fs'
 import { chmod, chown, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
+import { ownPort } from './ports'
 
 /*
  * A real PostgreSQL for tests, and what can be done to it.
@@ -68,7 +68,7 @@ export class PostgresServer {
     template ??= makeTemplate()
     const folder = await ownFolder()
     spawnSync('cp', ['-a', `${await template}/.`, folder])
-    const server = new PostgresServer(await freePort(), folder, { ...SETTINGS, ...settings })
+    const server = new PostgresServer(await ownPort(), folder, { ...SETTINGS, ...settings })
     await server.#spawn()
     return server
   }
@@ -92,7 +92,7 @@ export class PostgresServer {
       'fast',
     ]
     run('pg_basebackup', args)
-    const server = new PostgresServer(await freePort(), folder, { ...SETTINGS, ...this.settings })
+    const server = new PostgresServer(await ownPort(), folder, { ...SETTINGS, ...this.settings })
     await server.#spawn()
     return server
   }
@@ -211,7 +211,7 @@ export class Pooler {
   static async start(server: PostgresServer, mode: 'session' | 'transaction'): Promise<Pooler> {
     if (!POOLER) throw new Error('ENTITYCAST_REQUIRE_SERVICES=1, and there is no pgbouncer')
     const folder = await ownFolder()
-    const port = await freePort()
+    const port = await ownPort()
     const config = join(folder, 'pgbouncer.ini')
     await writeFile(join(folder, 'users.txt'), '"postgres" ""\n')
     await writeFile(
@@ -315,16 +315,5 @@ function childrenOf(pid: number): number[] {
 function pause(ms: number): Promise<void> {
   return new Promise((resolve) => {
     setTimeout(resolve, ms)
-  })
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-    server.once('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number }
-      server.close(() => resolve(port))
-    })
   })
 }

@@ -20,7 +20,7 @@ const streams: TestStream[] = []
 async function obey(order: PresenceOrder): Promise<unknown> {
   if ('begin' in order) {
     const { port, graceMs, instanceTtlMs } = order.begin
-    const adapter = new RedisAdapter(createClient({ socket: { host: '127.0.0.1', port } }), { timeoutMs: 1_000 })
+    const adapter = new RedisAdapter(createClient({ socket: { host: '127.0.0.1', port } }))
     hub = new EventHub({ adapter, logger: false, presence: { graceMs }, instanceTtlMs })
     return {}
   }

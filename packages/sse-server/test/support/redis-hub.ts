@@ -21,7 +21,7 @@ export class RedisHubs {
     hubOptions: EventHubOptions = {},
     client = clients[name](server.port),
   ): RedisHub {
-    const adapter = new RedisAdapter(client, { timeoutMs: 1_000, checkIntervalMs: 250, ...options })
+    const adapter = new RedisAdapter(client, { checkIntervalMs: 250, ...options })
     const hub = new EventHub({ logger: false, heartbeatIntervalMs: 5_000, ...hubOptions, adapter })
     this.#hubs.push(hub)
     return { hub, adapter }
@@ -34,7 +34,7 @@ export class RedisHubs {
 
 /** Waits for a state of the real world. */
 export const eventually = <Result>(check: () => Result | Promise<Result>): Promise<Result> =>
-  vi.waitFor(check, { timeout: 20_000, interval: 10 })
+  vi.waitFor(check, { timeout: 30_000, interval: 10 })
 
 /** Resolves when the hub can reach its log. */
 export const ready = ({ hub }: RedisHub) => eventually(() => expect(hub.status()).toBe('ok'))

@@ -1,10 +1,11 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { connect, createServer } from 'node:net'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import { createClient } from 'redis'
+import { ownPort } from './ports'
 
 /*
  * A real Redis for tests, and what can be done to it.
@@ -38,7 +39,7 @@ export class RedisServer {
   static async start(...settings: string[]): Promise<RedisServer> {
     if (!BINARY) throw new Error('ENTITYCAST_REQUIRE_SERVICES=1, and there is no redis-server')
     const server = new RedisServer(
-      await freePort(),
+      await ownPort(),
       await mkdtemp(join(tmpdir(), 'entitycast-redis-')),
       settings.length > 0 ? settings : ['--save', ''],
     )
@@ -54,9 +55,10 @@ export class RedisServer {
     const config = join(folder, 'sentinel.conf')
     await writeFile(
       config,
-      `sentinel monitor events 127.0.0.1 ${masterPort} 1\nsentinel down-after-milliseconds events 1000\n`,
+      // Nobody is thought to be down because the machine was busy: a failover is what a test asks for.
+      `sentinel monitor events 127.0.0.1 ${masterPort} 1\nsentinel down-after-milliseconds events 60000\n`,
     )
-    const server = new RedisServer(await freePort(), folder, ['--sentinel'], config)
+    const server = new RedisServer(await ownPort(), folder, ['--sentinel'], config)
     await server.#spawn()
     return server
   }
@@ -98,7 +100,7 @@ export class RedisServer {
   ask(...words: string[]): Promise<string> {
     return new Promise((resolve, reject) => {
       const socket = connect(this.port, '127.0.0.1')
-      socket.setEncoding('utf8').setTimeout(2_000, () => socket.destroy(new Error('no answer')))
+      socket.setEncoding('utf8').setTimeout(10_000, () => socket.destroy(new Error('no answer')))
       socket.once('data', (text: string) => {
         socket.destroy()
         if (text.startsWith('-')) reject(new Error(text))
@@ -165,16 +167,5 @@ export function withHeldMessages<Client extends object>(client: Client, areHeld:
         return own
       }
     },
-  })
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-    server.once('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number }
-      server.close(() => resolve(port))
-    })
   })
 }
