@@ -4,7 +4,7 @@ import { type Broker, Fleet } from './fleet'
 
 const PAGES = 300
 /** Long beside the moments in which a busy machine lets a process wait: those bring together whoever was due in them. */
-const DRAIN_MS = 8_000
+const DRAIN_MS = 12_000
 const WAIT = { timeout: 90_000, interval: 100 }
 
 export interface FleetSuite {

@@ -45,7 +45,7 @@ describe.runIf(HAS_NATS)('hubs on a NATS that is harmed', () => {
     await one.hub.project('p').emit('a:b', 2)
     for (const each of streams) await eventually(() => expect(told(each)).toEqual([1, 2]))
     await server.kill()
-    await degraded(one)
+    await Promise.all([degraded(one), degraded(two)])
     await server.restart()
     await Promise.all([ready(one), ready(two)])
     await two.hub.project('p').emit('a:b', 3)

@@ -30,8 +30,8 @@ describe.runIf(HAS_POSTGRES)('what the tables keep', () => {
 
   it('[D3] what the table keeps is bounded, by number, by bytes and by age; the edge is told exactly, deleted or not', async () => {
     for (const [retention, left] of [
-      [{ ageMs: 60_000, events: 20, bytes: 1_000_000 }, 20],
-      [{ ageMs: 60_000, events: 10_000, bytes: 5_030 }, 50],
+      [{ ageMs: 20_000, events: 20, bytes: 1_000_000 }, 20],
+      [{ ageMs: 20_000, events: 10_000, bytes: 5_030 }, 50],
       [{ ageMs: 500, events: 10_000, bytes: 1_000_000 }, 0],
     ] as const) {
       await hubs.migrate(server)
@@ -84,7 +84,7 @@ describe.runIf(HAS_POSTGRES)('what the tables keep', () => {
 
   it('[D3] deleting waits for nobody: not for a project whose row somebody holds', async () => {
     const adapter = make()
-    adapter.start({ ageMs: 60_000, events: 1, bytes: 1_000_000 })
+    adapter.start({ ageMs: 20_000, events: 1, bytes: 1_000_000 })
     await adapter.append(
       'p',
       upTo(900).map(() => record('1')),

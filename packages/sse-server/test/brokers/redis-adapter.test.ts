@@ -167,7 +167,7 @@ describe.runIf(HAS_REDIS).each(Object.keys(clients) as ClientName[])('the Redis 
 
   it('[P7] at most so many appends wait for Redis: the next is refused at once, and those that waited are accepted', async () => {
     fresh()
-    const one = add({ maxPendingAppends: 5, timeoutMs: 10_000 })
+    const one = add({ maxPendingAppends: 5, timeoutMs: 10_000 }, { instanceTtlMs: 300_000 })
     await one.hub.project('p').emit('a:b', 0)
     // What it says to other hubs has been said: it would be one of those that wait.
     await one.hub.clusterStats()

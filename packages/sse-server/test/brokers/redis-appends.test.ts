@@ -75,8 +75,13 @@ describe.runIf(HAS_REDIS).each(Object.keys(clients) as ClientName[])('appends to
       await Promise.all([...all, outside.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')])
       await ready(one)
     }
-    const last = ++n
-    await one.hub.project('p').emit('a:b', last)
+    // The last cut may not have been noticed yet.
+    const last = await eventually(async () => {
+      const own = ++n
+      lost.push(own)
+      await one.hub.project('p').emit('a:b', own)
+      return own
+    })
     for (const client of clients) {
       await eventually(() => expect(told(client).at(-1)).toBe(last))
       const seen = told(client) as number[]

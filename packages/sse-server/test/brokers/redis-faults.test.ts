@@ -98,7 +98,7 @@ describe.runIf(HAS_REDIS).each(Object.keys(clients) as ClientName[])(
       for (const each of streams) await eventually(() => expect(told(each)).toEqual(['before']))
       const { lastEventId } = streams[0]!
       await server.kill()
-      await degraded(one)
+      await Promise.all([degraded(one), degraded(two)])
       await server.restart()
       await Promise.all([ready(one), ready(two)])
       for (const each of streams) await eventually(() => expect(each.resyncs).toEqual(['epoch']))
@@ -269,7 +269,7 @@ describe.runIf(HAS_REDIS)('what survives a Redis that is killed with -9, with it
     await one.hub.project('p').emit('a:b', 2)
     await eventually(() => expect(told(client)).toEqual([1, 2]))
     await server.kill()
-    await degraded(one)
+    await Promise.all([degraded(one), degraded(two)])
     await server.restart()
     await Promise.all([ready(one), ready(two)])
     await two.hub.project('p').emit('a:b', 3)

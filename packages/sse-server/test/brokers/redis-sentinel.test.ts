@@ -40,7 +40,7 @@ describe.runIf(HAS_REDIS).each(['ioredis', 'node-redis'] as ClientName[])('behin
 
   it('[B1 D1] many projects publish without a pause, with a pool of connections too: in order, nobody waits for ever', async () => {
     const [one, two] = [{}, { masterPoolSize: 4 }].map((pool) =>
-      hubs.add(name, sentinel, {}, {}, client(pool) as never),
+      hubs.add(name, sentinel, { timeoutMs: 10_000 }, {}, client(pool) as never),
     ) as [ReturnType<typeof hubs.add>, ReturnType<typeof hubs.add>]
     const heard: number[] = []
     two.hub.listen({ projectId: 'p' }, ({ data }) => void heard.push(data as number))
@@ -69,7 +69,7 @@ describe.runIf(HAS_REDIS).each(['ioredis', 'node-redis'] as ClientName[])('behin
   })
 
   it('[B1 B4] a failover may have lost the newest events: one resync for each client, and everything goes on', async () => {
-    const add = () => hubs.add(name, sentinel, {}, {}, client() as never)
+    const add = () => hubs.add(name, sentinel, { timeoutMs: 10_000 }, {}, client() as never)
     const [one, two] = [add(), add()]
     const streams = [await ReturningClient.open(one, 'p'), await ReturningClient.open(two, 'p')]
     for (let n = 0; n < 5; n++) await one.hub.project('p').emit('a:b', n)

@@ -61,7 +61,12 @@ export class ReturningClient {
 
   static async open(hub: RedisHub, projectId: string): Promise<ReturningClient> {
     const client = new ReturningClient(hub, projectId)
-    await client.#open()
+    await eventually(async () => {
+      client.#streams.length = 0
+      await client.#open()
+      // From where it is refused at first nothing is told.
+      expect(client.#streams[0]?.status).toBe(200)
+    })
     return client
   }
 
