@@ -100,6 +100,13 @@ describe('a link whose wires are long in coming', () => {
     await vi.advanceTimersByTimeAsync(101)
     expect(await hurried).toContain('may still do what it was asked')
     expect(ended).toEqual([])
+    const overtaken = one.use(hangs).catch((error: Error) => error.message)
+    await vi.advanceTimersByTimeAsync(500)
+    await one.use(async () => {})
+    await vi.advanceTimersByTimeAsync(501)
+    expect(await overtaken).toContain('may still do what it was asked')
+    // Somebody was answered meanwhile.
+    expect(ended).toEqual([])
     const patient = one.use(hangs).catch((error: Error) => error.message)
     await vi.advanceTimersByTimeAsync(1_001)
     expect(await patient).toContain('may still do what it was asked')
