@@ -7,8 +7,8 @@ import { JetStreamError, NO_STREAM, NotAllowed, type Wire } from './nats-wire'
 export const MAX_MESSAGE_BYTES = 1_047_552
 /** Messages of a project beyond those that hold its events: where a log begins, and where it was kept alive. */
 const SPARE_MESSAGES = 24
-/** How often a stream that could not be made is looked for. */
-const RACE_TRIES = 5
+/** How often a stream that could not be made is looked for: half a second, in which whoever makes it is done, also where the server is busy. */
+const RACE_TRIES = 20
 
 /** A stream's configuration, as `nats stream add --config` takes it. */
 export interface NatsStreamConfig {

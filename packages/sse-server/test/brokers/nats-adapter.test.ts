@@ -58,6 +58,31 @@ describe.runIf(HAS_NATS)('NatsAdapter on a real NATS', () => {
     expect(cursors.map(({ offset }) => offset).sort()).toEqual(upTo(8))
   })
 
+  it('[B1] another instance makes the stream, and is long about it: nobody is told that it is missing', async () => {
+    const on = names()
+    await server.ask(`STREAM.CREATE.${on.stream}`, NatsAdapter.streamConfig(on))
+    const adapter = instances.adapter(server, {
+      ...on,
+      connect: async () => {
+        const connection = await server.connect()
+        const request = connection.request.bind(connection)
+        let asked = 0
+        connection.request = async (subject, payload, options) => {
+          const answer = await request(subject, payload, options)
+          // Its subjects are taken, and under its name nothing is there yet.
+          const code = subject.includes('STREAM.CREATE')
+            ? 10_065
+            : subject.includes('STREAM.INFO') && ++asked < 10
+              ? 10_059
+              : 0
+          return code ? Object.assign(answer, { json: () => ({ error: { err_code: code } }) }) : answer
+        }
+        return connection
+      },
+    })
+    expect(await adapter.append('p', [record(1)])).toMatchObject({ offset: 1 })
+  })
+
   it('[D1] two instances publish one project at full speed: one order, each once, no hole', async () => {
     const on = names()
     const [one, two] = [instances.adapter(server, on), instances.adapter(server, on)]
