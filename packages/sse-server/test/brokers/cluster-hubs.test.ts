@@ -33,7 +33,7 @@ describe('hubs with the cluster adapter', () => {
 
   async function add(): Promise<EventHub> {
     const adapter = new ClusterAdapter({ channel: log.child, checkIntervalMs: 250 })
-    const hub = new EventHub({ adapter, logger: false, presence: { graceMs: 300 }, instanceTtlMs: 3_000 })
+    const hub = new EventHub({ adapter, logger: false, presence: { graceMs: 300 } })
     hubs.push(hub)
     await eventually(() => expect(hub.status()).toBe('ok'))
     return hub

@@ -157,7 +157,9 @@ describe.runIf(HAS_POSTGRES)('the PostgreSQL adapter', () => {
     ]
     await server.ask('CREATE SCHEMA apart')
     for (const names of others) await server.ask(PostgresAdapter.sql(names))
-    const all = [hubs.add(server), ...others.map((names) => hubs.add(server, names))]
+    // So long that nothing is found before its notification has come.
+    const never = { pollIntervalMs: 600_000 }
+    const all = [hubs.add(server, never), ...others.map((names) => hubs.add(server, { ...never, ...names }))]
     const streams = await Promise.all(all.map((each) => stream(each, 'p')))
     for (const [n, each] of all.entries()) await emit(each, n)
     for (const [n, each] of streams.entries()) await eventually(() => expect(told(each)).toEqual([n]))

@@ -36,7 +36,7 @@ describe.runIf(HAS_POSTGRES)('a role with the rights that the guide names', () =
       hubs.add(
         server,
         { pool: hubs.pool(server, { user: 'app' }), idleProjectTtlMs: 1_000 },
-        { retention: { ageMs: 500 } },
+        { retention: { ageMs: 4_000 } },
       )
     const [one, two] = [add(), add()]
     await Promise.all([ready(one), ready(two)])
