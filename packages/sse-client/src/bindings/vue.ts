@@ -25,7 +25,7 @@ export function useConnection<Definitions extends EventDefinitions>(
   subscriber: EventSubscriber<Definitions>,
 ): Readonly<ShallowRef<ConnectionSnapshot>> {
   const snapshot = shallowRef(subscriber.getSnapshot())
-  follow(null, () => onSnapshot(subscriber, (now) => Reflect.set(snapshot, 'value', now)))
+  follow(null, () => onSnapshot(subscriber, (now) => (snapshot.value = now)))
   return shallowReadonly(snapshot)
 }
 
