@@ -157,7 +157,7 @@ export const CLIENT_BUGS = [
     edits: [
       {
         file: 'sse-client/src/subscriber/connection.ts',
-        from: 'alarm?.cancel()\n    renewal = alarm',
+        from: 'alarm?.cancel()\n      renewal = alarm',
         to: 'renewal = alarm',
       },
     ],

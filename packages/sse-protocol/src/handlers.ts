@@ -53,9 +53,9 @@ export class HandlerIndex {
     const matched = this.#match(event)
     for (let i = 0, { length } = matched; i < length; i++) {
       try {
-        const result: unknown = matched[i]!(event)
-        // `void` lets async functions in: a rejection that nobody handles would end a Node process.
-        if (result instanceof Promise) result.catch(onError)
+        const result = matched[i]!(event) as PromiseLike<unknown> | undefined
+        // `void` lets async functions in: a rejection that nobody handles would end a Node process. Not `instanceof`: other realms have promises, too.
+        if (result?.then) Promise.resolve(result).catch(onError)
       } catch (error) {
         onError(error)
       }

@@ -90,7 +90,8 @@ export function nodePlatform(options: NodeOptions = {}): { fetch: Fetch; clock: 
   const clock: Clock = {
     now: () => Date.now(),
     after(delayMs, task) {
-      const timer = setTimeout(task, delayMs)
+      // Timers count with 32 bits: what is longer, they would run at once.
+      const timer = setTimeout(task, Math.min(delayMs, 2e9))
       if (!keepProcessAlive) timer.unref()
       return () => clearTimeout(timer)
     },

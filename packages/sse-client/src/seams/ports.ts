@@ -80,7 +80,8 @@ export type Fetch = (url: string, init: StreamRequestInit) => Promise<StreamResp
 export const systemClock: Clock = {
   now: () => Date.now(),
   after(delayMs, task) {
-    const timer = setTimeout(task, delayMs)
+    // Timers count with 32 bits: what is longer, they would run at once.
+    const timer = setTimeout(task, Math.min(delayMs, 2e9))
     return () => clearTimeout(timer)
   },
 }

@@ -42,7 +42,7 @@ export interface Connection {
   /** The last steps. */
   readonly journal: readonly Transition[]
   /** What of it is shown. */
-  shown(): Pick<ConnectionSnapshot, 'state' | 'attempt' | 'nextRetryAt' | 'error'>
+  shown(): Pick<ConnectionSnapshot, 'state' | 'attempt' | 'nextRetryAt' | 'error' | 'closed'>
   connect(): void
   close(): void
   /** There is one more reason to have no stream. */
@@ -201,24 +201,31 @@ export function createConnection(
   }
 
   /** Makes the step that the table has for this signal; without one, nothing. Listeners hear of it last: they may close or connect. */
-  function go(signal: Signal, effect?: () => void): void {
+  function go(signal: Signal, effect?: () => void, failure?: SubscriberError): void {
     const from = phase
     const next = NEXT[from][signal]
-    if (!next) return
-    renewal?.cancel()
-    alarm?.cancel()
-    renewal = alarm = nextRetryAt = undefined
-    if (next !== 'streaming') {
-      present?.abandon()
-      present = undefined
-      reader.end(next === 'closed')
+    if (next) {
+      renewal?.cancel()
+      alarm?.cancel()
+      renewal = alarm = nextRetryAt = undefined
+      if (next !== 'streaming') {
+        present?.abandon()
+        present = undefined
+      }
+      phase = next
+      if (signal === 'stop') closeDown()
+      effect?.()
+      lastError = failure ?? lastError
+      const { code: error, status } = lastError ?? {}
+      if (
+        journal.push({ at: clock.now(), from, signal, to: next, attempt: attempts, error, status }) > KEPT_TRANSITIONS
+      )
+        journal.shift()
+      // From here on others may do whatever they like: the first is a store that is written to.
+      if (next !== 'streaming') reader.end(next === 'closed')
+      if (failure) to.failed(failure)
     }
-    phase = next
-    if (signal === 'stop') closeDown()
-    effect?.()
-    const { code: error, status } = lastError ?? {}
-    if (journal.push({ at: clock.now(), from, signal, to: next, attempt: attempts, error, status }) > KEPT_TRANSITIONS)
-      journal.shift()
+    // Where there is no step, the reasons have changed.
     to.moved()
   }
 
@@ -242,10 +249,7 @@ export function createConnection(
     }
     rememberStable()
     again = true
-    go('retry', () => {
-      attempt()
-      failed(error)
-    })
+    go('retry', attempt, error)
   }
 
   /** Another attempt later: by chance, on top of the server's minimum. Without `askedMs` there is none: the answer was one to come back at once for. */
@@ -255,22 +259,13 @@ export function createConnection(
     again = true
     const leastMs = askedMs === undefined ? 0 : Math.max(clampMinimum(askedMs), embargoMs())
     const delayMs = leastMs + chance()
-    go('lost', () => {
-      waitToRetry(delayMs, leastMs)
-      failed(error)
-    })
+    go('lost', () => waitToRetry(delayMs, leastMs), error)
   }
 
   function waitToRetry(delayMs: number, leastMs: number): void {
     minimumMs = leastMs
     wait(delayMs, retry)
     nextRetryAt = clock.now() + delayMs
-  }
-
-  function failed(error: SubscriberError | undefined): void {
-    if (!error) return
-    lastError = error
-    to.failed(error)
   }
 
   function rememberStable(): void {
@@ -282,7 +277,7 @@ export function createConnection(
   function fail(failure: Failure, askedMs = 0): void {
     const error = decide(failure, attempts, settings, to)
     if (error.retrying) lose(backoff.next, Math.max(askedMs, retryMs), error)
-    else go('stop', () => failed(error))
+    else go('stop', undefined, error)
   }
 
   /** Waiting has become pointless. */
@@ -290,18 +285,18 @@ export function createConnection(
     const passedMs = alarm?.passedMs() ?? -1
     // Backoff is there for the server's sake only while the network is; a minimum is the server's own word. And away from the page half of
     // the usual patience is enough: a heartbeat is overdue.
-    if (phase === 'waiting' ? passedMs >= minimumMs : phase === 'streaming' && (restored || passedMs * 2 >= patienceMs))
+    if (phase === 'waiting' ? passedMs >= minimumMs : (restored && phase === 'streaming') || passedMs * 2 >= patienceMs)
       retry()
   }
 
   const listener: AttemptListener = {
     asks() {
-      const context = { attempt: attempts, reason }
-      reason = undefined
       wait(HEADERS_MS, () => fail({ code: 'HEADERS_FAILED', message: `no headers in ${HEADERS_MS} ms` }))
-      return context
+      return { attempt: attempts, reason }
     },
     leaves(identity) {
+      // Not before: who has failed to fetch a fresh token is asked for a fresh one again.
+      reason = undefined
       wait(CONNECT_MS, () =>
         fail({
           code: 'CONNECT_TIMEOUT',
@@ -351,7 +346,13 @@ export function createConnection(
       return [...pauses]
     },
     journal,
-    shown: () => ({ state: stateNow(), attempt: attempts, nextRetryAt, error: lastError }),
+    shown: () => ({
+      state: stateNow(),
+      attempt: attempts,
+      nextRetryAt,
+      error: lastError,
+      closed: pauses.has('closed'),
+    }),
     connect,
     close: () => pause('closed'),
     pause,

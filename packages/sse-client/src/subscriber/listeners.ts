@@ -29,8 +29,9 @@ export function createListeners<Value>(): Listeners<Value> {
         if (valid?.() === false) break
         if (!all.has(listener)) continue
         try {
-          const result = listener(value)
-          if (result instanceof Promise) running.push(result.catch(onError))
+          const result = listener(value) as PromiseLike<unknown> | undefined
+          // Not `instanceof`: promises of another realm, and what a library or a patched platform takes for one, count too.
+          if (result?.then) running.push(Promise.resolve(result).catch(onError))
         } catch (error) {
           onError(error)
         }

@@ -2,18 +2,26 @@ import type { EventDefinitions } from '@entitycast/sse-protocol'
 import { SubscriberError } from './error'
 import type { EventSubscriber } from './subscriber'
 
-/** Calls `settle` once the subscriber is closed, with the error that closed it, or with none where the application did. */
+/**
+ * Calls `settle` once the subscriber is closed, with the error that closed it, or with none where the application did. Where the server had
+ * stopped it before, that is now, unless `connect()` is called in this very turn.
+ */
 export function whenClosed<Definitions extends EventDefinitions>(
   updates: EventSubscriber<Definitions>,
   settle: (error: SubscriberError | undefined) => void,
 ): () => void {
-  return updates.onChange(({ error }) => {
-    if (updates.pauses.includes('closed')) settle(error?.retrying === false ? error : undefined)
-  })
+  const look = (closed: boolean) => {
+    const { error } = updates.getSnapshot()
+    const stopped = error?.retrying === false ? error : undefined
+    if (closed || stopped) settle(stopped)
+  }
+  void Promise.resolve().then(() => look(false))
+  return updates.onChange(({ closed }) => look(closed))
 }
 
 /**
- * Waits until the stream is live, and what it could not prove has been dealt with. Does not connect.
+ * Waits until the stream is live, and what it could not prove has been dealt with. Does not connect. Nobody waits for a subscriber that the
+ * server has stopped.
  *
  * @throws SubscriberError what the subscriber was stopped by, or `CLOSED`; the signal's reason
  * @example

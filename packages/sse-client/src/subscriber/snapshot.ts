@@ -15,11 +15,13 @@ export interface ConnectionSnapshot {
   readonly lastEventAt: number | undefined
   /** What the connection last failed with, until it is live again or `connect()` is called. A handler that throws is not among it. */
   readonly error: SubscriberError | undefined
+  /** Nothing comes before `connect()`: it was not called yet, or `close()` was, or the server has stopped it. False while it is only paused. */
+  readonly closed: boolean
   /** `single`: this subscriber has the stream to itself. `leader` and `follower`: it shares one with other tabs. */
   readonly role: 'single' | 'leader' | 'follower'
 }
 
-const SHOWN = ['state', 'attempt', 'nextRetryAt', 'error'] as const
+const SHOWN = ['state', 'attempt', 'nextRetryAt', 'error', 'closed'] as const
 
 /** The one before, for as long as it says the same. */
 export function nextSnapshot(last: ConnectionSnapshot | undefined, now: ConnectionSnapshot): ConnectionSnapshot {

@@ -182,3 +182,25 @@ test('[K9] sessionCursor() keeps it in the tab, under the prefix; without a stor
   expect([...kept]).toEqual([['app:["https://app.test/api/events/stream",null,"ada"]', at(1)]])
   expect(await firstCursor(cursorStore)).toBe(at(1))
 })
+
+test('[K7] a store that closes the subscriber, or asks for another stream, while it is written to', async () => {
+  for (const action of ['close', 'reconnect'] as const) {
+    let armed = false
+    const set = () => {
+      if (!armed) return
+      armed = false
+      page.subscriber[action]()
+    }
+    const cursorStore = storedCursor({ get: () => undefined, set, remove: () => {} })
+    const page: ReturnType<typeof openPage> = openPage({ cursorStore, identity: 'ada' })
+    const stream = await page.open(connected({ id: at(0) }), updated('a', at(1)))
+    armed = true
+    stream.end()
+    await page.settle()
+    const [requests, open] = action === 'close' ? [1, 0] : [2, 1]
+    expect([page.network.exchanges.length, page.network.open]).toEqual([requests, open])
+    page.subscriber.close()
+    await page.clock.advance(60_000)
+    expect([page.network.exchanges.length, page.network.open, page.clock.pending]).toEqual([requests, 0, 0])
+  }
+})

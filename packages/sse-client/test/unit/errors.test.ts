@@ -1,3 +1,4 @@
+import { runInNewContext } from 'node:vm'
 import { afterEach, expect, test, vi } from 'vitest'
 import { EventSubscriber, SubscriberError } from '../../src/index'
 import { settle, VirtualClock } from '../support/clock'
@@ -123,4 +124,18 @@ test('[N11] an error has a code, what it is about, and its cause', () => {
   expect(error).toBeInstanceOf(Error)
   expect(error).toMatchObject({ name: 'SubscriberError', code: 'NETWORK', retrying: true, status: 502, cause })
   expect('cause' in new SubscriberError('REVOKED', 'gone', { retrying: false })).toBe(false)
+})
+
+test('[S8] a promise of another realm counts: events wait for it, and what it rejects with is reported', async () => {
+  const page = openPage()
+  page.subscriber.onResync(() =>
+    runInNewContext('new Promise((resolve, reject) => setTimeout(reject))', { setTimeout }),
+  )
+  page.subscriber.subscribe('*', () => runInNewContext('Promise.reject(new Error("no"))'))
+  const stream = await page.open(connected({ id: at(0) }), resync('expired', at(5)))
+  expect(page.subscriber.state).toBe('resyncing')
+  await vi.waitFor(() => expect([page.subscriber.state, page.codes]).toEqual(['connected', ['HANDLER_FAILED']]))
+  await page.send(stream, updated('a', at(6)))
+  expect(page.codes).toEqual(['HANDLER_FAILED', 'HANDLER_FAILED'])
+  page.subscriber.close()
 })

@@ -88,3 +88,25 @@ test('headers have 10 s; an answer after that is dropped', async () => {
   await page.settle()
   expect(page.network.exchanges).toHaveLength(1)
 })
+
+test('[K4] whoever could not fetch a fresh token after a 401 is asked for a fresh one again, and the second 401 stops', async () => {
+  const reasons: HeadersContext['reason'][] = []
+  const page = openPage({
+    headers: async ({ reason }) => {
+      reasons.push(reason)
+      if (reasons.length === 2) throw new Error('the token server is away')
+      return {}
+    },
+  })
+  page.subscriber.connect()
+  await page.settle()
+  page.network.last.answer(401)
+  await page.next()
+  expect(reasons).toEqual([undefined, 'unauthorized', 'unauthorized'])
+  page.network.last.answer(503)
+  await page.next()
+  expect(reasons.at(-1)).toBeUndefined()
+  page.network.last.answer(401)
+  await page.settle()
+  expect(page.codes).toEqual(['HEADERS_FAILED', 'UNAVAILABLE', 'UNAUTHORIZED'])
+})

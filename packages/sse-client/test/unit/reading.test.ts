@@ -104,3 +104,32 @@ test('[K7] a loop that is left, or whose signal is aborted, listens no more', as
   expect([(await aborted.next()).value?.id, (await aborted.next()).done]).toEqual(['a', true])
   expect((await eventsOf(page.subscriber, '*', { signal: aborter.signal }).next()).done).toBe(true)
 })
+
+test('[K7] a loop and ready() end with close() also where the stream was paused, and with the signal', async () => {
+  for (const closes of ['close', 'signal'] as const) {
+    const aborter = new AbortController()
+    const page = openPage({ signal: aborter.signal })
+    await page.open(connected({ id: at(0) }))
+    const next = eventsOf(page.subscriber, '*').next()
+    page.subscriber.pause('disabled')
+    const live = ready(page.subscriber)
+    if (closes === 'close') page.subscriber.close()
+    else aborter.abort()
+    await expect(live).rejects.toMatchObject({ code: 'CLOSED' })
+    expect(await next).toEqual({ done: true, value: undefined })
+  }
+})
+
+test('[K4] whoever begins to wait when the server has stopped the subscriber already is told so', async () => {
+  const page = openPage()
+  page.subscriber.connect()
+  await page.settle()
+  page.network.last.answer(403)
+  await page.settle()
+  await expect(ready(page.subscriber)).rejects.toMatchObject({ code: 'FORBIDDEN' })
+  const events = eventsOf(page.subscriber, '*')
+  await expect(events.next()).rejects.toMatchObject({ code: 'FORBIDDEN' })
+  const again = eventsOf(page.subscriber, '*')
+  await page.open(connected({ id: at(0) }), updated('a', at(1)))
+  expect(await again.next()).toMatchObject({ value: { id: 'a' } })
+})

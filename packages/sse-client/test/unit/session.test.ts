@@ -159,3 +159,16 @@ test('an error that shouldRetry was given is the one that onError is told, unles
   await page.settle()
   expect(page.errors[0]).toBe(seen[0])
 })
+
+test('dump() is in order where an onError handler closes', async () => {
+  const page = openPage()
+  page.subscriber.onError(() => page.subscriber.close())
+  const stream = await page.open(connected({ id: at(0) }))
+  stream.end()
+  await page.settle()
+  const steps = page.subscriber.dump().map(({ from, signal, to, error }) => [from, signal, to, error])
+  expect(steps.slice(2)).toEqual([
+    ['streaming', 'lost', 'waiting', 'STREAM_ENDED'],
+    ['waiting', 'close', 'closed', 'STREAM_ENDED'],
+  ])
+})

@@ -16,6 +16,7 @@ test('before connect() the snapshot is that of nothing', () => {
     nextRetryAt: undefined,
     lastEventAt: undefined,
     error: undefined,
+    closed: true,
     role: 'single',
   })
 })
@@ -116,4 +117,21 @@ test('onSnapshot shows what is now, then each change, until it is ended', async 
   off()
   page.subscriber.close()
   expect(shown).toEqual(['disconnected', 'connecting', 'connected', 'reconnecting'])
+})
+
+test('it says whether it is closed, or only paused', async () => {
+  const page = openPage()
+  const seen = watch(page)
+  await page.open(connected({ id: at(0) }))
+  page.subscriber.pause('disabled')
+  page.subscriber.close()
+  page.subscriber.connect()
+  expect(seen.map(({ state, closed }) => [state, closed])).toEqual([
+    ['connecting', false],
+    ['connected', false],
+    ['disconnected', false],
+    ['disconnected', true],
+    ['disconnected', false],
+  ])
+  page.subscriber.close()
 })

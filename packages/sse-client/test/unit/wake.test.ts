@@ -118,3 +118,15 @@ test('[S6] a clock that is set back keeps the watchdog', async () => {
   await page.clock.advance(30_000)
   expect(page.network.exchanges).toHaveLength(2)
 })
+
+test('[K6] a request that was on its way for half of its time is made anew by a page that comes back; a fresh one is kept', async () => {
+  const page = openPage()
+  page.subscriber.connect()
+  await page.clock.advance(20_000)
+  await page.wake(true)
+  expect(page.network.exchanges).toHaveLength(1)
+  await page.clock.advance(5_000)
+  await page.wake()
+  expect([page.network.exchanges.length, page.network.open, page.codes]).toEqual([2, 1, []])
+  page.subscriber.close()
+})
