@@ -236,11 +236,11 @@ describe.runIf(HAS_POSTGRES)('the PostgreSQL adapter', () => {
       error: (...line: unknown[]) => void lines.push(line),
     }
     const one = hubs.add(server, { pool }, { logger })
-    const error = await emit(one, 'some payload').catch((thrown) => thrown)
+    const publishing = emit(one, 'some payload').catch((thrown) => thrown)
+    const [error, refused] = await Promise.all([publishing, stream(one, 'p')])
     expect(error).toBeInstanceOf(HubError)
     expect(error).toMatchObject({ code: 'UNAVAILABLE' })
     expect(error.message).toContain('28P01')
-    const refused = await stream(one, 'p')
     const everything = [
       error.stack,
       JSON.stringify(error),

@@ -309,14 +309,11 @@ describe.runIf(HAS_REDIS).each(Object.keys(clients) as ClientName[])('the Redis 
       error: (...line: unknown[]) => void lines.push(line),
     }
     const one = hubs.add(name, guarded, {}, { logger }, client as never)
-    const error = await one.hub
-      .project('p')
-      .emit('a:b', 'some payload')
-      .catch((thrown) => thrown)
+    const publishing = one.hub.project('p').emit('a:b', 'some payload')
+    const [error, refused] = await Promise.all([publishing.catch((thrown) => thrown), stream(one, 'p')])
     expect(error).toBeInstanceOf(HubError)
     expect(error).toMatchObject({ code: 'UNAVAILABLE' })
     expect(error.message).toContain('WRONGPASS')
-    const refused = await stream(one, 'p')
     const everything = [
       error.stack,
       JSON.stringify(error),
