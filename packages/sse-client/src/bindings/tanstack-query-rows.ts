@@ -21,16 +21,39 @@ export function standingOf(data: unknown, event: ProjectEvent): Standing {
   return isOld ? 'old' : 'new'
 }
 
-/** The data after the event; nothing where only loading it again can say. */
-export function applyToData(data: unknown, event: ProjectEvent): unknown {
+/**
+ * The data after the event; nothing where only loading it again can say. What a rule throws is put to the others: the queries beside it are
+ * patched all the same, and a request that has brought the data does not fail.
+ */
+export function dataAfter(
+  event: ProjectEvent,
+  data: unknown,
+  rule: { update?(data: unknown, event: ProjectEvent): unknown },
+  errors: unknown[],
+): unknown {
+  try {
+    return rule.update ? rule.update(data, event) : applyToData(data, event)
+  } catch (error) {
+    errors.push(error)
+    return undefined
+  }
+}
+
+function applyToData(data: unknown, event: ProjectEvent): unknown {
   if (!isEntityType(event.type) || (event.data === undefined && event.type !== 'entity.deleted')) return undefined
   const change = event as EntityEvent
-  if (Array.isArray(data)) return applyEntityEvent(data, change)
+  if (Array.isArray(data)) return data.every(isRow) ? applyEntityEvent(data, change) : undefined
+  // The pages of an infinite query, a count, `null` for what was not there: who knows what the event means to it?
+  if (!isRow(data)) return undefined
   if (rowsOf(data, event).length === 0) return data
-  return applyEntityEvent([data as object], change)[0]
+  return applyEntityEvent([data], change)[0]
 }
 
 type Row = { id?: unknown; version?: unknown }
+
+function isRow(data: unknown): data is object {
+  return typeof data === 'object' && (data as Row | null)?.id !== undefined
+}
 
 function rowsOf(data: unknown, event: ProjectEvent): Row[] {
   const ids = new Set(event.ids ?? [event.id])

@@ -1,7 +1,7 @@
 import type { EventSubscriber, Unsubscribe } from '@entitycast/sse-client'
 import type { EventDefinitions, EventForPattern, EventForType, PatternOf, ProjectEvent } from '@entitycast/sse-protocol'
 import type { Query, QueryClient, QueryKey } from '@tanstack/query-core'
-import { applyToData, standingOf } from './tanstack-query-rows'
+import { dataAfter, standingOf } from './tanstack-query-rows'
 
 /** A key, or the beginning of keys; or a function of the event that says it, and `undefined` for none. */
 export type EventKey<Event> = QueryKey | ((event: Event) => QueryKey | undefined)
@@ -13,8 +13,9 @@ export interface QueryRule<Event> {
   /** The queries whose data is changed in place, where there is any. */
   patch?: EventKey<Event>
   /**
-   * The data after the event; the very same where nothing changes, `undefined` where it has to be loaded again. It is not called where
-   * the row's `version` is as new as the event's. Default: `applyEntityEvent`, for an array of rows, or for one row with an `id`.
+   * The data after the event; the very same where nothing changes, `undefined` where it has to be loaded again, and so where it throws. It is
+   * not called where the row's `version` is as new as the event's. Default: `applyEntityEvent`, for an array of rows, or for one row, with an
+   * `id` each; what is neither (the pages of an infinite query, a count) is loaded again.
    */
   update?(data: unknown, event: Event): unknown
 }
@@ -77,8 +78,8 @@ export function bindQueryClient<Definitions extends EventDefinitions, const Type
       flushTimer ??= setTimeout(flush, windowMs)
     }
   }
-  const flush = () => {
-    const queries = new Set(stale)
+  const flush = (others: readonly Query[] = []) => {
+    const queries = new Set([...stale, ...others])
     stale.clear()
     flushTimer = clearTimeout(flushTimer) as undefined
     // What somebody has begun to load since is new enough, and not loaded twice.
@@ -87,10 +88,10 @@ export function bindQueryClient<Definitions extends EventDefinitions, const Type
   }
   const sweep = () => cache.getAll().forEach(invalidate)
 
-  const patch = (query: Query, rule: QueryRule<ProjectEvent>, event: ProjectEvent) => {
+  const patch = (query: Query, rule: QueryRule<ProjectEvent>, event: ProjectEvent, errors: unknown[] = []) => {
     const { data, dataUpdatedAt: updatedAt, isInvalidated } = query.state
     if (data === undefined || standingOf(data, event) === 'old') return
-    const next = rule.update ? rule.update(data, event) : applyToData(data, event)
+    const next = dataAfter(event, data, rule, errors)
     if (next === undefined) invalidate(query)
     else if (next !== data) {
       // A patch makes nothing fresh that was stale.
@@ -98,15 +99,14 @@ export function bindQueryClient<Definitions extends EventDefinitions, const Type
       if (isInvalidated) query.invalidate()
     }
   }
-  const patchAgain = (query: Query, rule: QueryRule<ProjectEvent>, event: ProjectEvent) => {
-    if (standingOf(query.state.data, event) === 'unknown') invalidate(query)
-    else patch(query, rule, event)
-  }
+  const patchAgain = (query: Query, rule: QueryRule<ProjectEvent>, event: ProjectEvent) =>
+    standingOf(query.state.data, event) === 'unknown' ? invalidate(query) : patch(query, rule, event)
   const find = (key: EventKey<ProjectEvent> | undefined, event: ProjectEvent) => {
     const queryKey = typeof key === 'function' ? key(event) : key
     return queryKey ? cache.findAll({ queryKey }) : []
   }
   const apply = (rules: unknown) => (event: ProjectEvent) => {
+    const errors: unknown[] = []
     for (const rule of [rules].flat() as QueryRule<ProjectEvent>[]) {
       for (const query of find(rule.patch, event)) {
         if (query.state.fetchStatus === 'fetching') {
@@ -114,10 +114,11 @@ export function bindQueryClient<Definitions extends EventDefinitions, const Type
           if (after.patches.length < MAX_WAITING) after.patches.push(() => patchAgain(query, rule, event))
           else after.again = true
         }
-        patch(query, rule, event)
+        patch(query, rule, event, errors)
       }
       find(rule.invalidate, event).forEach(invalidate)
     }
+    if (errors.length > 0) throw errors[0]
   }
   const fetched = (query: Query, succeeded: boolean) => {
     const after = waiting.get(query.queryHash)
@@ -141,9 +142,11 @@ export function bindQueryClient<Definitions extends EventDefinitions, const Type
     ),
     ...Object.entries(map.types ?? {}).map(([type, rules]) => subscriber.on(type, apply(rules) as () => void)),
     // The subscriber waits for it, so that nobody is told that all is well before the rows are there.
-    subscriber.onResync(() => {
+    subscriber.onResync(async () => {
       sweep()
-      return flush()
+      await flush(cache.getAll())
+      // What was on its way has its answer, perhaps from before: it is made once more.
+      await flush()
     }),
     subscriber.onChange(watch),
     cache.subscribe((event) => {
@@ -155,7 +158,6 @@ export function bindQueryClient<Definitions extends EventDefinitions, const Type
   ]
   watch()
   return () => {
-    for (const stop of stops) stop()
-    stops.length = 0
+    for (const stop of stops.splice(0)) stop()
   }
 }
