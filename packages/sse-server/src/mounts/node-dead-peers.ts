@@ -32,7 +32,7 @@ const LOOKS_PER_BEAT = 4
  */
 const BEATS_OF_SILENCE = 1.25
 const FIRST_TRIES_MS = 350
-/** Of its time the process looks at most one part in so many. */
+/** Of its time the process spends at most one part in so many on looks. */
 const SHARE = 10
 
 /** One stream's peer. */
@@ -102,7 +102,7 @@ export class DeadPeers {
     count(this.#tables, watch.table, 1)
     if (!this.#beats.has(watch.beatMs)) this.#stop()
     count(this.#beats, watch.beatMs, 1)
-    this.#schedule(0)
+    this.#schedule(0, 0)
     return watch
   }
 
@@ -118,9 +118,10 @@ export class DeadPeers {
     return Math.min(...this.#beats.keys()) / LOOKS_PER_BEAT
   }
 
-  #schedule(tookMs: number): void {
+  /** After a look that took so long, and so much work. */
+  #schedule(tookMs: number, workMs: number): void {
     if (this.#looking || this.#timer || this.#watches.size === 0) return
-    const waitMs = Math.max(this.#lookMs - tookMs, tookMs * (SHARE - 1))
+    const waitMs = Math.max(this.#lookMs - tookMs, workMs * (SHARE - 1))
     this.#timer = setTimeout(() => void this.#look(), waitMs)
     // Whoever has nothing else to do may end.
     this.#timer.unref()
@@ -140,9 +141,10 @@ export class DeadPeers {
     if (tries !== undefined && tries === this.#tries && this.#suspects.size === 0) {
       this.#lookedAt = performance.now()
       this.#looking = false
-      this.#schedule(0)
+      this.#schedule(0, 0)
       return
     }
+    const usedBefore = process.cpuUsage()
     const found = new Map<string, Unanswered>()
     let isWhole = true
     for (const table of [...this.#tables.keys()]) {
@@ -157,7 +159,10 @@ export class DeadPeers {
     this.#tries = isWhole ? tries : undefined
     if (isWhole && this.#watches.size > 0) this.#judge(found, now)
     this.#looking = false
-    this.#schedule(now - startedAt)
+    const { user, system } = process.cpuUsage(usedBefore)
+    const tookMs = now - startedAt
+    // A look that has waited for a processor has not worked meanwhile: on a busy machine it would come too seldom for what is promised.
+    this.#schedule(tookMs, Math.min(tookMs, (user + system) / 1_000))
   }
 
   /** Missing or forbidden stays so; with too many open files it may be better the next time. */

@@ -163,6 +163,16 @@ describe('the watch over peers', () => {
     expect(one.owner.destroy).not.toHaveBeenCalled()
   })
 
+  it('[D9] looks again at once where a look took long without work: the machine is busy, and the process is not', async () => {
+    const read = vi.fn(() => new Promise<void>((resolve) => setTimeout(resolve, 2 * LOOK_MS)))
+    const dead = new DeadPeers(read)
+    const { watch: one } = watch(dead, 1)
+    await vi.advanceTimersByTimeAsync(LOOK_MS + 4 * 2 * LOOK_MS)
+    // By the time alone there would be one: after it came nine times as long without any.
+    expect(read.mock.calls.length).toBeGreaterThanOrEqual(4)
+    if (one) dead.unwatch(one)
+  })
+
   it('[D9] does not blame anybody for a time in which the process stood still', async () => {
     const dead = peers()
     const one = watch(dead, 1)
