@@ -8,18 +8,19 @@ export type {
   SingleEntityEvent,
 } from '@entitycast/sse-protocol'
 export { type ApplyOptions, applyEntityEvent } from './entity/apply'
-export type {
-  Clock,
-  Fetch,
-  Page,
-  PageListener,
-  Ports,
-  Random,
-  StreamBody,
-  StreamReader,
-  StreamRequestInit,
-  StreamResponse,
-  Wakes,
+export {
+  type Clock,
+  type Fetch,
+  type Page,
+  type PageListener,
+  type Ports,
+  type Random,
+  type StreamBody,
+  type StreamReader,
+  type StreamRequestInit,
+  type StreamResponse,
+  systemClock,
+  type Wakes,
 } from './seams/ports'
 export {
   type CursorKeeper,

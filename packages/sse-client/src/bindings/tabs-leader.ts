@@ -96,12 +96,16 @@ export class Leader {
     const from = cursor !== undefined && this.#tape.has(cursor) ? this.#tape.head : cursor
     if (from !== undefined) headers['last-event-id'] = from
     const aborter = new AbortController()
-    const abort = () => aborter.abort()
+    let answered = () => {}
+    const abort = () => {
+      aborter.abort()
+      // Whatever becomes of the request.
+      answered()
+    }
     init.signal.addEventListener('abort', abort)
     if (init.signal.aborted) abort()
     this.#open.add(aborter)
     this.#refusal = undefined
-    let answered = () => {}
     if (this.#stream) {
       this.#stream.hold = new Promise((resolve) => {
         answered = resolve

@@ -83,7 +83,9 @@ export class Member {
   }
 
   readonly fetch: Fetch = (url, init) => {
-    this.#channel ??= this.#ports.openChannel(this.#settings.name, (message) => this.#hear(message as Message))
+    // It was given up while a roll was called.
+    if (init.signal.aborted) return Promise.reject(init.signal.reason)
+    this.#channel ??= this.#ports.openChannel(this.#settings.name, (message) => this.#hear(Object(message)))
     return this.#leader ? this.#lead(url, init) : this.#follow(url, init)
   }
 
@@ -108,12 +110,11 @@ export class Member {
       if (this.#following.delete(following) && this.#following.size === 0) this.#stopWatching()
     }
     const following = new Following(request, init.headers['last-event-id'], onOver)
-    if (init.signal.aborted) return Promise.reject(init.signal.reason)
     init.signal.addEventListener('abort', onOver)
     this.#following.add(following)
     this.#requests.set(following, { url, init })
     // Whichever comes first: this tab leads, or the one that leads answers.
-    this.#claim ??= this.#request({ steal: false })
+    this.#claim ??= this.#request()
     this.#stopWatch ??= this.#watch(PATIENCE_MS)
     this.#ask(following)
     return following.response
@@ -161,7 +162,7 @@ export class Member {
   }
 
   /** Asks for the lock. It is kept until `leave()`, so that a server that is down hears from one tab, not from twenty. */
-  #request({ steal }: { steal: boolean }): Claim {
+  #request(steal?: true): Claim {
     const claim: Claim = { queue: new AbortController() }
     const granted = () => {
       if (this.#claim !== claim) return undefined
@@ -170,13 +171,15 @@ export class Member {
         this.#promote()
       })
     }
-    const over = () => {
-      if (this.#claim === claim) this.#resign()
-    }
-    // It rejects where it was withdrawn, and where another tab has stolen it.
+    // It rejects where it was withdrawn, and where another tab has stolen it; and at once where locks are denied, as they are where a page
+    // may store nothing: then each tab connects by itself.
     this.#ports.locks
       .request(this.#settings.name, steal ? { steal } : { signal: claim.queue.signal }, granted)
-      .then(over, over)
+      .catch(() => {
+        if (this.#claim !== claim) return
+        if (claim.release) this.#resign()
+        else this.#promote()
+      })
     return claim
   }
 
@@ -278,7 +281,7 @@ export class Member {
     this.#asked = 0
     this.#stopWatch = undefined
     const queued = this.#claim
-    this.#claim = this.#request({ steal: true })
+    this.#claim = this.#request(true)
     queued?.queue.abort()
   }
 }

@@ -25,6 +25,12 @@ export function browserTabs(): TabPorts | undefined {
   const { navigator, BroadcastChannel } = globalThis
   const locks = navigator?.locks as TabLocks | undefined
   if (!locks || !BroadcastChannel) return undefined
+  try {
+    new BroadcastChannel('').close()
+  } catch {
+    // Where a page may store nothing, it may have none.
+    return undefined
+  }
   return {
     locks,
     openChannel(name, onMessage) {

@@ -5,6 +5,7 @@ import {
   type Ports,
   SubscriberError,
   type SubscriberOptions,
+  systemClock,
 } from '@entitycast/sse-client'
 import { type EventDefinitions, quote } from '@entitycast/sse-protocol'
 import { Member } from './tabs-member'
@@ -43,13 +44,13 @@ export function shareAcrossTabs<Definitions extends EventDefinitions = EventDefi
   options: SharedOptions,
   ports: SharedPorts = {},
 ): EventSubscriber<Definitions> {
-  const { identity, ...own } = options
+  const { identity } = options
   if (typeof identity !== 'string' || identity === '') {
     const message = `identity is ${quote(identity)}; it must be the id of the user who is signed in`
     throw new SubscriberError('INVALID_OPTION', message, { retrying: false })
   }
   const tabs = ports.tabs ?? browserTabs()
-  return tabs ? new SharedSubscriber(url, own, identity, ports, tabs) : new EventSubscriber(url, own, ports)
+  return tabs ? new SharedSubscriber(url, options, ports, tabs) : new EventSubscriber(url, options, ports)
 }
 
 const DEFAULT_MAX_EVENT_BYTES = 1_048_576
@@ -60,12 +61,12 @@ class SharedSubscriber<Definitions extends EventDefinitions> extends EventSubscr
   readonly #member: Member
   #snapshot: { readonly of: ConnectionSnapshot; readonly shared: ConnectionSnapshot } | undefined
 
-  constructor(url: string | URL, options: SubscriberOptions, identity: string, ports: SharedPorts, tabs: TabPorts) {
+  constructor(url: string | URL, options: SharedOptions, ports: SharedPorts, tabs: TabPorts) {
     let fetch: Fetch | undefined
     super(url, { ...options, fetch: (...request) => (fetch as Fetch)(...request) }, ports)
-    const { clock = timers, random = Math.random } = ports
+    const { clock = systemClock, random = Math.random } = ports
     const settings = {
-      name: `entitycast/1 ${JSON.stringify([addressOf(url), options.projectId, options.channels, identity])}`,
+      name: `entitycast/1 ${JSON.stringify([addressOf(url), options.projectId, options.channels, options.identity])}`,
       fetch: options.fetch ?? ((address, init) => (globalThis.fetch as Fetch)(address, init)),
       maxBlockChars: (options.maxEventBytes ?? DEFAULT_MAX_EVENT_BYTES) + FIELD_CHARS,
       clock,
@@ -95,12 +96,4 @@ class SharedSubscriber<Definitions extends EventDefinitions> extends EventSubscr
 /** Tabs at different paths may write the same address in different ways. */
 function addressOf(url: string | URL): string {
   return globalThis.location ? new URL(url, globalThis.location.href).href : String(url)
-}
-
-const timers = {
-  now: () => Date.now(),
-  after(delayMs: number, task: () => void): () => void {
-    const timer = setTimeout(task, delayMs)
-    return () => clearTimeout(timer)
-  },
 }
