@@ -244,6 +244,26 @@ export class Fleet {
   }
 }
 
+/** How long at most, in milliseconds, this process and that hub had to wait for their turn at the processor while `task` ran. */
+export async function longestPause(hub: HubProcess, task: () => Promise<void>): Promise<number> {
+  let isOver = false
+  let longest = 0
+  const watch = async () => {
+    while (!isOver) {
+      const since = performance.now()
+      await pause(50)
+      await hub.ask({ stats: true }).catch(() => {})
+      longest = Math.max(longest, performance.now() - since - 50)
+    }
+  }
+  const watching = watch()
+  await task().finally(() => {
+    isOver = true
+  })
+  await watching
+  return longest
+}
+
 /** The hub's program, from the sources that are tested here. */
 async function buildHub(): Promise<void> {
   await build({
