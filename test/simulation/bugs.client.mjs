@@ -83,7 +83,7 @@ export const CLIENT_BUGS = [
       },
       {
         file: 'sse-client/src/subscriber/attempt.ts',
-        from: 'release?.()\n      aborter.abort()',
+        from: 'void release?.()\n      aborter.abort()',
         to: '',
       },
     ],
@@ -93,8 +93,8 @@ export const CLIENT_BUGS = [
     edits: [
       {
         file: 'sse-client/src/retry/answer.ts',
-        from: "'retry', parseRetryAfter(headers.get('retry-after'), nowMs)",
-        to: "'retry'",
+        from: "parseRetryAfter(headers.get('retry-after'), nowMs)",
+        to: '0',
       },
     ],
   },

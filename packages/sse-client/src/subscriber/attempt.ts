@@ -1,5 +1,5 @@
 import { type Answer, judge } from '../retry/answer'
-import type { Clock, Fetch } from '../seams/ports'
+import type { Clock, Fetch, StreamBody } from '../seams/ports'
 import type { SubscriberErrorCode } from './error'
 import { currentIdentity, type HeadersContext, requestHeaders, type Settings } from './request'
 import { readStream, type StreamListener } from './stream'
@@ -36,7 +36,7 @@ export function startAttempt(settings: Settings, clock: Clock, to: AttemptListen
     to,
     abandon() {
       attempt.to = undefined
-      release?.()
+      void release?.()
       aborter.abort()
     },
   }
@@ -65,28 +65,27 @@ export function startAttempt(settings: Settings, clock: Clock, to: AttemptListen
     try {
       // In a header: addresses end up in logs, and in caches.
       if (cursor !== undefined) headers['last-event-id'] = cursor
-      const { signal } = aborter
       const response = await fetch(address, {
         method: 'GET',
         headers,
         cache: 'no-store',
         redirect: 'manual',
-        signal,
+        signal: aborter.signal,
         credentials,
         // Firefox looks for requests before it tells a page that it is left, and keeps none that has one in its back/forward cache, but for those
         // that may outlive it; ours is aborted then. They go past a service worker: where there is one, it stays as it is.
         keepalive: 'mozInnerScreenX' in globalThis && !navigator.serviceWorker?.controller,
       })
       const answer = judge(response, cursor !== undefined, clock.now())
-      const reader = attempt.to && !answer ? response.body?.getReader() : undefined
-      if (!reader) {
-        response.body?.cancel().catch(ignore)
-        const { status } = response
-        if (answer) over(answer.code, { ...answer, status, message: `status ${status}: see its body` })
-        else over('STREAM_ENDED', { message: 'no body' })
+      const body = response.body as StreamBody
+      if (answer || !attempt.to) {
+        // Of a refusal there may be none.
+        body?.cancel?.().catch(ignore)
+        attempt.to?.over(answer as Answer)
         return
       }
-      release = () => reader.cancel().catch(ignore)
+      const reader = body.getReader()
+      release = () => reader.cancel?.().catch(ignore)
       to.opened?.()
       const end = await readStream(reader, maxEventBytes, {
         bytes: () => attempt.to?.bytes(),
@@ -94,9 +93,9 @@ export function startAttempt(settings: Settings, clock: Clock, to: AttemptListen
         retry: (delayMs) => attempt.to?.retry(delayMs),
       })
       const tooLarge = `an event is over ${maxEventBytes} bytes (maxEventBytes)`
-      over(end, { message: end === 'TOO_LARGE' ? tooLarge : 'the stream ended without a word' })
+      over(end, { message: end === 'TOO_LARGE' ? tooLarge : 'it ended without a word' })
     } catch (cause) {
-      over('NETWORK', { message: 'the request failed, or the stream broke', cause })
+      over('NETWORK', { message: 'the request or the stream broke', cause })
     }
   }
 

@@ -300,7 +300,7 @@ export function createConnection(
       wait(CONNECT_MS, () =>
         fail({
           code: 'CONNECT_TIMEOUT',
-          message: `no "connected" in ${CONNECT_MS} ms: does a proxy hold it back?`,
+          message: `no "connected" in ${CONNECT_MS} ms: held back by a proxy, or by fetch?`,
         }),
       )
       return reader.begin(identity)
@@ -374,7 +374,7 @@ export function createConnection(
     closing(why) {
       if (why === 'revoked' || why === 'replaced')
         fail({
-          code: why === 'revoked' ? 'REVOKED' : 'REPLACED',
+          code: why.toUpperCase() as 'REVOKED' | 'REPLACED',
           message: `the server has ${why} this stream`,
           retrying: false,
         })

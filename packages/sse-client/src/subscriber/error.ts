@@ -13,8 +13,8 @@
  * - `NETWORK`: the request failed, or the stream broke; `STREAM_ENDED`: the stream ended without a word
  * - `STREAM_LOOP`: so did the fifth stream in a row, and none has held for 10 s: a proxy that buffers or bounds responses, or a route that closes
  * - `UNAVAILABLE`: 5xx, 408, 425, 429, or a status that means nothing here
- * - `NOT_A_STREAM`: 200, but not `text/event-stream`
- * - `CONNECT_TIMEOUT`: no `connected` within 45 s: a proxy that buffers, or another kind of stream
+ * - `NOT_A_STREAM`: 200, but not `text/event-stream`; or a `fetch` that gives no body to read, as React Native's own
+ * - `CONNECT_TIMEOUT`: no `connected` within 45 s: a proxy or a `fetch` that buffers, or another kind of stream
  * - `SILENT`: not a byte for three heartbeats
  * - `HEADERS_FAILED`: the `headers` function threw, or did not answer within 10 s
  * - `CURSOR_REFUSED`: the server does not take the cursor; a resync follows
