@@ -24,6 +24,8 @@ export interface Measured {
   systemMicros: number
   perSecond: number
   bytesPerDelivery: number
+  /** What the generator has read from its sockets: below 1, turns were joined on the way. */
+  readsPerDelivery: number
   /** From `publish` to the generator, the middle one. */
   latencyMs: number
   /** … and the slowest of a hundred. */
@@ -102,12 +104,15 @@ export class Arena {
         goOn(0)
         return
       }
-      const timer = setInterval(() => {
+      const turn = () => {
         server.allow(++allowed, events)
         if (performance.now() - began < seconds * 1_000) return
         clearInterval(timer)
         resolve()
-      }, everyMs)
+      }
+      const timer = setInterval(turn, everyMs)
+      // At once, so that measurements that follow each other make no pause.
+      turn()
     })
     await Promise.race([time, load.failed])
     load.onReached = () => {}
@@ -133,6 +138,7 @@ export class Arena {
       systemMicros: systemMicros / deliveries,
       perSecond: deliveries / took,
       bytesPerDelivery: seen.bytes / deliveries,
+      readsPerDelivery: seen.reads / deliveries,
       latencyMs: seen.latency.p50 / 1_000,
       latestMs: seen.latency.p99 / 1_000,
       loadMicros: loadMicros / deliveries,
@@ -163,6 +169,24 @@ export class Arena {
     await this.load.close()
     await this.server.stop()
   }
+}
+
+/**
+ * Several servers in the same seconds, each with a turn every so many milliseconds, and the turns of all one after the other at equal
+ * distances: whatever else the machine does, it does to all of them alike. In the order of the arenas.
+ */
+export function measureTogether(
+  arenas: readonly Arena[],
+  events: number,
+  seconds: number,
+  everyMs: number,
+): Promise<Measured[]> {
+  return Promise.all(
+    arenas.map(async (arena, i) => {
+      await new Promise((resolve) => setTimeout(resolve, (i * everyMs) / arenas.length))
+      return arena.measure(events, seconds, everyMs)
+    }),
+  )
 }
 
 /** Until nothing more arrives by itself: greetings are over. */

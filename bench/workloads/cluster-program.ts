@@ -50,7 +50,7 @@ async function work(): Promise<void> {
     setImmediate(run)
   }
   process.on('message', (task: Task) => {
-    if (task === 'usage') process.send?.({ used: usageHere() })
+    if (task === 'usage') process.send?.({ used: usageHere(), streams: hub.stats().connections })
     else if ('turns' in task) {
       allowed = task.turns
       eventsATurn = task.events
@@ -71,11 +71,11 @@ async function lead(count: number): Promise<void> {
     return worker
   })
   const usageOf = (worker: Worker) =>
-    new Promise<Usage>((resolve) => {
-      const hear = (message: { used?: Usage }) => {
-        if (!message.used) return
+    new Promise<{ used: Usage; streams: number }>((resolve) => {
+      const hear = ({ used, streams }: { used?: Usage; streams?: number }) => {
+        if (!used || streams === undefined) return
         worker.off('message', hear)
-        resolve(message.used)
+        resolve({ used, streams })
       }
       worker.on('message', hear)
       worker.send('usage')
@@ -83,8 +83,9 @@ async function lead(count: number): Promise<void> {
   process.on('message', async (order: Order) => {
     if (order.do === 'allow') workers[0]?.send({ turns: order.turns, events: order.events })
     else if (order.do === 'usage') {
-      const all = [usageHere(), ...(await Promise.all(workers.map(usageOf)))]
-      process.send?.({ all })
+      const here = usageHere()
+      const theirs = await Promise.all(workers.map(usageOf))
+      process.send?.({ all: [here, ...theirs.map(({ used }) => used)], streams: theirs.map(({ streams }) => streams) })
     }
   })
   process.on('disconnect', () => process.exit())
