@@ -37,7 +37,15 @@ export type { Transition } from './subscriber/journal'
 export { onSnapshot } from './subscriber/on-snapshot'
 export type { ConnectionState, PauseReason } from './subscriber/phase'
 export { ready } from './subscriber/ready'
-export type { HeaderFields, HeadersContext, HeadersReason, RetryContext, SubscriberOptions } from './subscriber/request'
+/* `ask` is @internal, for `@entitycast/sse-client/react`. */
+export {
+  ask,
+  type HeaderFields,
+  type HeadersContext,
+  type HeadersReason,
+  type RetryContext,
+  type SubscriberOptions,
+} from './subscriber/request'
 export type { Resync, ResyncCause } from './subscriber/resync-gate'
 export type { ConnectionSnapshot } from './subscriber/snapshot'
 export { EventSubscriber, type Unsubscribe } from './subscriber/subscriber'

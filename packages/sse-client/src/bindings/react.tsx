@@ -1,7 +1,7 @@
 'use client'
 
-import type { ConnectionSnapshot, ConnectionState, Resync, SubscriberOptions } from '@entitycast/sse-client'
-import { EventSubscriber } from '@entitycast/sse-client'
+import type { ConnectionSnapshot, ConnectionState, HeaderFields, Resync } from '@entitycast/sse-client'
+import { ask, EventSubscriber } from '@entitycast/sse-client'
 import type { DEFAULT_CHANNEL, EventDefinitions, EventForPattern, EventOf, PatternOf } from '@entitycast/sse-protocol'
 import {
   createContext,
@@ -14,6 +14,7 @@ import {
   useRef,
   useSyncExternalStore,
 } from 'react'
+import type { GivenSubscriber, OwnSubscriber } from './react-props'
 import { NOTHING, type Selection, type Selector, selectionOf, shownOf } from './react-selection'
 
 /**
@@ -39,55 +40,46 @@ type Provided = readonly [updates: Omit<DataUpdates, 'connectionState'>, connect
 
 const Context = createContext<Provided | undefined>(undefined)
 
-/** A subscriber that the provider makes: another one when `url`, `projectId`, `channels` or `credentials` change. */
-interface OwnSubscriber extends SubscriberOptions {
-  url: string
-  /** False closes the stream: for a feature flag. Default true. */
-  enabled?: boolean | undefined
-  subscriber?: undefined
-}
-
 /** Without {@link Register} hooks say nothing of an event's data, so that a subscriber of any events will do. */
 type AnySubscriber = [EventDefinitions] extends [RegisteredEvents] ? Omit<Subscriber, 'on' | 'subscribe'> : Subscriber
 
-/** A subscriber that the application made; it connects and closes it by itself. */
-type GivenSubscriber = { subscriber: AnySubscriber } & {
-  [Name in Exclude<keyof OwnSubscriber, 'subscriber'>]?: undefined
-}
-
-export type DataUpdatesProviderProps = (OwnSubscriber | GivenSubscriber) & { children?: ReactNode }
+export type DataUpdatesProviderProps = (OwnSubscriber | GivenSubscriber<AnySubscriber>) & { children?: ReactNode }
 
 /**
- * One stream for everything below it. `headers` may be another function in each render: the newest one is asked, and nothing reconnects.
+ * One stream for everything below it. `headers` and `identity` may be other functions in each render: the newest ones are asked, and nothing
+ * reconnects. Another `identity` that is a text is another stream at once, and `useResync` is told `identity` before any event of it.
  *
  * @example
  * <DataUpdatesProvider url="/api/events/stream" projectId={projectId} headers={headers} enabled={flags.sse}>…</DataUpdatesProvider>
  */
 export function DataUpdatesProvider(props: DataUpdatesProviderProps) {
   const { subscriber: given, url, enabled = true, children, ...options } = props
-  const latest = useLatest(options.headers)
+  const latest = useLatest(options)
   // Making a subscriber has no effect: a render that is thrown away leaves nothing behind.
   // biome-ignore lint/correctness/useExhaustiveDependencies: what else is in the options counts when the subscriber is made
   const updates = useMemo(() => {
-    const headers: SubscriberOptions['headers'] = (context) => {
-      const { current = {} } = latest
-      return typeof current === 'function' ? current(context) : current
-    }
-    const subscriber = (given ?? new EventSubscriber<RegisteredEvents>(url, { ...options, headers })) as Subscriber
+    const subscriber = (given ??
+      new EventSubscriber<RegisteredEvents>(url, {
+        ...options,
+        identity: options.identity && (() => ask(latest.current.identity) as string),
+        headers: (context) => ask(latest.current.headers, context) as HeaderFields,
+      })) as Subscriber
     return {
       subscriber,
       subscribe: subscriber.subscribe.bind(subscriber) as Subscriber['subscribe'],
       on: subscriber.on.bind(subscriber) as Subscriber['on'],
       onResync: subscriber.onResync.bind(subscriber),
+      onChange: subscriber.onChange.bind(subscriber),
     }
   }, [given, url, options.projectId, `${options.channels}`, options.credentials])
 
   const connects = !given && enabled
+  // biome-ignore lint/correctness/useExhaustiveDependencies: of another who looks at the page, what is open is not the stream
   useEffect(() => {
     if (!connects) return
     updates.subscriber.connect()
     return () => updates.subscriber.close()
-  }, [updates, connects])
+  }, [updates, connects, `${options.identity}`])
 
   const value = useMemo(() => [updates, connects] as const, [updates, connects])
   // Not as JSX: its runtime would be one more import, for one element.
@@ -95,7 +87,7 @@ export function DataUpdatesProvider(props: DataUpdatesProviderProps) {
 }
 
 /** What {@link useDataUpdates} gives. The functions stay the same for as long as the subscriber does. */
-export interface DataUpdates extends Pick<Subscriber, 'subscribe' | 'on' | 'onResync'> {
+export interface DataUpdates extends Pick<Subscriber, 'subscribe' | 'on' | 'onResync' | 'onChange'> {
   subscriber: Subscriber
   connectionState: ConnectionState
 }
@@ -118,14 +110,14 @@ export function useDataUpdates(): DataUpdates {
 export function useConnectionState(): ConnectionState
 export function useConnectionState<Selected>(selector: (connection: ConnectionSnapshot) => Selected): Selected
 export function useConnectionState(selector: Selector = ({ state }) => state): unknown {
-  const [{ subscriber }, connects] = useProvider()
+  const [{ subscriber, onChange }, connects] = useProvider()
   const last = useRef<Selection>([])
   const select = (from: ConnectionSnapshot) => {
     last.current = selectionOf(from, selector, last.current)
     return last.current[0]
   }
   return useSyncExternalStore(
-    useMemo(() => (changed: () => void) => subscriber.onChange(changed), [subscriber]),
+    onChange,
     () => select(shownOf(subscriber.getSnapshot(), connects)),
     () => select(NOTHING),
   )

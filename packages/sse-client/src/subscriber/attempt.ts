@@ -1,7 +1,7 @@
 import { type Answer, judge } from '../retry/answer'
 import type { Clock, Fetch, StreamBody } from '../seams/ports'
 import type { SubscriberErrorCode } from './error'
-import { currentIdentity, type HeadersContext, requestHeaders, type Settings } from './request'
+import { ask, type HeadersContext, requestHeaders, type Settings } from './request'
 import { readStream, type StreamListener } from './stream'
 
 /** Why an attempt is over: the server's answer, or what went wrong. */
@@ -54,7 +54,7 @@ export function startAttempt(settings: Settings, clock: Clock, to: AttemptListen
     let identity: string | undefined
     try {
       headers = await requestHeaders(settings, to.asks())
-      identity = currentIdentity(settings)
+      identity = ask(settings.identity)
     } catch (cause) {
       over('HEADERS_FAILED', { message: 'headers() or identity() threw, or a header is not allowed', cause })
       return

@@ -148,16 +148,20 @@ export function checkAddress({ address, fetch }: Settings): void {
 /** The headers of one request. `Headers` checks names and values, and does not care how a name is written. */
 export async function requestHeaders(settings: Settings, context: HeadersContext): Promise<Record<string, string>> {
   const { headers, projectId } = settings
-  const given = typeof headers === 'function' ? await headers(context) : headers
+  const given = await ask(headers, context)
   const fields = Object.fromEntries(new Headers(given as Record<string, string>))
   fields.accept = 'text/event-stream'
   if (projectId) fields['x-project-id'] = PRINTABLE.test(projectId) ? projectId : encodeURIComponent(projectId)
   return fields
 }
 
-/** Who looks at the page now; nothing where nobody says. */
-export function currentIdentity({ identity }: Settings): string | undefined {
-  return typeof identity === 'function' ? identity() : identity
+/**
+ * What an option says now that may be a function which is asked each time.
+ *
+ * @internal
+ */
+export function ask<Value, Context>(option: Value | ((context: Context) => Value), context?: Context): Value {
+  return typeof option === 'function' ? (option as (context?: Context) => Value)(context) : option
 }
 
 function withQuery(address: string, query: string): string {
