@@ -45,8 +45,6 @@ export interface StreamRequestInit {
   /** A redirect is not followed: it could carry credentials to another origin. An `EventSource` without `headers` follows, as the platform's does. */
   redirect: 'manual' | 'follow'
   signal: AbortSignal
-  /** True in Firefox's pages, for the back/forward cache. It is aborted when the page is left. */
-  keepalive?: boolean | undefined
   credentials?: 'omit' | 'same-origin' | 'include' | undefined
 }
 

@@ -72,9 +72,6 @@ export function startAttempt(settings: Settings, clock: Clock, to: AttemptListen
         redirect: 'manual',
         signal: aborter.signal,
         credentials,
-        // Firefox looks for requests before it tells a page that it is left, and keeps none that has one in its back/forward cache, but for those
-        // that may outlive it; ours is aborted then. They go past a service worker: where there is one, it stays as it is.
-        keepalive: 'mozInnerScreenX' in globalThis && !navigator.serviceWorker?.controller,
       })
       const answer = judge(response, cursor !== undefined, clock.now())
       const body = response.body as StreamBody

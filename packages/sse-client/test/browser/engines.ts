@@ -34,6 +34,11 @@ export interface Engine {
   readonly name: string
   /** What has to be installed. */
   readonly needs: readonly string[]
+  /**
+   * Whether a page with an open stream goes into the back/forward cache. Firefox looks for requests before it tells the page that it is
+   * left: ours is closed too late, and the page is loaded anew.
+   */
+  readonly cachesStreams: boolean
   /** The cases of the standard in which the engine's own EventSource finds something else. */
   readonly differsIn: readonly string[]
   start(): Promise<RunningEngine>
@@ -47,6 +52,7 @@ export const engines: readonly Engine[] = [
   {
     name: 'Chromium',
     needs: [CHROMIUM],
+    cachesStreams: true,
     differsIn: [],
     start: () =>
       startPlaywright(chromium, {
@@ -59,6 +65,7 @@ export const engines: readonly Engine[] = [
   {
     name: 'Firefox',
     needs: [FIREFOX],
+    cachesStreams: false,
     differsIn: [
       // The id of a block without data is dropped.
       'no data, no event',
@@ -77,6 +84,7 @@ export const engines: readonly Engine[] = [
   {
     name: 'WebKitGTK',
     needs: ['/usr/bin/WebKitWebDriver', '/usr/bin/xvfb-run'],
+    cachesStreams: true,
     differsIn: [],
     start: startWebKit,
   },
@@ -104,7 +112,7 @@ async function openPlaywrightTab(context: BrowserContext): Promise<EngineTab> {
   const tab = await context.newPage()
   return {
     goto: (url) => tab.goto(url),
-    // A page from the back/forward cache does not load, and of Firefox's playwright hears nothing at all.
+    // A page from the back/forward cache does not load.
     goBack: async () => void tab.goBack({ waitUntil: 'commit' }).catch(() => {}),
     reload: () => tab.reload(),
     read: () => tab.evaluate(() => JSON.stringify((globalThis as { page?: unknown }).page)),
