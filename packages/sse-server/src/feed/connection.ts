@@ -205,10 +205,7 @@ export class Connection implements Reader, SinkListener {
     this.observer.left(this)
   }
 
-  /**
-   * Writes a heartbeat, unless something else is on its way, the socket is full, or there are none. Whether it may be open is asked in
-   * any case.
-   */
+  /** Writes a heartbeat, where there are any and the socket has room. Whether it may be open is asked in any case. */
   beat(frames: BeatFrames | undefined): void {
     if (this.#ended || this.#askedAt !== undefined) return
     const reauthorize = this.#reauthorizes ? this.grant.reauthorize : undefined
@@ -240,9 +237,15 @@ export class Connection implements Reader, SinkListener {
     return isLive && until < this.#endsAt && !this.#full && !this.#ended && this.#askedAt === undefined
   }
 
+  /** Whether something can be written to it now, as far as can be told. */
+  get ready(): boolean {
+    return !this.#ended && !this.#full && !this.#reading && this.sink.writable !== false
+  }
+
   /** Whether anything is to be done at its heartbeat. */
   get beats(): boolean {
-    return this.#reauthorizes || (!this.#ended && this.sink.unsentBytes <= LAGGING_BYTES)
+    const { sink } = this
+    return this.#reauthorizes || (!this.#ended && (sink.writable === false || sink.unsentBytes <= LAGGING_BYTES))
   }
 
   /** Ends what has no business to be open any more. `now` is the monotonic clock's; `sleptMs` is how long the process stood still. */

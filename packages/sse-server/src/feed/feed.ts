@@ -4,7 +4,7 @@ import type { Clock } from '../seams/ports'
 import { RetentionWindow } from '../seams/window'
 import { Greeting } from './greeting'
 import { encodeConflated, Frames, takePage, toChunk } from './page'
-import type { Reader, Start } from './reader'
+import { type Reader, type Start, TOGETHER } from './reader'
 import type { Rounds } from './rounds'
 import { type Page, Span } from './span'
 import { View } from './view'
@@ -273,7 +273,22 @@ export class Feed implements LogListener {
     this.#unsentBytes = 0
     this.#frames.forget()
     for (const view of this.#views.values()) view.forget()
-    for (const connection of this.connections) connection.advance()
+    this.#writeAll()
+  }
+
+  /** Some at a time are looked at first, and then written to. Who cannot be written to comes last. */
+  #writeAll(): void {
+    const others: Reader[] = []
+    let some: Reader[] = []
+    for (const connection of this.connections) {
+      if (!connection.ready) others.push(connection)
+      else if (some.push(connection) === TOGETHER) {
+        advance(some)
+        some = []
+      }
+    }
+    advance(some)
+    advance(others)
   }
 
   /** A burst in one turn must not push out of the window what connections at the head have not been given yet. */
@@ -284,4 +299,8 @@ export class Feed implements LogListener {
     this.#unsentEvents++
     this.#unsentBytes += data.length
   }
+}
+
+function advance(readers: readonly Reader[]): void {
+  for (const reader of readers) reader.advance()
 }

@@ -1,4 +1,5 @@
 import type { Connection } from '../feed/connection'
+import { TOGETHER } from '../feed/reader'
 import type { Clock } from '../seams/ports'
 
 /** What the caretaker looks after. */
@@ -23,11 +24,6 @@ interface Cohort {
 const WITHOUT_HEARTBEATS_MS = 15_000
 /** A timer may come a little early, and must not cost a whole round: this part of one. */
 const EARLY = 1 / 16
-/**
- * Connections that are looked at together, and then written to: memory that is fetched for many at a time is there sooner than for one
- * after the other.
- */
-const TOGETHER = 64
 
 /**
  * The one timer of a hub: heartbeats, expiry, stalled sockets, rotation and idle feeds, however many connections there are. One that is

@@ -31,6 +31,10 @@ export class LeanStream implements Sink, Owner {
     return this.socket.writableLength
   }
 
+  get writable(): boolean {
+    return this.socket.writable
+  }
+
   get suspect(): boolean {
     return this.#watch?.suspect ?? false
   }

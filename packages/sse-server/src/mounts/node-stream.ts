@@ -36,6 +36,8 @@ export class NodeStream implements StreamResponse, Sink {
   /** Where to write past the response, once its headers are out. */
   #socket: Duplex | undefined
   #compressed = false
+  /** Somebody has ended the response: so that a write need not look at it. Known only where there is such a socket. */
+  #ended = false
   /** Of either kind: what is used here, the compatibility API of HTTP/2 has too. */
   readonly #res: ServerResponse
   #full = false
@@ -85,6 +87,11 @@ export class NodeStream implements StreamResponse, Sink {
     if (this.#socket) return this.#socket.writableLength
     // What a compressor holds nobody can tell.
     return Math.max(this.#res.writableLength, this.#withheld, this.#isCompressedByOthers ? 1 : 0)
+  }
+
+  get writable(): boolean {
+    if (this.#closed || this.#ended) return false
+    return this.#socket ? this.#socket.writable : !this.#res.writableEnded
   }
 
   get compressed(): boolean {
@@ -138,6 +145,7 @@ export class NodeStream implements StreamResponse, Sink {
     const lean = this.#lean(compressed)
     if (this.#http1 && socket) process.nextTick(uncork, lean?.socket ?? socket)
     if (lean) return lean
+    if (this.#socket) res.on('prefinish', this.#onEnd)
     this.#watch = deadPeers.watch(this, this.#ends, this.#hub.heartbeatIntervalMs)
     if (compressed) this.#begin()
     this.#isCompressedByOthers = !this.#compressed && res.hasHeader('content-encoding')
@@ -145,11 +153,12 @@ export class NodeStream implements StreamResponse, Sink {
   }
 
   write(chunk: Chunk): boolean {
-    const res = this.#res
-    if (this.#closed || res.writableEnded) return false
+    if (this.#closed || this.#ended) return false
     if (this.#socket) {
       return this.#hasRoom(this.#socket.write(this.#compressed ? chunk.framedDeflated : chunk.framed))
     }
+    const res = this.#res
+    if (res.writableEnded) return false
     const bytes = this.#compressed ? chunk.deflated : chunk.bytes
     const room = res.write(bytes)
     // False although the response itself has room: something in between is full.
@@ -245,10 +254,16 @@ export class NodeStream implements StreamResponse, Sink {
     this.#listener?.drained()
   }
 
+  /** In the very call of `end`, long before `close` where the socket still holds something. */
+  readonly #onEnd = (): void => {
+    this.#ended = true
+  }
+
   readonly #onClose = (): void => {
     if (this.#closed) return
     this.#closed = true
     this.#res.off('close', this.#onClose)
+    this.#res.off('prefinish', this.#onEnd)
     if (this.#http1) {
       this.#req.socket.off('close', this.#onClose)
       // Not by a `Connection: close` at the start: then clients take a stream that was cut for one that has ended.

@@ -74,6 +74,8 @@ export interface SinkListener {
 export interface Sink {
   /** Bytes handed over but not yet taken by the system. */
   readonly unsentBytes: number
+  /** Whether a write goes out: false where somebody else has ended the response. Absent: that cannot be known. */
+  readonly writable?: boolean
   /** Whether the peer owes its system's answer to something that was sent. Absent: that cannot be known. */
   readonly suspect?: boolean
   /** Whether chunks go out as `deflated`. Default: as `bytes`. */

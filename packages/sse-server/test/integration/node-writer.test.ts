@@ -119,7 +119,35 @@ describe('on HTTP/1', () => {
     client.close()
     await vi.waitFor(() => expect(hub.stats().connections).toBe(0), WAIT)
     expect(socket.listenerCount('drain')).toBe(1)
-    expect(res.listenerCount('close') + res.listenerCount('drain')).toBe(0)
+    expect(res.listenerCount('close') + res.listenerCount('drain') + res.listenerCount('prefinish')).toBe(0)
+  })
+
+  it('a response that somebody else has ended is written to no more, also while its socket still holds the end', async () => {
+    const responses: ServerResponse[] = []
+    const { server, project, hub } = await start((stream) => (req, res) => {
+      responses.push(res)
+      stream(req, res)
+    })
+    const client = await dial(server, 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n')
+    await client.has('event: connected')
+    const [res] = responses as [ServerResponse]
+    const socket = res.socket as Socket
+    const held: (() => void)[] = []
+    const { _write: write } = socket
+    socket._write = (...args) => held.push(() => write.apply(socket, args))
+    res.end()
+    const { writes } = hub.stats()
+    await project.updated('document', 'late')
+    await vi.waitFor(() => expect(hub.stats().writes).toBe(writes + 1), WAIT)
+    expect(held).toHaveLength(1)
+    socket._write = write
+    held[0]?.()
+    await vi.waitFor(() => expect(hub.stats().connections).toBe(0), WAIT)
+    const closed = once(client.socket, 'close')
+    socket.end()
+    await closed
+    expect(client.received.text).toMatch(/\r\n0\r\n\r\n$/)
+    expect(client.received.text).not.toContain('late')
   })
 
   it('[S7] a server that was told to close first returns as soon as the hub has closed', async () => {
