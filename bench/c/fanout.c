@@ -3,6 +3,7 @@
  * No cursors, no retention, no limits, no slow readers. Commands on standard input, one a line:
  *
  *   allow <turns> <events> <bytes>   publish up to this many turns in all, each of so many events of so many bytes
+ *   beat                             write a heartbeat
  *   cpu                              -> cpu <microseconds in user mode> <in the kernel>
  *
  * It says "port <number>" when it listens.
@@ -52,6 +53,24 @@ static void request_from(int fd) {
   if (write(fd, headers, sizeof headers - 1) > 0) peers[peer_count++] = fd;
 }
 
+/* To everyone, as one chunk of a chunked body. */
+static void write_all(const char *body, size_t length) {
+  int size = sprintf(frames, "%zx\r\n", length);
+  memcpy(frames + size, body, length);
+  memcpy(frames + size + length, "\r\n", 2);
+  for (int i = 0; i < peer_count; i++)
+    if (write(peers[i], frames, size + length + 2) != (ssize_t)(size + length + 2)) {
+      fprintf(stderr, "a peer is full\n");
+      exit(1);
+    }
+}
+
+/* As long as those of the others. */
+static void beat(void) {
+  static const char body[] = "event: heartbeat\nid: AAAAAAAAAAAAAAAA.0\ndata: {\"timestamp\":\"2026-01-31T09:30:00.000Z\"}\n\n";
+  write_all(body, sizeof body - 1);
+}
+
 static void publish(void) {
   size_t length = 0;
   static char body[1 << 20];
@@ -64,14 +83,7 @@ static void publish(void) {
     length += strlen(at);
     number++;
   }
-  int size = sprintf(frames, "%zx\r\n", length);
-  memcpy(frames + size, body, length);
-  memcpy(frames + size + length, "\r\n", 2);
-  for (int i = 0; i < peer_count; i++)
-    if (write(peers[i], frames, size + length + 2) != (ssize_t)(size + length + 2)) {
-      fprintf(stderr, "a peer is full\n");
-      exit(1);
-    }
+  write_all(body, length);
 }
 
 int main(void) {
@@ -102,6 +114,10 @@ int main(void) {
         char line[256];
         if (!fgets(line, sizeof line, stdin)) return 0;
         if (sscanf(line, "allow %ld %d %d", &allowed, &events_a_turn, &event_bytes) == 3) continue;
+        if (strcmp(line, "beat\n") == 0) {
+          beat();
+          continue;
+        }
         struct rusage usage;
         getrusage(RUSAGE_SELF, &usage);
         printf("cpu %ld %ld\n", usage.ru_utime.tv_sec * 1000000L + usage.ru_utime.tv_usec, usage.ru_stime.tv_sec * 1000000L + usage.ru_stime.tv_usec);

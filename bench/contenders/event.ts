@@ -40,3 +40,8 @@ export function payloadOf({ entity, id, data }: BenchEvent): object {
 export function frameOf(event: BenchEvent): string {
   return `event: ${EVENT_NAME}\nid: ${idOf(event)}\ndata: ${JSON.stringify(payloadOf(event))}\n\n`
 }
+
+/** A heartbeat as a server with cursors writes it. */
+export function heartbeatOf(): string {
+  return `event: heartbeat\nid: ${EPOCH}.0\ndata: ${JSON.stringify({ timestamp: new Date().toISOString() })}\n\n`
+}

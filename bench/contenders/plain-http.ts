@@ -1,6 +1,6 @@
 import { createServer, type ServerResponse } from 'node:http'
 import type { Contender, ServerOptions } from './contender'
-import { frameOf } from './event'
+import { frameOf, heartbeatOf } from './event'
 import { listening } from './listening'
 import { verify } from './token'
 
@@ -14,7 +14,7 @@ export function plainHttp(): Contender {
     listen({ heartbeatMs, authorize }: ServerOptions) {
       if (heartbeatMs) {
         setInterval(() => {
-          const beat = `event: heartbeat\nid: k3J9xQmB7sTzL2vR.0\ndata: ${JSON.stringify({ timestamp: new Date().toISOString() })}\n\n`
+          const beat = heartbeatOf()
           for (const res of streams) res.write(beat)
         }, heartbeatMs)
       }

@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
+import type { ServerOptions } from '../contenders/contender'
 import { benchEvent, EVENT_NAME, FRAME_BYTES, payloadOf } from '../contenders/event'
 import { adopt, ended } from './children'
 import { BUILT } from './load'
@@ -15,13 +16,14 @@ import type { RunningServer } from './server'
  */
 
 /** The limit: `c/fanout.c`. */
-export async function startC(): Promise<RunningServer> {
+export async function startC({ heartbeatMs }: ServerOptions = {}): Promise<RunningServer> {
   const child = adopt(spawn(path.join(BUILT, 'fanout')))
   child.stdin.on('error', () => {})
   child.stderr.pipe(process.stderr)
   const lines = createInterface(child.stdout)[Symbol.asyncIterator]()
   const next = async () => String((await lines.next()).value)
   const port = Number((await next()).split(' ')[1])
+  const beats = heartbeatMs ? setInterval(() => child.stdin.write('beat\n'), heartbeatMs) : undefined
   let allowed = 0
   const allow = (turns: number, events: number) => {
     allowed = turns
@@ -44,6 +46,7 @@ export async function startC(): Promise<RunningServer> {
       return { userMicros: Number(user), systemMicros: Number(system), rssBytes: rssOf([child.pid as number]) }
     },
     async stop() {
+      clearInterval(beats)
       child.stdin.end()
       await ended(child)
     },

@@ -1,7 +1,7 @@
 import type { ServerOptions } from '../contenders/contender'
 import { within } from '../harness/children'
 import type { Contestant } from '../harness/contestants'
-import { Load, type LoadStats } from '../harness/load'
+import { Load } from '../harness/load'
 import type { RunningServer } from '../harness/server'
 import { failure } from '../harness/turns'
 import type { Effort } from '../harness/workload'
@@ -35,6 +35,9 @@ export interface Measured {
   /** How much of one core the generator was busy: far below 1, or it would be the one that is measured. */
   loadBusy: number
 }
+
+/** What one measurement at a slow pace gave. */
+export type Paced = Pick<Measured, 'latencyMs' | 'latestMs' | 'userMicros' | 'systemMicros' | 'loadMicros'>
 
 /** One server with its streams open, from the first round to the last. */
 export class Arena {
@@ -147,17 +150,25 @@ export class Arena {
   }
 
   /** One event every so many milliseconds: how long the deliveries took. */
-  async pace(everyMs: number, count: number): Promise<LoadStats['latency']> {
-    await this.load.stats()
+  async pace(everyMs: number, count: number): Promise<Paced> {
+    const idle = await this.load.stats()
+    const before = await this.server.usage()
     const last = await this.server.pace(everyMs, count)
     await this.load.reached(last)
+    const after = await this.server.usage()
     const { deliveries, latency, cpuMicros } = await this.load.stats()
     this.#loadMicros = cpuMicros
     const expected = (last - this.#number) * this.connections
     if (deliveries !== expected)
       throw new Error(`${this.contestant.id}: ${deliveries} deliveries instead of ${expected}`)
     this.#number = last
-    return latency
+    return {
+      latencyMs: latency.p50 / 1_000,
+      latestMs: latency.p99 / 1_000,
+      userMicros: (after.userMicros - before.userMicros) / deliveries,
+      systemMicros: (after.systemMicros - before.systemMicros) / deliveries,
+      loadMicros: (cpuMicros - idle.cpuMicros) / deliveries,
+    }
   }
 
   /** Before the first measurement: code is compiled, buffers have their size. */
