@@ -21,7 +21,7 @@ const { values } = parseArgs({
 })
 
 if (values.help) {
-  console.log(`npm run bench [-- options]        everything, about ten minutes; writes bench/RESULTS.md and bench/results.svg
+  console.log(`npm run bench [-- options]        everything, about twelve minutes; writes bench/RESULTS.md and bench/results.svg
 npm run bench:quick [-- options]  under two minutes, for a change to a hot path; prints, writes nothing
 
   --workloads a,b   only these, and print instead of writing: ${workloads.map(({ id }) => id).join(', ')}
