@@ -14,6 +14,7 @@ import {
   type ConnectionState,
   EventSubscriber,
   onSnapshot,
+  type PauseReason,
   type Resync,
   type SubscriberOptions,
 } from '@entitycast/sse-client'
@@ -53,6 +54,28 @@ export class Entitycast<Definitions extends EventDefinitions = EventDefinitions>
   }
 }
 
+/** Whatever opens a stream, also the click on a button later, does so outside the zone: all that follows stays where it began. */
+class OutsideSubscriber extends EventSubscriber {
+  readonly #zone: NgZone
+
+  constructor({ url, ...options }: SubscriberOptions & { url: string | URL }, zone: NgZone) {
+    super(url, options)
+    this.#zone = zone
+  }
+
+  override connect(): void {
+    this.#zone.runOutsideAngular(() => super.connect())
+  }
+
+  override reconnect(): void {
+    this.#zone.runOutsideAngular(() => super.reconnect())
+  }
+
+  override resume(reason: Exclude<PauseReason, 'closed'>): void {
+    this.#zone.runOutsideAngular(() => super.resume(reason))
+  }
+}
+
 /**
  * Provides {@link Entitycast}, for an application or for a route. The end of that injector closes the stream.
  *
@@ -63,9 +86,9 @@ export function provideEntitycast(options: EntitycastOptions): EnvironmentProvid
   const useFactory = () => {
     const destroyed = inject(DestroyRef)
     if (options.subscriber) return new Entitycast(options.subscriber, destroyed)
-    const subscriber = new EventSubscriber(options.url, options)
+    const subscriber = new OutsideSubscriber(options, inject(NgZone))
     const service = new Entitycast(subscriber, destroyed)
-    if (inject(PLATFORM_ID) === 'browser') inject(NgZone).runOutsideAngular(() => subscriber.connect())
+    if (inject(PLATFORM_ID) === 'browser') subscriber.connect()
     destroyed.onDestroy(() => subscriber.close())
     return service
   }

@@ -80,6 +80,26 @@ it('the first who asks opens the stream, outside the zone, and the end of the in
   expect([server.connections, service.subscriber.state]).toEqual([0, 'disconnected'])
 })
 
+it('a stream that is opened later, by a click in the zone, is outside it, too', async () => {
+  const server = createFakeServer()
+  const { providers, outside } = platform()
+  const app = injector([...providers, provideEntitycast({ url: 'https://app.test/stream', fetch: server.fetch })])
+  const { subscriber } = app.get(Entitycast)
+  await server.advance(0)
+  subscriber.reconnect()
+  await server.advance(0)
+  subscriber.pause('disabled')
+  subscriber.resume('disabled')
+  await server.advance(0)
+  subscriber.close()
+  subscriber.connect()
+  expect(outside).toEqual([1, 1, 1, 1])
+  await server.advance(0)
+  expect([server.requests.length, server.connections]).toEqual([4, 1])
+  app.destroy()
+  expect(server.connections).toBe(0)
+})
+
 it('on a server it asks for nothing', async () => {
   const server = createFakeServer()
   const options = { url: 'https://app.test/stream', fetch: server.fetch }
