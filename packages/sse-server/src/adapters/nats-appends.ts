@@ -14,7 +14,7 @@ export const MAX_RECORD_BYTES = 983_040
 /** Appends are joined up to this. */
 const BATCH_RECORDS = 500
 const BATCH_BYTES = 262_144
-/** So long the others wait for a process that has written a part and not the next one, in milliseconds. */
+/** So long at most the others wait for a process that has written a part and not the next one, in milliseconds. */
 const PART_MS = 1_000
 /** So often a message comes too late before it is announced. */
 const CLAIM_AFTER = 3
@@ -115,9 +115,11 @@ export class Appends {
     const subject = this.options.subjectOf(projectId)
     let head = begun ?? this.#heads.get(projectId) ?? (await this.#last(wire, subject))
     const since = { seq: head?.seq, at: performance.now() }
+    // Who wrote the part may be gone: half of the time that is left is for going on without it.
+    const patienceMs = Math.min(PART_MS, (deadline - since.at) / 2)
     let isOurs = begun !== undefined
     for (let conflicts = 0; ; ) {
-      if (head?.more && !isOurs && performance.now() < since.at + PART_MS) {
+      if (head?.more && !isOurs && performance.now() < since.at + patienceMs) {
         await pause()
         head = await this.#last(wire, subject)
         if (head?.seq !== since.seq) Object.assign(since, { seq: head?.seq, at: performance.now() })

@@ -1,5 +1,6 @@
 import { NatsAdapter } from '@entitycast/sse-server/nats'
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
+import { decodeMessage, encodeMessage, follow, headOf, type Message } from '../../src/adapters/nats-message'
 import { HAS_NATS, NatsServer } from '../support/nats'
 import { Ear, eventually, NatsInstances, RETENTION, record, withAppends } from '../support/nats-hub'
 
@@ -173,6 +174,24 @@ describe.runIf(HAS_NATS)('NatsAdapter on a real NATS', () => {
     expect(ear.datas.slice(at, at + 4).map((data) => data[0])).toEqual(['1', '2', '3', '4'])
     expect(ear.seen[at + 3]?.offset).toBe(offset)
     expect(ear.doubts).toEqual([])
+  })
+
+  it('[B1] an instance is killed between two parts of what it publishes: the others go on, however short their timeout is', async () => {
+    const on = names()
+    const adapter = instances.adapter(server, { ...on, timeoutMs: 1_000 })
+    const subject = `${on.subjectPrefix}.log.p`
+    await eventually(() => adapter.append('p', [record(1)]))
+    const { message } = await server.ask<{ message: { seq: number; data: string } }>(`STREAM.MSG.GET.${on.stream}`, {
+      last_by_subj: subject,
+    })
+    const last = decodeMessage(Buffer.from(message.data, 'base64')) as Message
+    const begun = follow(headOf({ ...last, seq: message.seq, at: 0 }), last.epoch, 'left-behind', [], true)
+    const outside = await server.connect()
+    await outside.request(subject, encodeMessage(begun))
+    await outside.close()
+    // A busy machine may exceed such a timeout, and what was refused may be there.
+    const { offset } = await eventually(() => adapter.append('p', [record(2)]))
+    expect(offset).toBeGreaterThan(1)
   })
 
   it('[P1] an event that is too large with its audience is refused by itself: those beside it are in the log', async () => {
