@@ -39,7 +39,7 @@ export const CLIENT_BUGS = [
       {
         file: 'sse-client/src/subscriber/delivery.ts',
         from: 'else if (event) hold(event, data.length)',
-        to: 'else if (event) {\n      cursor = cursor?.replace(/\\d+$/, (offset) => String(Number(offset) + 1))\n      hold(event, data.length)\n    }',
+        to: 'else if (event) {\n      place = place?.replace(/\\d+$/, (offset) => String(Number(offset) + 1))\n      hold(event, data.length)\n    }',
       },
     ],
   },
@@ -48,8 +48,8 @@ export const CLIENT_BUGS = [
     edits: [
       {
         file: 'sse-client/src/subscriber/delivery.ts',
-        from: 'live = invalidCursorTold = false\n    drop()',
-        to: 'live = invalidCursorTold = false',
+        from: 'live = false\n    drop()',
+        to: 'live = false',
       },
     ],
   },
@@ -58,8 +58,8 @@ export const CLIENT_BUGS = [
     edits: [
       {
         file: 'sse-client/src/subscriber/delivery.ts',
-        from: 'let { projectId, since: cursor } = settings',
-        to: 'let { projectId } = settings\n  let cursor: string | undefined',
+        from: 'let { projectId, since: place } = settings',
+        to: 'let { projectId } = settings\n  let place: string | undefined',
       },
     ],
   },
@@ -103,7 +103,7 @@ export const CLIENT_BUGS = [
     edits: [
       {
         file: 'sse-client/src/subscriber/delivery.ts',
-        from: "cursor = undefined\n    owed = 'bad-cursor'",
+        from: "place = undefined\n    owed = 'bad-cursor'",
         to: "owed = 'bad-cursor'",
       },
     ],
@@ -113,8 +113,8 @@ export const CLIENT_BUGS = [
     edits: [
       {
         file: 'sse-client/src/subscriber/delivery.ts',
-        from: "cursor = undefined\n    owed = 'bad-cursor'",
-        to: 'cursor = undefined\n    begun = false',
+        from: "place = undefined\n    owed = 'bad-cursor'",
+        to: 'place = undefined\n    begun = false',
       },
     ],
   },
@@ -218,7 +218,7 @@ export const CLIENT_BUGS = [
       { file: 'sse-client/src/subscriber/connection.ts', from: 'return renewal?.hold', to: 'return undefined' },
       {
         file: 'sse-client/src/subscriber/delivery.ts',
-        from: 'if (id === undefined || id !== cursor) return',
+        from: 'if (id === undefined || id !== cursor()) return',
         to: 'if (id === undefined) return',
       },
     ],

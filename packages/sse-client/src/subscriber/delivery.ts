@@ -45,7 +45,7 @@ export function createDelivery(
   const { maxEventBytes, cursorStore } = settings
   const keeper = cursorStore?.(clock)
   let versions = createVersions()
-  let { projectId, since: cursor } = settings
+  let { projectId, since: place } = settings
   /** The store has been asked for the cursor of the page before. */
   let restored = false
   /** For whom the last request left; before the first what nobody is, whatever an `identity()` without types returns. */
@@ -60,7 +60,8 @@ export function createDelivery(
   let sent: string | undefined
   let greeting: ConnectedData | undefined
   let live = false
-  let invalidCursorTold = false
+  /** The stream whose place is about to be looked at, or could not be one and that was told. */
+  let looked = 0
   /** Frames without an id are one page with the next frame that has one: they wait for it, so that a cut drops the page as a whole. */
   let held: ProjectEvent[] = []
   let heldBytes = 0
@@ -75,7 +76,7 @@ export function createDelivery(
   const gate = createResyncGate(clock, settings.resyncTimeoutMs, {
     tell(reason) {
       // Whoever loads the data now gets what was dropped.
-      if (resyncTo === null) cursor = undefined
+      if (resyncTo === null) place = undefined
       else commit(resyncTo)
       resyncTo = undefined
       if (skipping) dropWaiting()
@@ -95,19 +96,24 @@ export function createDelivery(
     looping: () => to.failed(errorOf({ code: 'RESYNC_LOOP', message: 'one resync follows the other' })),
   })
 
+  /** The place, where a header can carry it. */
+  function cursor(): string | undefined {
+    return isCursor(place) ? place : undefined
+  }
+
   function begin(identity?: string): string | undefined | Promise<string | undefined> {
     end(false)
     keeper?.turnTo(JSON.stringify([settings.address, settings.projectId, identity]))
     if (lastIdentity !== begin && identity !== lastIdentity) {
       // Another user's place means nothing, and what is shown was another user's to see. Another user may have another project.
-      cursor = undefined
+      place = undefined
       projectId = settings.projectId
       versions = createVersions()
       owed = 'identity'
     }
     lastIdentity = identity
-    sent = cursor
-    return cursor || restored || begun ? cursor : restore()
+    sent = cursor()
+    return sent || restored || begun ? sent : restore()
   }
 
   /** The place where the page before was. */
@@ -116,15 +122,15 @@ export function createDelivery(
     const kept = await keeper?.read()
     if (mine !== stream) return undefined
     restored = true
-    if (isCursor(kept)) cursor = sent = kept
-    return cursor
+    if (isCursor(kept)) place = sent = kept
+    return sent
   }
 
   /** Where that stream goes on at the cursor, it takes the place of the present one, and an unfinished page is dropped. */
   function renew({ event, id, data = '' }: StreamFrame): ConnectedData | undefined {
     const connected = event === 'connected' ? readConnected(data) : undefined
     if (!connected || connected.projectId !== projectId || connected.resume === 'resync') return undefined
-    if (id === undefined || id !== cursor) return undefined
+    if (id === undefined || id !== cursor()) return undefined
     stream++
     drop()
     greeting = connected
@@ -135,7 +141,7 @@ export function createDelivery(
   function end(closed: boolean): void {
     stream++
     greeting = undefined
-    live = invalidCursorTold = false
+    live = false
     drop()
     dropWaiting()
     resyncTo = undefined
@@ -146,7 +152,7 @@ export function createDelivery(
 
   function forget(): void {
     keeper?.keep(undefined)
-    cursor = undefined
+    place = undefined
     owed = 'bad-cursor'
   }
 
@@ -309,19 +315,25 @@ export function createDelivery(
   /** Moves the cursor to the id of a frame that has been dealt with. */
   function commit(id: string | undefined): void {
     if (id === undefined) return
-    cursor = isCursor(id) ? id : undefined
-    keeper?.keep(cursor)
-    if (cursor !== undefined || invalidCursorTold) return
-    invalidCursorTold = true
-    to.failed(errorOf({ code: 'INVALID_CURSOR', message: 'no header can carry the id' }))
+    place = id
+    keeper?.keep(cursor())
+    // Of those of one turn only the last can be gone on from: one look is enough.
+    if (looked === stream) return
+    const mine = stream
+    looked = mine
+    void Promise.resolve().then(() => {
+      if (mine !== stream) return
+      if (cursor() || place === undefined) looked = 0
+      else to.failed(errorOf({ code: 'INVALID_CURSOR', message: 'no header can carry the id' }))
+    })
   }
 
   return {
-    cursor: () => cursor,
+    cursor,
     isResyncing: gate.isShut,
     begin,
     // None while a resync is told, because the cursor is not where the stream is.
-    renewable: (identity) => (identity === lastIdentity && !gate.isShut() ? cursor : undefined),
+    renewable: (identity) => (identity === lastIdentity && !gate.isShut() ? cursor() : undefined),
     renew,
     end,
     forget,
@@ -342,7 +354,7 @@ function readConnected(data: string): ConnectedData | undefined {
   const { projectId, resume, heartbeatMs } = connected
   const isOurs =
     typeof projectId === 'string' &&
-    projectId !== '' &&
+    projectId &&
     ['live', 'replayed', 'resync'].includes(resume) &&
     // `>= 0` is false for NaN.
     typeof heartbeatMs === 'number' &&

@@ -45,6 +45,18 @@ test('[K3] before `connected` it means nothing, and one without a usable id is t
   expect([page.subscriber.cursor, page.codes]).toEqual([undefined, ['INVALID_CURSOR']])
 })
 
+test('[K3] an id that no header can carry is no cursor for a handler of the same turn either, and is told once for each stream', async () => {
+  const page = openPage()
+  const seen: unknown[] = []
+  page.subscriber.subscribe('*', () => seen.push(page.subscriber.cursor))
+  const stream = await page.open(connected({ id: at(1) }))
+  await page.send(stream, updated('a', at(2)) + updated('b', 'ü') + updated('c', at(4)))
+  expect([seen, page.codes]).toEqual([[at(2), undefined, at(4)], []])
+  await page.send(stream, updated('d', 'ü'))
+  await page.send(stream, updated('e', 'ö'))
+  expect([seen.slice(3), page.codes]).toEqual([[undefined, undefined], ['INVALID_CURSOR']])
+})
+
 test('[K1] an id with NULL is ignored; the one that the block had before it stays', async () => {
   const page = openPage()
   await page.open(connected({ id: at(0) }), `id: ${at(3)}\nid: x\0y\n\n`)
