@@ -21,7 +21,7 @@ export function decodeEvent(type: string, text: string, projectId: string): Proj
   if (Object(wire) !== wire || Array.isArray(wire)) refuse('INVALID_EVENT', wire)
   const { entity, id, ids, version, versions, data, channel, timestamp, userId } = wire
   assertText('INVALID_TIMESTAMP', timestamp)
-  // Objects are written out, not spread: a page decodes every event of its project.
+  // Objects are written out, not spread, and with their data at once: a page decodes every event of its project.
   let event: ProjectEvent
   if (!isEntityEvent) event = { type: type as `${string}:${string}`, projectId, timestamp, data: data ?? null }
   else {
@@ -30,6 +30,7 @@ export function decodeEvent(type: string, text: string, projectId: string): Proj
       if (!Array.isArray(ids) || ids.length === 0) refuse('INVALID_EVENT', ids)
       for (const one of ids) assertText('INVALID_ENTITY_ID', one)
       event = { type, entity, id: null, ids, projectId, timestamp }
+      if (data !== undefined) event.data = data
       if (versions !== undefined) {
         if (!Array.isArray(versions) || versions.length !== ids.length) refuse('INVALID_VERSION', versions)
         for (const one of versions) assertNumber(one)
@@ -37,13 +38,15 @@ export function decodeEvent(type: string, text: string, projectId: string): Proj
       }
     } else {
       assertText('INVALID_ENTITY_ID', id)
-      event = { type, entity, id, projectId, timestamp }
+      event =
+        data === undefined
+          ? { type, entity, id, projectId, timestamp }
+          : { type, entity, id, projectId, timestamp, data }
       if (version !== undefined) {
         assertNumber(version)
         event.version = version
       }
     }
-    if (data !== undefined) event.data = data
   }
   if (channel !== undefined) {
     assertText('INVALID_CHANNEL', channel)

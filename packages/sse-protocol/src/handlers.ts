@@ -19,6 +19,9 @@ export class HandlerIndex {
   /** By entity and then by id: no text is put together to look one up. */
   readonly #byId = new Map<string, Map<string, Handlers>>()
   readonly #byType = new Map<string, Handlers>()
+  /** The entity that the last event was of, where anybody asks for some of its ids, and who: one follows itself most of the time. */
+  #lastEntity = ''
+  #lastById: Map<string, Handlers> | undefined
   #size = 0
 
   /** Adds a handler for a pattern; the result takes it out. The same function may be added twice: it is then called twice. */
@@ -86,7 +89,12 @@ export class HandlerIndex {
     if (entity !== undefined) {
       if (this.#ofAll.size > 0) matched = join(matched, this.#ofAll.get('*'))
       if (this.#ofEntity.size > 0) matched = join(matched, this.#ofEntity.get(entity))
-      const byId = this.#byId.get(entity)
+      if (entity !== this.#lastEntity) {
+        this.#lastById = this.#byId.get(entity)
+        // Who comes later must be found: only a map that there is stays what it is.
+        this.#lastEntity = this.#lastById ? entity : ''
+      }
+      const byId = this.#lastById
       if (byId) {
         // A batch may name an entity twice.
         if (ids) matched = [...matched, ...[...new Set(ids)].flatMap((one) => byId.get(one) ?? NOBODY)]
