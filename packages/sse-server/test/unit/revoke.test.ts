@@ -146,15 +146,15 @@ describe('revoke', () => {
     const asked = revocations.moment
     for (let n = 0; n < 100_000; n++) revocations.add({ projectId: 'p1', userId: `u${n % 40_000}` }, n * 0.5)
     const later = revocations.moment
-    const begun = performance.now()
+    const begun = process.cpuUsage()
     for (let n = 0; n < 10_000; n++) {
       expect(revocations.undo({ projectId: 'p1', userId: `u${n}` }, asked)).toBe(true)
       expect(revocations.undo({ projectId: 'p1', userId: `u${n}` }, later)).toBe(false)
       expect(revocations.undo({ projectId: 'p2', userId: `u${n}` }, asked)).toBe(false)
       expect(revocations.undo({ projectId: 'p1' }, asked)).toBe(false)
     }
-    // Looked through one by one they would take minutes.
-    expect(performance.now() - begun).toBeLessThan(10_000)
+    // Looked through one by one they would take minutes, of this process's own time.
+    expect(process.cpuUsage(begun).user / 1_000).toBeLessThan(10_000)
     revocations.add({ projectId: 'p3' }, 50_000)
     revocations.add({ userId: 'u4' }, 50_000)
     expect(revocations.undo({ projectId: 'p3', userId: 'anybody' }, later)).toBe(true)
