@@ -133,7 +133,7 @@ async function startWebKit(): Promise<RunningEngine> {
   const send: Send = async (method, path, body) => {
     const response = await fetch(`http://127.0.0.1:${port}${path}`, {
       method,
-      signal: AbortSignal.timeout(COMMAND_MS),
+      signal: AbortSignal.timeout(path.endsWith(READ) ? READ_MS : COMMAND_MS),
       ...(body && { body: JSON.stringify(body), headers: { 'Content-Type': 'application/json' } }),
     })
     const { value } = (await response.json()) as { value: unknown }
@@ -157,8 +157,11 @@ async function startWebKit(): Promise<RunningEngine> {
   }
 }
 
+const READ = '/execute/sync'
 /** An answer that is lost is asked for again, by whoever waits for what it says. */
-const COMMAND_MS = 15_000
+const READ_MS = 15_000
+/** What else is told is told once. */
+const COMMAND_MS = 60_000
 
 type Send = (method: string, path: string, body?: object) => Promise<unknown>
 
@@ -186,7 +189,7 @@ async function openWebKitWindow(send: Send): Promise<EngineWindow> {
         goto: (url) => tell('POST', '/url', { url }),
         goBack: () => tell('POST', '/back', {}),
         reload: () => tell('POST', '/refresh', {}),
-        read: async () => (await tell('POST', '/execute/sync', { script, args: [] })) as string,
+        read: async () => (await tell('POST', READ, { script, args: [] })) as string,
         close: async () => void (await tell('DELETE', '/window')),
       }
     },
