@@ -9,7 +9,7 @@
  * - `BAD_REQUEST` 400: anything else that the request has wrong
  * - `METHOD_NOT_ALLOWED` 405, `NOT_ACCEPTABLE` 406
  * - `TOO_MANY_CONNECTIONS` 429: the user, address or project has as many as it may
- * - `UNAVAILABLE` 503: the process is full or draining, `authorize` failed or took over 10 s, or the log cannot be reached
+ * - `UNAVAILABLE` 503: the process is full or draining, `authorize` failed, the log cannot be reached, or one of them took over 10 s
  * - `MIGRATION_MISSING` 503: the database lacks our tables, or some of them; the message names what to run
  * - `TRANSACTION_POOLING` 503: a proxy between us and the database shares its connections; give the adapter a direct one
  * - `STREAM_MISSING` 503: NATS has no stream for our events, and we may not make it; the message holds what to make

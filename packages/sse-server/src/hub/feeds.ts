@@ -2,6 +2,7 @@ import { Feed } from '../feed/feed'
 import type { Rounds } from '../feed/rounds'
 import type { Adapter, Retention } from '../seams/adapter'
 import type { Clock } from '../seams/ports'
+import { inTime } from './in-time'
 
 /** A feed that nobody reads is kept for this long, in milliseconds. */
 const IDLE_FEED_MS = 60_000
@@ -37,7 +38,10 @@ export class Feeds {
     return this.#open.get(projectId)
   }
 
-  /** The project's feed. Rejects where the log cannot be opened; the next call tries again. */
+  /**
+   * The project's feed. Rejects where the log cannot be opened; the next call tries again. A log that neither opens nor fails is asked
+   * once, however many wait for it: each in its time, and whoever comes after it has opened finds it.
+   */
   async get(projectId: string): Promise<Feed> {
     const open = this.#open.get(projectId)
     if (open) {
@@ -49,7 +53,7 @@ export class Feeds {
       opening = this.#make(projectId).finally(() => this.#opening.delete(projectId))
       this.#opening.set(projectId, opening)
     }
-    return opening
+    return inTime(this.clock, opening, 'The event log did not open in time')
   }
 
   /** Lets go of events that are too old, and of feeds that nobody reads. `now` is the monotonic clock's. */

@@ -9,6 +9,7 @@ import type { Cluster } from './cluster'
 import { HubError } from './error'
 import type { Feeds } from './feeds'
 import { grantedChannels, readGrant } from './grant'
+import { inTime } from './in-time'
 import type { HubSettings } from './options'
 import type { Streams } from './streams'
 
@@ -60,11 +61,18 @@ export class Opening {
   }
 
   async #wait(asked: Asked, hearing: Promise<void> | undefined): Promise<void> {
+    const found = this.#find(asked, hearing)
+    const { feed, start } = await inTime(this.ports.clock, found, 'The event log did not answer in time')
+    this.#open(asked, feed, start)
+  }
+
+  /** What the log has to say. */
+  async #find(asked: Asked, hearing: Promise<void> | undefined): Promise<{ feed: Feed; start: () => Start }> {
     // Before anything can throw: its rejection must not be left to nobody.
     await hearing
     this.admission.check(asked)
     const feed = await this.host.feed(asked.projectId)
-    this.#open(asked, feed, await feed.locate(asked.request.lastEventId))
+    return { feed, start: await feed.locate(asked.request.lastEventId) }
   }
 
   /** Nothing is awaited in here: what is checked still holds when the connection is in the registry. */

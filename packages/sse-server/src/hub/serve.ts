@@ -4,10 +4,8 @@ import type { AnyHub } from './any-hub'
 import { corsHeaders, preflightHeaders } from './cors'
 import { acceptsGzip, readCompression, varying } from './encoding'
 import { HubError } from './error'
+import { inTime } from './in-time'
 import { assertStreamOptions, type EventStreamOptions } from './stream-options'
-
-/** `authorize` may take this long, in milliseconds. */
-const AUTHORIZE_TIMEOUT_MS = 10_000
 
 const STREAM_HEADERS = {
   'content-type': 'text/event-stream; charset=utf-8',
@@ -150,7 +148,7 @@ function answerOf<Answer>(
     const answer = ask()
     if (!isPromise(answer)) return answer
     isPending = true
-    return inTime(hub, answer, answered)
+    return inTime(hub.clock, answer, 'Authorization took too long').finally(answered)
   } finally {
     if (!isPending) answered()
   }
@@ -158,33 +156,6 @@ function answerOf<Answer>(
 
 function isPromise<Answer>(answer: Answer | Promise<Answer>): answer is Promise<Answer> {
   return typeof (answer as Partial<Promise<unknown>> | null | undefined)?.then === 'function'
-}
-
-/** `answered` is called once: with the answer, or when it is no longer waited for. */
-function inTime<Answer>(hub: AnyHub, answer: Promise<Answer>, answered: () => void): Promise<Answer> {
-  return new Promise((resolve, reject) => {
-    let isLate = false
-    const cancel = hub.clock.after(AUTHORIZE_TIMEOUT_MS, () => {
-      isLate = true
-      answered()
-      reject(new HubError('UNAVAILABLE', 'Authorization took too long', { retryAfterMs: 5_000 }))
-    })
-    const settled = () => {
-      if (isLate) return
-      cancel()
-      answered()
-    }
-    Promise.resolve(answer).then(
-      (grant) => {
-        settled()
-        resolve(grant)
-      },
-      (error) => {
-        settled()
-        reject(error)
-      },
-    )
-  })
 }
 
 /** Errors carry a code and a status of ours, or tell the client nothing. */

@@ -95,7 +95,10 @@ export interface Adapter {
    * `client` rejects.
    */
   appendIn?(client: object, projectId: string, records: readonly LogRecord[]): Promise<Cursor>
-  /** Begins to listen, making the log where there is none. */
+  /**
+   * Begins to listen, making the log where there is none. Must settle: requests wait 10 s for it and are refused, and until it has
+   * settled it is not called again for this project.
+   */
   open(projectId: string, listener: LogListener): Promise<OpenLog>
   /** At most `limit` records after a cursor; fewer where they are large, and none only at the head. */
   read(projectId: string, after: Cursor, limit: number): Promise<LogPage>
