@@ -1,4 +1,5 @@
 import { type ClosingReason, encodeFrame, formatCursor, type Resume, type ResyncReason } from '@entitycast/sse-protocol'
+import type { Addressed } from '../seams/exchange'
 import { Chunk, LAGGING_BYTES, type Sink, type SinkListener } from '../seams/sink'
 import type { Feed, Gap } from './feed'
 import type { Reader, Start } from './reader'
@@ -10,7 +11,7 @@ export interface ConnectionGrant {
   readonly connectionId: string
   readonly userId: string | undefined
   readonly channels: readonly string[] | undefined
-  readonly ip: string | undefined
+  readonly from: Addressed
   /** By the monotonic clock. */
   readonly openedAt: number
   /** By the monotonic clock; infinite where the grant has no end. */

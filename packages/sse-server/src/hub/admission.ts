@@ -1,10 +1,12 @@
 import type { Connection } from '../feed/connection'
 import type { LimitName, Newcomer, Registry } from '../registry/registry'
+import type { Addressed } from '../seams/exchange'
 import type { Ports } from '../seams/ports'
 import type { Sink } from '../seams/sink'
 import { HubError } from './error'
 import type { Grant } from './grant'
 import type { HubSettings } from './options'
+import { isPromise, Questions } from './questions'
 
 /** A stream that a mount asks for. */
 export interface ConnectRequest {
@@ -13,7 +15,8 @@ export interface ConnectRequest {
   readonly channels?: readonly string[] | undefined
   /** The client's cursor, as it sent it: not to be trusted. */
   readonly lastEventId?: string | undefined
-  readonly ip?: string | undefined
+  /** Whose address counts. */
+  readonly from?: (Addressed & { readonly isIpOfPeer?: boolean | undefined }) | undefined
   /** The hub's `moment` when the application was asked for the grant: what ends the user's streams after it undoes it. */
   readonly askedAt: number
   readonly reauthorize?: (() => boolean | Promise<boolean>) | undefined
@@ -34,10 +37,7 @@ const WHY: Record<LimitName, string> = {
 export class Admission {
   #tokens: number
   #filledAt: number
-  #asking = 0
-  /** The same by address. */
-  readonly #askingFrom = new Map<string, number>()
-
+  readonly questions: Questions
   readonly limits: HubSettings['limits']
   #hasWarned = false
 
@@ -47,33 +47,29 @@ export class Admission {
     readonly ports: Ports,
   ) {
     this.limits = settings.limits
+    this.questions = new Questions(ports.clock, this.limits.perIp)
     this.#tokens = this.limits.connectsPerSecond
     this.#filledAt = ports.clock.monotonic()
   }
 
   /**
-   * Before the application is asked for a grant; the result is called when it has answered. A flood that would be refused anyway
-   * does not reach the application, and one that waits for it is bounded, also that of one address. Only streams that are granted use up
-   * the rate: whoever has no rights cannot lock out those who have.
+   * Asks the application. A flood that would be refused anyway does not reach it, and one that waits for it is bounded, also that of one
+   * address. Only streams that are granted use up the rate: whoever has no rights cannot lock out those who have.
    *
-   * @throws HubError `UNAVAILABLE`
+   * @throws HubError `UNAVAILABLE`; the same where an answer takes too long
    */
-  ask(isDraining: boolean, ip?: string): () => void {
+  ask<Answer>(
+    isDraining: boolean,
+    from: Addressed,
+    question: () => Answer | Promise<Answer>,
+  ): Answer | Promise<Answer> {
     if (isDraining) throw this.draining()
     // What has come in since can only add to it.
     if (this.#tokens < 1) this.#fill(this.ports.clock.monotonic())
-    if (this.#tokens < 1 || this.#asking >= this.limits.connectsPerSecond) throw this.#tooFast()
-    const fromThere = ip === undefined ? 0 : (this.#askingFrom.get(ip) ?? 0)
-    if (fromThere >= this.limits.perIp) throw this.#tooFast()
-    this.#asking++
-    if (ip === undefined) return this.#answered
-    this.#askingFrom.set(ip, fromThere + 1)
-    return () => {
-      this.#answered()
-      const left = (this.#askingFrom.get(ip) ?? 1) - 1
-      if (left > 0) this.#askingFrom.set(ip, left)
-      else this.#askingFrom.delete(ip)
-    }
+    if (this.#tokens < 1 || this.questions.size >= this.limits.connectsPerSecond) throw this.#tooFast()
+    if (this.questions.isFull(from)) throw this.#tooFast()
+    const answer = question()
+    return isPromise(answer) ? this.questions.wait(answer, from) : answer
   }
 
   /**
@@ -82,9 +78,9 @@ export class Admission {
    * @throws HubError `TOO_MANY_CONNECTIONS`, `UNAVAILABLE`
    */
   check(newcomer: Newcomer): Connection | undefined {
-    let limit = this.registry.exceeded(this.limits, newcomer)
+    let limit = this.registry.exceeded(newcomer)
     const suspect = limit === 'perUser' ? this.registry.suspect(newcomer) : undefined
-    if (suspect) limit = this.registry.exceeded(this.limits, newcomer, suspect)
+    if (suspect) limit = this.registry.exceeded(newcomer, suspect)
     if (!limit) return suspect
     if (limit === 'perIp') this.#warnOfProxies()
     const code = limit === 'perProcess' ? 'UNAVAILABLE' : 'TOO_MANY_CONNECTIONS'
@@ -111,10 +107,6 @@ export class Admission {
       'an address has as many streams as limits.perIp allows; behind a proxy all clients have its address, until the framework trusts it (Express: trust proxy, Fastify: trustProxy) or clientIp says theirs',
       { perIp: this.limits.perIp },
     )
-  }
-
-  readonly #answered = (): void => {
-    this.#asking--
   }
 
   draining(): HubError {

@@ -16,6 +16,7 @@ import type { ClusterStats } from '../peers/cluster-stats'
 import type { PresentUser } from '../presence/present-user'
 import { type ConnectionInfo, connectionInfo } from '../registry/registry'
 import type { Adapter, AdapterStatus } from '../seams/adapter'
+import type { Addressed } from '../seams/exchange'
 import type { Ports } from '../seams/ports'
 import { systemClock, systemRandom, systemRandomId } from '../seams/system'
 import { Admission, type ConnectRequest } from './admission'
@@ -65,12 +66,11 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
     this.#adapter = adapter
     this.#ports = { clock: systemClock, random: systemRandom, randomId: systemRandomId, ...options.ports }
     const { clock } = this.#ports
-    const { heartbeatIntervalMs, instanceTtlMs, logger, retryMs, stallTimeoutMs } = this.#settings
+    const { heartbeatIntervalMs, instanceTtlMs, limits, logger, retryMs, stallTimeoutMs } = this.#settings
     this.#madeAt = clock.monotonic()
     adapter.start(this.#settings.retention)
-    this.#streams = new Streams(this.#ports, retryMs, this.#tally, logger, (connection) =>
-      this.#cluster.left(connection.feed.projectId, connection.userId),
-    )
+    const over = ({ feed, userId }: Connection) => this.#cluster.left(feed.projectId, userId)
+    this.#streams = new Streams(this.#ports, retryMs, this.#tally, logger, over, limits)
     this.#publisher = new Publisher(adapter, this.#settings, options.events, clock)
     const rounds = new Rounds(clock)
     this.#pace = new Pace(rounds)
@@ -294,9 +294,9 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
     return this.#opening.connect(request)
   }
 
-  /** Before the application is asked for a grant; throws `UNAVAILABLE`. The result is called when it has answered. For mounts. */
-  asking(ip?: string): () => void {
-    return this.#admission.ask(this.draining, ip)
+  /** Asks the application, in the name of that address. Throws or rejects with `UNAVAILABLE`, also when an answer takes longer than 10 s. For mounts. */
+  ask<Answer>(from: Addressed, question: () => Answer | Promise<Answer>): Answer | Promise<Answer> {
+    return this.#admission.ask(this.draining, from, question)
   }
 
   /** Resolves when what other instances revoke is heard here; nothing where it is already. For mounts. */
@@ -353,6 +353,7 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
     this.#closed = true
     this.#streams.destroy()
     this.#caretaker.stop()
+    this.#admission.questions.stop()
     await atMost(clock, CUT_AFTER_MS, this.#cluster.close())
     this.#feeds.close()
     try {

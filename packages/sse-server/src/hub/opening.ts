@@ -2,6 +2,7 @@ import { Connection } from '../feed/connection'
 import type { Feed } from '../feed/feed'
 import type { Start } from '../feed/reader'
 import type { Newcomer } from '../registry/registry'
+import type { Addressed } from '../seams/exchange'
 import type { Ports } from '../seams/ports'
 import type { Admission, ConnectRequest } from './admission'
 import type { Caretaker } from './caretaker'
@@ -29,6 +30,8 @@ interface Asked extends Newcomer {
   readonly ends: number
 }
 
+const NOBODY: Addressed = {}
+
 /** How a stream that was granted is opened, or why it is not. */
 export class Opening {
   constructor(
@@ -51,7 +54,7 @@ export class Opening {
     const lifetimeMs = expiresAt === undefined ? Number.POSITIVE_INFINITY : expiresAt - clock.now()
     if (lifetimeMs <= 0) throw new HubError('UNAUTHORIZED', 'The grant has expired')
     const ends = clock.monotonic() + lifetimeMs
-    const asked = { projectId, userId, ip: request.ip, request, channels, ends }
+    const asked = { projectId, userId, from: request.from ?? NOBODY, request, channels, ends }
     // Whoever is not told what others revoke must not open a stream.
     const hearing = this.cluster.ready()
     const feed = hearing ? undefined : this.feeds.opened(projectId)
@@ -77,7 +80,7 @@ export class Opening {
 
   /** Nothing is awaited in here: what is checked still holds when the connection is in the registry. */
   #open(asked: Asked, feed: Feed, start: () => Start): void {
-    const { projectId, userId, ip, request, channels, ends } = asked
+    const { projectId, userId, from, request, channels, ends } = asked
     const { clock, random, randomId } = this.ports
     const now = clock.monotonic()
     if (now >= ends) throw new HubError('UNAUTHORIZED', 'The grant has expired')
@@ -89,14 +92,15 @@ export class Opening {
     }
     this.admission.take(asked, now)
     const { heartbeatIntervalMs, maxAgeMs, retryMs } = this.settings
+    const sink = request.open()
     const connection = new Connection(
       feed,
-      request.open(),
+      sink,
       {
         connectionId: `conn_${randomId()}`,
         userId,
         channels,
-        ip,
+        from: request.from?.isIpOfPeer ? sink : { ip: from.ip },
         openedAt: now,
         expiresAt: ends,
         rotateAt: now + maxAgeMs * (0.8 + 0.4 * random()),

@@ -4,7 +4,7 @@ import type { AnyHub } from './any-hub'
 import { corsHeaders, preflightHeaders } from './cors'
 import { acceptsGzip, readCompression, varying } from './encoding'
 import { HubError } from './error'
-import { inTime } from './in-time'
+import { isPromise } from './questions'
 import { assertStreamOptions, type EventStreamOptions } from './stream-options'
 
 const STREAM_HEADERS = {
@@ -43,14 +43,14 @@ export async function serveStream<Source>(
       return
     }
     const query = readQuery(request)
-    const ip = options.clientIp ? options.clientIp(source) : request.ip
+    const from = options.clientIp ? { ip: options.clientIp(source) } : request
     const cameAt = hub.moment
     // An answer from before revocations are heard may be revoked without anybody here knowing.
-    const hearing = answerOf(hub, ip, () => hub.ready())
+    const hearing = hub.ask(from, () => hub.ready())
     if (hearing) await hearing
     if (response.gone) return
     const askedAt = request.isGranted ? cameAt : hub.moment
-    const answer = answerOf(hub, ip, () => options.authorize(source))
+    const answer = hub.ask(from, () => options.authorize(source))
     const grant = isPromise(answer) ? await answer : answer
     if (response.gone) return
     if (!grant) throw new HubError('UNAUTHORIZED', 'No valid credentials')
@@ -70,7 +70,7 @@ export async function serveStream<Source>(
       grant,
       channels: query.channels,
       lastEventId: request.header('last-event-id') || query.lastEventId,
-      ip,
+      from,
       askedAt,
       reauthorize: reauthorize && (() => reauthorize(source, grant)),
       gone: () => response.gone,
@@ -134,28 +134,6 @@ function encoded(projectId: string): string | undefined {
   } catch {
     return undefined
   }
-}
-
-/** What is answered, if that is in time. An answer that is here at once needs no timer. */
-function answerOf<Answer>(
-  hub: AnyHub,
-  ip: string | undefined,
-  ask: () => Answer | Promise<Answer>,
-): Answer | Promise<Answer> {
-  const answered = hub.asking(ip)
-  let isPending = false
-  try {
-    const answer = ask()
-    if (!isPromise(answer)) return answer
-    isPending = true
-    return inTime(hub.clock, answer, 'Authorization took too long').finally(answered)
-  } finally {
-    if (!isPending) answered()
-  }
-}
-
-function isPromise<Answer>(answer: Answer | Promise<Answer>): answer is Promise<Answer> {
-  return typeof (answer as Partial<Promise<unknown>> | null | undefined)?.then === 'function'
 }
 
 /** Errors carry a code and a status of ours, or tell the client nothing. */

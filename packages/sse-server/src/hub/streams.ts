@@ -1,6 +1,6 @@
 import type { ClosingReason, ResyncReason } from '@entitycast/sse-protocol'
 import type { Connection, ConnectionFilter, ConnectionObserver } from '../feed/connection'
-import { Registry } from '../registry/registry'
+import { type LimitName, Registry } from '../registry/registry'
 import type { Logger, Ports } from '../seams/ports'
 import { describe, type HubError } from './error'
 import { assertFields, assertFilter } from './filter'
@@ -12,7 +12,7 @@ const RETURNS_A_SECOND = 2_000
 
 /** The streams of this process: those that are open, those on their way out, and who may not open one any more. */
 export class Streams implements ConnectionObserver {
-  readonly registry = new Registry()
+  readonly registry: Registry
   /** Connections that have ended, and whose sockets have not. */
   readonly leaving = new Set<Connection>()
   /** Open ones that need a look before their next heartbeat. */
@@ -27,7 +27,10 @@ export class Streams implements ConnectionObserver {
     readonly logger: Logger,
     /** A stream does not count any more: its end has begun. */
     readonly over: (connection: Connection) => void,
-  ) {}
+    limits: Readonly<Record<LimitName, number>>,
+  ) {
+    this.registry = new Registry(limits)
+  }
 
   /** Open ones, and those on their way out. */
   get size(): number {

@@ -16,8 +16,13 @@ import { readTries } from './node-tcp-tries'
  * stopped. One look for the whole process tells where that does not happen. Only on Linux: see `docs/decisions/0008-dead-peers.md`.
  */
 
+/** For IPv4 and for IPv6. */
+const TABLES = 2
+
 /** Who is told. */
 export interface Watched {
+  /** Nothing where there is nothing to look at: no TCP, or no more. Asked for once, and not before a look has to know. */
+  readonly ends: Ends | undefined
   destroy(): void
 }
 
@@ -34,10 +39,11 @@ const BEATS_OF_SILENCE = 1.25
 const FIRST_TRIES_MS = 350
 /** Of its time the process spends at most one part in so many on looks. */
 const SHARE = 10
+/** So many streams are asked for their ends in one turn of the event loop. */
+const TOGETHER = 64
 
-/** One stream's peer. */
-export class PeerWatch {
-  readonly beatMs: number
+/** One stream's peer, once a look has met it. */
+class PeerWatch {
   readonly table: TcpTable
   #first: Unanswered | undefined
   #last: Unanswered | undefined
@@ -46,9 +52,8 @@ export class PeerWatch {
   constructor(
     readonly owner: Watched,
     readonly ends: Ends,
-    heartbeatMs: number,
+    readonly beatMs: number,
   ) {
-    this.beatMs = Math.max(SHORTEST_BEAT_MS, heartbeatMs || WITHOUT_HEARTBEATS_MS)
     this.table = ends.remoteAddress?.includes(':') ? TCP6 : TCP4
   }
 
@@ -76,7 +81,9 @@ export class PeerWatch {
 
 /** All streams of the process, whichever hub they are of. */
 export class DeadPeers {
-  readonly #watches = new Set<PeerWatch>()
+  /** Streams that no look has met yet, with their heartbeats: most need none before they end, and their ends cost more than all the rest here. */
+  readonly #unmet = new Map<Watched, number>()
+  readonly #watches = new Map<Watched, PeerWatch>()
   readonly #suspects = new Set<PeerWatch>()
   /** How many streams want a look so often, and in which table. */
   readonly #beats = new Map<number, number>()
@@ -93,25 +100,37 @@ export class DeadPeers {
     readonly tries: () => Promise<number | undefined> = async () => undefined,
   ) {}
 
-  /** Nothing where there is nothing to look at: no TCP, or another system. */
-  watch(owner: Watched, ends: Ends | undefined, heartbeatMs: number): PeerWatch | undefined {
-    if (ends?.remoteAddress === undefined || ends.remotePort === undefined) return undefined
-    const watch = new PeerWatch(owner, ends, heartbeatMs)
-    if (this.#closed.has(watch.table)) return undefined
-    this.#watches.add(watch)
-    count(this.#tables, watch.table, 1)
-    if (!this.#beats.has(watch.beatMs)) this.#stop()
-    count(this.#beats, watch.beatMs, 1)
+  watch(owner: Watched, heartbeatMs: number): void {
+    // Another system: there is nothing to look at.
+    if (this.#closed.size === TABLES) return
+    const beatMs = Math.max(SHORTEST_BEAT_MS, heartbeatMs || WITHOUT_HEARTBEATS_MS)
+    this.#unmet.set(owner, beatMs)
+    if (!this.#beats.has(beatMs)) this.#stop()
+    count(this.#beats, beatMs, 1)
     this.#schedule(0, 0)
-    return watch
   }
 
-  unwatch(watch: PeerWatch): void {
-    if (!this.#watches.delete(watch)) return
-    this.#suspects.delete(watch)
-    count(this.#tables, watch.table, -1)
-    count(this.#beats, watch.beatMs, -1)
-    if (this.#watches.size === 0) this.#stop()
+  unwatch(owner: Watched): void {
+    const watch = this.#watches.get(owner)
+    const beatMs = watch?.beatMs ?? this.#unmet.get(owner)
+    if (beatMs === undefined) return
+    this.#unmet.delete(owner)
+    count(this.#beats, beatMs, -1)
+    if (watch) {
+      this.#watches.delete(owner)
+      this.#suspects.delete(watch)
+      count(this.#tables, watch.table, -1)
+    }
+    if (this.#size === 0) this.#stop()
+  }
+
+  /** Whether the last look found something that its peer should have acknowledged. */
+  suspects(owner: Watched): boolean {
+    return this.#watches.get(owner)?.suspect ?? false
+  }
+
+  get #size(): number {
+    return this.#unmet.size + this.#watches.size
   }
 
   get #lookMs(): number {
@@ -120,7 +139,7 @@ export class DeadPeers {
 
   /** After a look that took so long, and so much work. */
   #schedule(tookMs: number, workMs: number): void {
-    if (this.#looking || this.#timer || this.#watches.size === 0) return
+    if (this.#looking || this.#timer || this.#size === 0) return
     const waitMs = Math.max(this.#lookMs - tookMs, workMs * (SHARE - 1))
     this.#timer = setTimeout(() => void this.#look(), waitMs)
     // Whoever has nothing else to do may end.
@@ -145,6 +164,7 @@ export class DeadPeers {
       return
     }
     const usedBefore = process.cpuUsage()
+    await this.#meet()
     const found = new Map<string, Unanswered>()
     let isWhole = true
     for (const table of [...this.#tables.keys()]) {
@@ -165,11 +185,30 @@ export class DeadPeers {
     this.#schedule(tookMs, Math.min(tookMs, (user + system) / 1_000))
   }
 
+  /** Learns the ends of those who have come since the last look, some in each turn. */
+  async #meet(): Promise<void> {
+    let met = 0
+    for (const [owner, beatMs] of this.#unmet) {
+      const { ends } = owner
+      if (ends?.remoteAddress === undefined || ends.remotePort === undefined) this.unwatch(owner)
+      else {
+        const watch = new PeerWatch(owner, ends, beatMs)
+        if (this.#closed.has(watch.table)) this.unwatch(owner)
+        else {
+          this.#unmet.delete(owner)
+          this.#watches.set(owner, watch)
+          count(this.#tables, watch.table, 1)
+        }
+      }
+      if (++met % TOGETHER === 0) await new Promise(setImmediate)
+    }
+  }
+
   /** Missing or forbidden stays so; with too many open files it may be better the next time. */
   #failed(table: TcpTable, { code }: NodeJS.ErrnoException): void {
     if (code !== 'ENOENT' && code !== 'EACCES' && code !== 'EPERM') return
     this.#closed.add(table)
-    for (const watch of this.#watches) if (watch.table === table) this.unwatch(watch)
+    for (const [owner, watch] of this.#watches) if (watch.table === table) this.unwatch(owner)
   }
 
   #judge(found: ReadonlyMap<string, Unanswered>, now: number): void {
@@ -179,7 +218,8 @@ export class DeadPeers {
     const ports = new Set([...found.keys()].map(remotePortOf))
     // Nearly always nobody is suspected, and nothing has to be compared.
     if (ports.size > 0) {
-      for (const watch of this.#watches) if (ports.has(watch.ends.remotePort as number)) this.#suspects.add(watch)
+      for (const watch of this.#watches.values())
+        if (ports.has(watch.ends.remotePort as number)) this.#suspects.add(watch)
     }
     for (const watch of [...this.#suspects]) {
       if (watch.judge(found.get(nameOf(watch.ends) ?? ''), sinceLastMs)) watch.owner.destroy()

@@ -1,6 +1,9 @@
+import type { Socket } from 'node:net'
+import process from 'node:process'
 import { type Chunk, GZIP_HEADER, LAGGING_BYTES, type Sink, type SinkListener } from '@entitycast/sse-server'
-import { deadPeers, type PeerWatch } from './node-dead-peers'
+import { deadPeers } from './node-dead-peers'
 import { OWNER, type Owned, type Owner } from './node-lean'
+import type { Ends } from './node-tcp-table'
 
 /** As one chunk of `Transfer-Encoding: chunked`. */
 export const FRAMED_GZIP_HEADER = Buffer.concat([Buffer.from('a\r\n'), GZIP_HEADER, Buffer.from('\r\n')])
@@ -11,20 +14,29 @@ const LAST_CHUNK = '0\r\n\r\n'
 export class LeanStream implements Sink, Owner {
   #listener: SinkListener | undefined
   #full = false
+  /** Until the first chunk goes out. */
+  #headers: string | undefined
   /** Most streams are never full: a listener from the start would be memory for nothing. */
   #onDrain: (() => void) | undefined
-  readonly #watch: PeerWatch | undefined
 
   constructor(
     readonly socket: Owned,
+    headers: string,
     readonly compressed: boolean,
     heartbeatMs: number,
   ) {
+    this.#headers = headers
     socket[OWNER] = this
     // What a client says after its request means nothing, and must not fill the socket.
     socket.resume()
-    this.#watch = deadPeers.watch(this, socket, heartbeatMs)
-    if (compressed) socket.write(FRAMED_GZIP_HEADER)
+    deadPeers.watch(this, heartbeatMs)
+    if (!compressed) return
+    this.#begin()
+    socket.write(FRAMED_GZIP_HEADER)
+  }
+
+  get ends(): Ends {
+    return this.socket
   }
 
   get unsentBytes(): number {
@@ -35,14 +47,18 @@ export class LeanStream implements Sink, Owner {
     return this.socket.writable
   }
 
+  get ip(): string | undefined {
+    return this.socket.remoteAddress
+  }
+
   get suspect(): boolean {
-    return this.#watch?.suspect ?? false
+    return deadPeers.suspects(this)
   }
 
   write(chunk: Chunk): boolean {
     const { socket } = this
     if (!socket.writable) return false
-    if (socket.write(this.compressed ? chunk.framedDeflated : chunk.framed)) return true
+    if (this.#send(chunk)) return true
     if (!this.#onDrain) {
       this.#onDrain = () => this.#drained()
       socket.on('drain', this.#onDrain)
@@ -52,7 +68,9 @@ export class LeanStream implements Sink, Owner {
   }
 
   end(): void {
-    if (this.socket.writable) this.socket.end(LAST_CHUNK)
+    if (!this.socket.writable) return
+    this.#begin()
+    this.socket.end(LAST_CHUNK)
   }
 
   destroy(): void {
@@ -71,7 +89,7 @@ export class LeanStream implements Sink, Owner {
   }
 
   onClose(): void {
-    if (this.#watch) deadPeers.unwatch(this.#watch)
+    deadPeers.unwatch(this)
     this.#listener?.closed()
   }
 
@@ -81,9 +99,31 @@ export class LeanStream implements Sink, Owner {
 
   onTimeout(): void {}
 
+  #send(chunk: Chunk): boolean {
+    const { socket } = this
+    if (this.#headers === undefined) return socket.write(this.compressed ? chunk.framedDeflated : chunk.framed)
+    const text = chunk.framedText
+    this.#begin(text)
+    return text === undefined ? socket.write(chunk.framed) : !socket.writableNeedDrain
+  }
+
+  /** The headers, and what they can take along; with all else that is said in this turn they are one write to the system. */
+  #begin(text = ''): void {
+    if (this.#headers === undefined) return
+    const { socket } = this
+    socket.cork()
+    process.nextTick(uncork, socket)
+    socket.write(this.#headers + text, 'latin1')
+    this.#headers = undefined
+  }
+
   #drained(): void {
     if (!this.#full) return
     this.#full = false
     this.#listener?.drained()
   }
+}
+
+function uncork(socket: Socket): void {
+  socket.uncork()
 }

@@ -1,6 +1,7 @@
 import { type Server, ServerResponse } from 'node:http'
 import type { Server as SecureServer } from 'node:https'
 import type { Socket } from 'node:net'
+import process from 'node:process'
 import { Duplex } from 'node:stream'
 import { type TLSSocket, Server as TlsServer } from 'node:tls'
 
@@ -28,12 +29,19 @@ export interface Owned extends Socket {
   [OWNER]: Owner
 }
 
+/** A socket that was taken back. */
+export interface Taken {
+  readonly socket: Owned
+  /** Of the response, and not on their way yet: the first to go, each character one byte. */
+  readonly headers: string
+}
+
 export interface Lent {
   /**
-   * The response is at its end, as far as Node's http can see, and the socket goes to whoever sets its owner. Nothing where something still waits to
-   * be written.
+   * The response, whose headers are written and not sent, is at its end, as far as Node's http can see, and the socket goes to whoever sets its
+   * owner. Nothing where something still waits to be written.
    */
-  [TAKE](response: ServerResponse): Owned | undefined
+  [TAKE](response: ServerResponse): Taken | undefined
 }
 
 /**
@@ -67,6 +75,9 @@ const end: (this: ServerResponse) => unknown = ServerResponse.prototype.end
 class LentSocket extends Duplex implements Lent, Owner {
   readonly #socket: Owned
   #taken = false
+  /** What http writes while the socket is being taken. */
+  #headers = ''
+  #hearsTimeout = false
 
   constructor(socket: Socket) {
     // Texts stay what they are: the socket knows better what to make of them.
@@ -77,18 +88,32 @@ class LentSocket extends Duplex implements Lent, Owner {
     socket.on('end', onEnd)
     socket.on('close', onClose)
     socket.on('error', onError)
-    socket.on('timeout', onTimeout)
   }
 
-  [TAKE](response: ServerResponse): Owned | undefined {
+  [TAKE](response: ServerResponse): Taken | undefined {
     const socket = this.#socket
     if (this.#taken || this.destroyed || socket.destroyed || this.writableLength > 0) return undefined
     this.#taken = true
-    socket.setTimeout(0)
+    if (this.#hearsTimeout) socket.setTimeout(0)
+    response.flushHeaders()
+    const headers = this.#headers
     // First the response, then the connection: the other way round the client would seem to have broken off, at the price of an error and its stack.
     end.call(response)
     process.nextTick(destroy, this)
-    return socket
+    return { socket, headers }
+  }
+
+  /** From the moment it is taken on, http writes to nobody: its headers, and the end of a body. */
+  override write(
+    chunk: unknown,
+    encoding?: BufferEncoding | ((error?: Error | null) => void),
+    callback?: (error?: Error | null) => void,
+  ): boolean {
+    if (!this.#taken) return super.write(chunk, encoding as BufferEncoding, callback)
+    this.#headers += chunk
+    const written = typeof encoding === 'function' ? encoding : callback
+    if (written) process.nextTick(written)
+    return true
   }
 
   override _read(): void {
@@ -96,8 +121,8 @@ class LentSocket extends Duplex implements Lent, Owner {
   }
 
   override _write(chunk: Buffer | string, encoding: BufferEncoding, done: (error?: Error | null) => void): void {
-    // Nothing waits in here while the socket has room. What comes after it was taken is the end that Node's http writes.
-    if (this.#taken || this.#socket.write(chunk, encoding)) done()
+    // Nothing waits in here while the socket has room.
+    if (this.#socket.write(chunk, encoding)) done()
     else this.#socket.once('drain', done)
   }
 
@@ -125,7 +150,11 @@ class LentSocket extends Duplex implements Lent, Owner {
   }
 
   setTimeout(ms: number, listener?: () => void): this {
-    if (!this.#taken) this.#socket.setTimeout(ms)
+    if (!this.#taken) {
+      if (!this.#hearsTimeout && ms > 0) this.#socket.on('timeout', onTimeout)
+      this.#hearsTimeout ||= ms > 0
+      this.#socket.setTimeout(ms)
+    }
     if (listener) this.once('timeout', listener)
     return this
   }

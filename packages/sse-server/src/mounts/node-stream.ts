@@ -1,5 +1,6 @@
 import { type IncomingMessage, ServerResponse } from 'node:http'
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
+import process from 'node:process'
 import type { Duplex } from 'node:stream'
 import {
   type AnyHub,
@@ -10,7 +11,7 @@ import {
   type SinkListener,
   type StreamResponse,
 } from '@entitycast/sse-server'
-import { deadPeers, type PeerWatch } from './node-dead-peers'
+import { deadPeers } from './node-dead-peers'
 import { type Lent, TAKE } from './node-lean'
 import { FRAMED_GZIP_HEADER, LeanStream } from './node-lean-stream'
 import type { Ends } from './node-tcp-table'
@@ -51,7 +52,6 @@ export class NodeStream implements StreamResponse, Sink {
   /** Bytes that a middleware has taken and not passed on. */
   #withheld = 0
   #flush: (() => void) | undefined
-  #watch: PeerWatch | undefined
   #isCompressedByOthers = false
 
   constructor(hub: Surroundings, req: NodeRequest, res: NodeResponse, headers?: HeldHeaders) {
@@ -79,7 +79,11 @@ export class NodeStream implements StreamResponse, Sink {
   }
 
   get suspect(): boolean {
-    return this.#watch?.suspect ?? false
+    return deadPeers.suspects(this)
+  }
+
+  get ip(): string | undefined {
+    return peerOf(this.#req)
   }
 
   get unsentBytes(): number {
@@ -127,8 +131,6 @@ export class NodeStream implements StreamResponse, Sink {
     const compressed = gzip && !res.hasHeader('content-encoding')
     const { socket } = res
     if (this.#http1 && socket) {
-      // The headers and what is said in this turn are one write to the system.
-      socket.cork?.()
       socket.setNoDelay?.(true)
       // The system probes only where nothing is on its way: with heartbeats it never would.
       const { heartbeatIntervalMs } = this.#hub
@@ -137,16 +139,21 @@ export class NodeStream implements StreamResponse, Sink {
       }
     }
     res.writeHead(200, this.#joined(compressed ? { ...headers, 'content-encoding': 'gzip' } : headers))
+    const plain = plainSocket(res)
+    const lean = plain && this.#lean(plain, compressed)
+    if (lean) return lean
+    deadPeers.watch(this, this.#hub.heartbeatIntervalMs)
+    if (this.#http1 && socket) {
+      // The headers and what is said in this turn are one write to the system.
+      socket.cork?.()
+      process.nextTick(uncork, socket)
+    }
     res.flushHeaders()
+    this.#socket = plain
+    if (plain) res.on('prefinish', this.#onEnd)
     // compression() and its like put a `flush` on the response itself; one that all responses inherit would be another thing.
     const flush = Object.hasOwn(res, 'flush') ? (res as { flush?: unknown }).flush : undefined
     if (typeof flush === 'function') this.#flush = () => flush.call(res)
-    this.#socket = plainSocket(res)
-    const lean = this.#lean(compressed)
-    if (this.#http1 && socket) process.nextTick(uncork, lean?.socket ?? socket)
-    if (lean) return lean
-    if (this.#socket) res.on('prefinish', this.#onEnd)
-    this.#watch = deadPeers.watch(this, this.#ends, this.#hub.heartbeatIntervalMs)
     if (compressed) this.#begin()
     this.#isCompressedByOthers = !this.#compressed && res.hasHeader('content-encoding')
     return this
@@ -183,19 +190,19 @@ export class NodeStream implements StreamResponse, Sink {
   }
 
   /** The stream that goes on without the response, where the socket was only lent to it. */
-  #lean(compressed: boolean): LeanStream | undefined {
-    const lent = this.#socket as Partial<Lent> | undefined
+  #lean(plain: Duplex, compressed: boolean): LeanStream | undefined {
+    const lent = plain as Partial<Lent>
     const res = this.#res
     // As the headers went out, a middleware may have named an encoding of its own.
-    if (!lent?.[TAKE] || (compressed && res.getHeader('content-encoding') !== 'gzip')) return undefined
+    if (!lent[TAKE] || (compressed && res.getHeader('content-encoding') !== 'gzip')) return undefined
     // Its end is none of the stream.
     res.off('close', this.#onClose)
-    const socket = lent[TAKE](res)
-    if (!socket) {
+    const taken = lent[TAKE](res)
+    if (!taken) {
       res.on('close', this.#onClose)
       return undefined
     }
-    return new LeanStream(socket, compressed, this.#hub.heartbeatIntervalMs)
+    return new LeanStream(taken.socket, taken.headers, compressed, this.#hub.heartbeatIntervalMs)
   }
 
   /** The gzip stream begins, unless a middleware has put its own encoding in the place of ours as the headers went out. */
@@ -233,13 +240,15 @@ export class NodeStream implements StreamResponse, Sink {
     return this.#res.destroyed || this.#res.writableEnded || this.#req.socket.destroyed
   }
 
-  get #ends(): Ends | undefined {
+  get ends(): Ends | undefined {
     if (this.#http1) return this.#req.socket
-    const socket = this.#stream.session?.socket
-    if (!socket) return undefined
-    // Once the session is gone, its socket throws at whoever asks.
-    const { localAddress, localPort, remoteAddress, remotePort } = socket
-    return { localAddress, localPort, remoteAddress, remotePort }
+    try {
+      const { localAddress, localPort, remoteAddress, remotePort } = this.#req.socket
+      return { localAddress, localPort, remoteAddress, remotePort }
+    } catch {
+      // Of a session that is gone.
+      return undefined
+    }
   }
 
   /** Of HTTP/2, where the socket belongs to the session and is not ours to touch. */
@@ -270,8 +279,17 @@ export class NodeStream implements StreamResponse, Sink {
       if (this.#hub.draining) this.#req.socket.destroySoon?.()
     }
     if (this.#onDrain) this.#writable.off('drain', this.#onDrain)
-    if (this.#watch) deadPeers.unwatch(this.#watch)
+    deadPeers.unwatch(this)
     this.#listener?.closed()
+  }
+}
+
+/** The peer's address. Of a session of HTTP/2 that is gone, asking throws. */
+export function peerOf({ socket }: NodeRequest): string | undefined {
+  try {
+    return socket?.remoteAddress
+  } catch {
+    return undefined
   }
 }
 

@@ -6,7 +6,7 @@ import {
   type StreamRequest,
   serveStream,
 } from '@entitycast/sse-server'
-import { type HeldHeaders, type NodeRequest, type NodeResponse, NodeStream } from './node-stream'
+import { type HeldHeaders, type NodeRequest, type NodeResponse, NodeStream, peerOf } from './node-stream'
 
 export { leanStreams } from './node-lean'
 export type { HeldHeaders, NodeRequest, NodeResponse } from './node-stream'
@@ -97,14 +97,17 @@ export function serveNode<Source>(
 
 /** A request on Node's objects. */
 class Asked implements StreamRequest {
-  /** Read at once: when the client has gone there is none, and asking for it may throw. */
-  readonly ip: string | undefined
-
   constructor(
     readonly req: NodeRequest,
     readonly details: ExchangeDetails,
-  ) {
-    this.ip = details.ip ?? req.socket?.remoteAddress
+  ) {}
+
+  get ip(): string | undefined {
+    return this.details.ip ?? peerOf(this.req)
+  }
+
+  get isIpOfPeer(): boolean {
+    return this.details.ip === undefined
   }
 
   get method(): string {

@@ -1,4 +1,6 @@
 import type { Connection, ConnectionFilter } from '../feed/connection'
+import type { Addressed } from '../seams/exchange'
+import { Addresses } from './addresses'
 
 /** An open stream, as `connections()` lists it. */
 export interface ConnectionInfo {
@@ -20,7 +22,14 @@ export type LimitName = 'perUser' | 'perIp' | 'perProject' | 'perProcess'
 export interface Newcomer {
   readonly projectId: string
   readonly userId: string | undefined
-  readonly ip: string | undefined
+  readonly from: Addressed
+}
+
+const NO_LIMITS = {
+  perUser: Number.POSITIVE_INFINITY,
+  perIp: Number.POSITIVE_INFINITY,
+  perProject: Number.POSITIVE_INFINITY,
+  perProcess: Number.POSITIVE_INFINITY,
 }
 
 /** Every open connection of the process, by id, project and user, and how many each address has. */
@@ -29,30 +38,31 @@ export class Registry {
   readonly #byProject = new Map<string, Set<Connection>>()
   /** In all projects. */
   readonly #byUser = new Map<string, Set<Connection>>()
-  readonly #perIp = new Map<string, number>()
+  readonly #addresses: Addresses<Connection>
+
+  constructor(readonly limits: Readonly<Record<LimitName, number>> = NO_LIMITS) {
+    this.#addresses = new Addresses<Connection>(this, limits.perIp, ({ grant }) => grant.from)
+  }
 
   get size(): number {
     return this.#byId.size
   }
 
   add(connection: Connection): void {
-    const { feed, userId, grant } = connection
+    const { feed, userId } = connection
     this.#byId.set(connection.id, connection)
     put(this.#byProject, feed.projectId, connection)
     if (userId !== undefined) put(this.#byUser, userId, connection)
-    if (grant.ip !== undefined) this.#perIp.set(grant.ip, (this.#perIp.get(grant.ip) ?? 0) + 1)
+    this.#addresses.add(connection)
   }
 
   /** Called once for each connection that was added, when its end begins: one that is on its way out no longer counts. */
   remove(connection: Connection): void {
     if (!this.#byId.delete(connection.id)) return
-    const { feed, userId, grant } = connection
+    const { feed, userId } = connection
     drop(this.#byProject, feed.projectId, connection)
     if (userId !== undefined) drop(this.#byUser, userId, connection)
-    if (grant.ip === undefined) return
-    const left = (this.#perIp.get(grant.ip) ?? 1) - 1
-    if (left > 0) this.#perIp.set(grant.ip, left)
-    else this.#perIp.delete(grant.ip)
+    this.#addresses.remove(connection)
   }
 
   get(connectionId: string): Connection | undefined {
@@ -69,19 +79,13 @@ export class Registry {
   }
 
   /** The first limit that one more connection of this kind would break, if one of the same user and project were not there. */
-  exceeded(
-    limits: Readonly<Record<LimitName, number>>,
-    newcomer: Newcomer,
-    without?: Connection,
-  ): LimitName | undefined {
-    const { projectId, userId, ip } = newcomer
+  exceeded({ projectId, userId, from }: Newcomer, without?: Connection): LimitName | undefined {
+    const { limits } = this
     const less = without ? 1 : 0
     if (this.#byId.size - less >= limits.perProcess) return 'perProcess'
     if ((this.#byProject.get(projectId)?.size ?? 0) - less >= limits.perProject) return 'perProject'
     if (userId !== undefined && this.#isUserFull(projectId, userId, limits.perUser + less)) return 'perUser'
-    const lessOfIp = without?.grant.ip === ip ? less : 0
-    if (ip !== undefined && (this.#perIp.get(ip) ?? 0) - lessOfIp >= limits.perIp) return 'perIp'
-    return undefined
+    return this.#addresses.isFull(from, without) ? 'perIp' : undefined
   }
 
   /** The user's oldest connection in the project whose peer owes an answer. */

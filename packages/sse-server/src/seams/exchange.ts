@@ -5,14 +5,20 @@ import type { Sink } from './sink'
  * everything else (methods, negotiation, authorization, limits, CORS) is decided in one place, `hub/serve.ts`.
  */
 
-export interface StreamRequest {
+/** Who has an address, or can be asked for it. */
+export interface Addressed {
+  /** The address that limits count by; absent: not counted. Asked for only while it can matter. */
+  readonly ip?: string | undefined
+}
+
+export interface StreamRequest extends Addressed {
   readonly method: string
   /** Path and query, as in the request line; or a whole URL. */
   readonly url: string
   /** A header by its lower-case name; repeated ones joined with `, `. */
   header(name: string): string | undefined
-  /** The address that connection limits count by; absent: not counted. */
-  readonly ip?: string | undefined
+  /** The response's sink knows the same `ip`, where the peer is still there: then nobody asks for it here when the stream is open. */
+  readonly isIpOfPeer?: boolean | undefined
   /** The application has decided who may see what before the request came here: what could not be heard since then may have undone that. */
   readonly isGranted?: boolean | undefined
 }

@@ -22,14 +22,17 @@ export class Chunk {
 
   /** The text as one chunk of `Transfer-Encoding: chunked` (RFC 9112, section 7.1), for a socket whose headers are out. */
   get framed(): Buffer {
-    return (this.#framed ??= this.#frame())
+    // A byte for each character: nobody has to look for others again.
+    return (this.#framed ??= Buffer.from(this.#frame(), this.byteLength === this.text.length ? 'latin1' : 'utf8'))
   }
 
-  #frame(): Buffer {
-    const { byteLength, text } = this
-    // A byte for each character: nobody has to look for others again.
-    const encoding = byteLength === text.length ? 'latin1' : 'utf8'
-    return Buffer.from(`${byteLength.toString(16)}\r\n${text}\r\n`, encoding)
+  /** The same as text, where each character is a byte: for whoever has other text to send right before it. */
+  get framedText(): string | undefined {
+    return this.byteLength === this.text.length ? this.#frame() : undefined
+  }
+
+  #frame(): string {
+    return `${this.byteLength.toString(16)}\r\n${this.text}\r\n`
   }
 
   /** `deflated` as one chunk of `Transfer-Encoding: chunked`. */
@@ -78,6 +81,8 @@ export interface Sink {
   readonly writable?: boolean
   /** Whether the peer owes its system's answer to something that was sent. Absent: that cannot be known. */
   readonly suspect?: boolean
+  /** The peer's address, while it is there. */
+  readonly ip?: string | undefined
   /** Whether chunks go out as `deflated`. Default: as `bytes`. */
   readonly compressed?: boolean
   /** Sends a chunk. False: it counts as sent, but the socket is full; wait for `drained`. After the end it does nothing and returns false. */

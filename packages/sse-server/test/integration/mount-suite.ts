@@ -228,6 +228,17 @@ export function mountSuite(mount: Mount): void {
       expect(await second.json()).toMatchObject({ error: { code: 'TOO_MANY_CONNECTIONS' } })
     })
 
+    it('[C4] streams that came before their address mattered count like those who came after', async () => {
+      const { open } = await start({}, { limits: { perIp: 7 } })
+      const streams = []
+      for (let n = 0; n < 7; n++) streams.push(await open())
+      for (const stream of streams) await stream.next('connected')
+      expect((await open()).status).toBe(429)
+      streams[0]?.close()
+      await vi.waitFor(async () => expect((await open()).status).toBe(200), WAIT)
+      expect((await open()).status).toBe(429)
+    })
+
     it("[C4] refuse: 'stream' answers 200, a retry and the end", async () => {
       const { open } = await start({ refuse: 'stream' }, { limits: { perUser: 1 } })
       const first = await open()

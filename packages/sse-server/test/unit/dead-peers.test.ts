@@ -34,8 +34,9 @@ describe('the watch over peers', () => {
     })
 
   function watch(dead: DeadPeers, port: number, heartbeatMs = HEARTBEAT_MS) {
-    const owner = { destroy: vi.fn() }
-    return { owner, watch: dead.watch(owner, ends(port), heartbeatMs) }
+    const owner = { ends: ends(port), destroy: vi.fn() }
+    dead.watch(owner, heartbeatMs)
+    return owner
   }
 
   /** The kernel tries again and again, each time after twice as long; looks go on meanwhile. */
@@ -60,17 +61,17 @@ describe('the watch over peers', () => {
     // One try, and from then on the suspect is looked at, also while the counter stands still between two tries.
     tries++
     await silence(1, 2 * HEARTBEAT_MS)
-    expect(gone.owner.destroy).toHaveBeenCalled()
-    if (gone.watch) dead.unwatch(gone.watch)
+    expect(gone.destroy).toHaveBeenCalled()
+    dead.unwatch(gone)
   })
 
   it('[D9] the tables are read at every look where the kernel does not tell how often it has tried', async () => {
     const read = vi.fn(async () => {})
     const dead = new DeadPeers(read, async () => triesOf('Tcp: InSegs\nTcp: 7\n', ['TCPTimeouts']))
-    const { watch: one } = watch(dead, 1)
+    const one = watch(dead, 1)
     await vi.advanceTimersByTimeAsync(LOOK_MS * 3)
     expect(read).toHaveBeenCalledTimes(3)
-    if (one) dead.unwatch(one)
+    dead.unwatch(one)
   })
 
   const SNMP = 'Ip: Forwarding\nIp: 1\nTcp: InSegs RetransSegs OutRsts\nTcp: 900 20 7\n'
@@ -112,23 +113,23 @@ describe('the watch over peers', () => {
     await vi.advanceTimersByTimeAsync(HEARTBEAT_MS)
     const startedAt = Date.now()
     let endedAt: number | undefined
-    gone.owner.destroy.mockImplementation(() => {
+    gone.destroy.mockImplementation(() => {
       endedAt ??= Date.now()
     })
     await silence(1, 2 * HEARTBEAT_MS)
     expect((endedAt ?? Number.POSITIVE_INFINITY) - startedAt).toBeLessThan(1.6 * HEARTBEAT_MS)
-    expect(here.owner.destroy).not.toHaveBeenCalled()
+    expect(here.destroy).not.toHaveBeenCalled()
   })
 
   it('[D9] suspects it from the first look on, and no more when it has answered', async () => {
     const dead = peers()
     const one = watch(dead, 1)
-    expect(one.watch?.suspect).toBe(false)
+    expect(dead.suspects(one)).toBe(false)
     await silence(1, LOOK_MS)
-    expect(one.watch?.suspect).toBe(true)
+    expect(dead.suspects(one)).toBe(true)
     table.clear()
     await vi.advanceTimersByTimeAsync(LOOK_MS)
-    expect(one.watch?.suspect).toBe(false)
+    expect(dead.suspects(one)).toBe(false)
   })
 
   it('[D9] leaves a peer alone that was silent for a heartbeat, again and again', async () => {
@@ -139,7 +140,7 @@ describe('the watch over peers', () => {
       table.delete(1)
       await vi.advanceTimersByTimeAsync(LOOK_MS)
     }
-    expect(one.owner.destroy).not.toHaveBeenCalled()
+    expect(one.destroy).not.toHaveBeenCalled()
   })
 
   it.each([
@@ -152,7 +153,7 @@ describe('the watch over peers', () => {
       table.set(1, of(n))
       await vi.advanceTimersByTimeAsync(LOOK_MS)
     }
-    expect(one.owner.destroy).not.toHaveBeenCalled()
+    expect(one.destroy).not.toHaveBeenCalled()
   })
 
   it('[D9] leaves a peer alone that is only full: it answers, and what was counted before stands still', async () => {
@@ -160,17 +161,17 @@ describe('the watch over peers', () => {
     const one = watch(dead, 1)
     table.set(1, { bytes: 100_000, attempts: 3 })
     await vi.advanceTimersByTimeAsync(20 * HEARTBEAT_MS)
-    expect(one.owner.destroy).not.toHaveBeenCalled()
+    expect(one.destroy).not.toHaveBeenCalled()
   })
 
   it('[D9] looks again at once where a look took long without work: the machine is busy, and the process is not', async () => {
     const read = vi.fn(() => new Promise<void>((resolve) => setTimeout(resolve, 2 * LOOK_MS)))
     const dead = new DeadPeers(read)
-    const { watch: one } = watch(dead, 1)
+    const one = watch(dead, 1)
     await vi.advanceTimersByTimeAsync(LOOK_MS + 4 * 2 * LOOK_MS)
     // By the time alone there would be one: after it came nine times as long without any.
     expect(read.mock.calls.length).toBeGreaterThanOrEqual(4)
-    if (one) dead.unwatch(one)
+    dead.unwatch(one)
   })
 
   it('[D9] does not blame anybody for a time in which the process stood still', async () => {
@@ -185,7 +186,7 @@ describe('the watch over peers', () => {
     await vi.advanceTimersByTimeAsync(LOOK_MS)
     clock.mockRestore()
     expect(looks.length).toBeGreaterThan(1)
-    expect(one.owner.destroy).not.toHaveBeenCalled()
+    expect(one.destroy).not.toHaveBeenCalled()
   })
 
   it('[D9] looks as often as the shortest heartbeat wants, for a stream that comes later too, and at nothing when all have left', async () => {
@@ -196,10 +197,10 @@ describe('the watch over peers', () => {
     const fast = watch(dead, 2, 1_000)
     await vi.advanceTimersByTimeAsync(1_000)
     expect(looks).toHaveLength(8)
-    if (fast.watch) dead.unwatch(fast.watch)
+    dead.unwatch(fast)
     await vi.advanceTimersByTimeAsync(60_000)
     expect(looks.length).toBeLessThanOrEqual(13)
-    if (slow.watch) dead.unwatch(slow.watch)
+    dead.unwatch(slow)
     expect(vi.getTimerCount()).toBe(0)
   })
 
@@ -210,7 +211,7 @@ describe('the watch over peers', () => {
       table.set(1, { bytes: 100, attempts: n })
       await vi.advanceTimersByTimeAsync(7_500)
     }
-    expect(one.owner.destroy).toHaveBeenCalled()
+    expect(one.destroy).toHaveBeenCalled()
   })
 
   it('[D9] looks only in the tables that its streams are in', async () => {
@@ -218,16 +219,50 @@ describe('the watch over peers', () => {
     watch(dead, 1)
     await vi.advanceTimersByTimeAsync(LOOK_MS)
     expect(looks.map(({ path }) => path)).toEqual(['/proc/net/tcp'])
-    dead.watch({ destroy: vi.fn() }, ends(2, '::ffff:192.0.2.1'), HEARTBEAT_MS)
+    dead.watch({ ends: ends(2, '::ffff:192.0.2.1'), destroy: vi.fn() }, HEARTBEAT_MS)
     await vi.advanceTimersByTimeAsync(LOOK_MS)
     expect(looks.slice(1).map(({ path }) => path)).toEqual(['/proc/net/tcp', '/proc/net/tcp6'])
   })
 
-  it('[D9] watches nothing that has no addresses, such as a Unix socket', () => {
+  it('[D9] looks in no table for what has no addresses, such as a Unix socket, and forgets it', async () => {
     const dead = peers()
-    const owner = { destroy: vi.fn() }
-    expect(dead.watch(owner, undefined, HEARTBEAT_MS)).toBeUndefined()
-    expect(dead.watch(owner, {}, HEARTBEAT_MS)).toBeUndefined()
+    for (const none of [undefined, {}]) dead.watch({ ends: none, destroy: vi.fn() }, HEARTBEAT_MS)
+    await vi.advanceTimersByTimeAsync(LOOK_MS)
+    expect(looks).toEqual([])
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
+  it('[D9] asks a stream for its ends once, at the first look that has to know them, and many in several turns', async () => {
+    let tries = 5
+    const dead = new DeadPeers(
+      async () => {},
+      async () => tries,
+    )
+    let asked = 0
+    const owners = Array.from({ length: 200 }, (_, n) => ({
+      get ends() {
+        asked++
+        return ends(n + 1)
+      },
+      destroy: vi.fn(),
+    }))
+    const [early, late] = [owners.slice(0, 10), owners.slice(10)]
+    for (const owner of early) dead.watch(owner, HEARTBEAT_MS)
+    expect(asked).toBe(0)
+    await vi.advanceTimersByTimeAsync(LOOK_MS)
+    expect(asked).toBe(10)
+    for (const owner of late) dead.watch(owner, HEARTBEAT_MS)
+    await vi.advanceTimersByTimeAsync(3 * LOOK_MS)
+    expect(asked).toBe(10)
+    tries++
+    await vi.advanceTimersToNextTimerAsync()
+    expect(asked).toBeGreaterThan(10)
+    expect(asked).toBeLessThan(150)
+    // Whoever leaves between two turns is asked no more.
+    for (const owner of owners.slice(150)) dead.unwatch(owner)
+    await vi.advanceTimersByTimeAsync(LOOK_MS)
+    expect(asked).toBe(150)
+    for (const owner of owners) dead.unwatch(owner)
     expect(vi.getTimerCount()).toBe(0)
   })
 
@@ -238,8 +273,16 @@ describe('the watch over peers', () => {
     await vi.advanceTimersByTimeAsync(10 * HEARTBEAT_MS)
     expect(looks).toHaveLength(1)
     expect(vi.getTimerCount()).toBe(0)
-    expect(dead.watch(one.owner, ends(2), HEARTBEAT_MS)).toBeUndefined()
-    expect(dead.watch(one.owner, ends(2, '2001:db8::1'), HEARTBEAT_MS)?.table).toBe(TCP6)
+    dead.watch(one, HEARTBEAT_MS)
+    await vi.advanceTimersByTimeAsync(LOOK_MS)
+    expect(looks).toHaveLength(1)
+    expect(vi.getTimerCount()).toBe(0)
+    for (const port of [2, 3]) dead.watch({ ends: ends(port, '2001:db8::1'), destroy: vi.fn() }, HEARTBEAT_MS)
+    await vi.advanceTimersByTimeAsync(LOOK_MS)
+    expect(looks.slice(1)).toEqual([TCP6])
+    // Neither is there: nobody is looked after from now on.
+    dead.watch(one, HEARTBEAT_MS)
+    expect(vi.getTimerCount()).toBe(0)
   })
 
   it('[D9] looks again where there were too many open files, and goes by what it saw before', async () => {
@@ -248,9 +291,9 @@ describe('the watch over peers', () => {
     await silence(1, LOOK_MS)
     failure = Object.assign(new Error('EMFILE'), { code: 'EMFILE' })
     await silence(1, HEARTBEAT_MS)
-    expect(one.owner.destroy).not.toHaveBeenCalled()
+    expect(one.destroy).not.toHaveBeenCalled()
     failure = undefined
     await silence(1, 2 * HEARTBEAT_MS)
-    expect(one.owner.destroy).toHaveBeenCalled()
+    expect(one.destroy).toHaveBeenCalled()
   })
 })

@@ -56,6 +56,19 @@ describe('limits', () => {
     await hub.close()
   })
 
+  it('[C4] of IPv6 it is the /64 that counts, which is what one customer has, and IPv4 in it is IPv4', async () => {
+    const { hub } = testHub({ limits: { perIp: 2 } })
+    const statuses = []
+    for (const ip of ['2001:db8::1', '2001:DB8:0:0:ffff::', '2001:db8::3%eth0', '2001:db8:0:1::1'])
+      statuses.push((await open(hub, { projectId: 'p1' }, { ip })).status)
+    expect(statuses).toEqual([200, 200, 429, 200])
+    statuses.length = 0
+    for (const ip of ['192.0.2.1', '::ffff:192.0.2.1', '::FFFF:c000:201', '::ffff:192.0.2.2'])
+      statuses.push((await open(hub, { projectId: 'p1' }, { clientIp: () => ip })).status)
+    expect(statuses).toEqual([200, 200, 429, 200])
+    await hub.close()
+  })
+
   it('[C4] the application may say which address counts', async () => {
     const { hub } = testHub({ limits: { perIp: 1 } })
     const options = { ip: '10.0.0.1', clientIp: () => '192.0.2.7' }

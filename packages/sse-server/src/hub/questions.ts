@@ -1,0 +1,94 @@
+import { Addresses } from '../registry/addresses'
+import type { Addressed } from '../seams/exchange'
+import type { Clock } from '../seams/ports'
+import { HubError } from './error'
+
+/** An answer may take this long, in milliseconds. */
+const TIMEOUT_MS = 10_000
+
+/** A question to the application that has not been answered. */
+interface Question {
+  readonly from: Addressed
+  readonly askedAt: number
+  /** It is no longer waited for. */
+  readonly late: (error: HubError) => void
+}
+
+/**
+ * The questions to the application that are under way. All have the same time, so the oldest is the first to be late, and one timer
+ * is enough for all of them.
+ */
+export class Questions {
+  readonly #open = new Set<Question>()
+  readonly #addresses: Addresses<Question>
+  /** Once set it stays, also when all have been answered: the next ones come soon. */
+  #cancel: (() => void) | undefined
+
+  constructor(
+    readonly clock: Clock,
+    perIp: number,
+  ) {
+    this.#addresses = new Addresses(this.#open, perIp, ({ from }) => from)
+  }
+
+  get size(): number {
+    return this.#open.size
+  }
+
+  /** Whether as many as may be are asked from that address. */
+  isFull(from: Addressed): boolean {
+    return this.#addresses.isFull(from)
+  }
+
+  /** The answer, if it comes in time. Rejects with `UNAVAILABLE` otherwise. */
+  wait<Answer>(answer: Promise<Answer>, from: Addressed): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      const question: Question = {
+        from,
+        askedAt: this.clock.monotonic(),
+        late: reject,
+      }
+      this.#open.add(question)
+      this.#addresses.add(question)
+      this.#cancel ??= this.clock.after(TIMEOUT_MS, this.#look)
+      answer.then(
+        (given) => {
+          this.#over(question)
+          resolve(given)
+        },
+        (error) => {
+          this.#over(question)
+          reject(error)
+        },
+      )
+    })
+  }
+
+  stop(): void {
+    this.#cancel?.()
+    this.#cancel = undefined
+  }
+
+  #over(question: Question): void {
+    if (this.#open.delete(question)) this.#addresses.remove(question)
+  }
+
+  readonly #look = (): void => {
+    this.#cancel = undefined
+    const now = this.clock.monotonic()
+    for (const question of this.#open) {
+      const leftMs = question.askedAt + TIMEOUT_MS - now
+      if (leftMs > 0) {
+        this.#cancel = this.clock.after(leftMs, this.#look)
+        return
+      }
+      this.#over(question)
+      question.late(new HubError('UNAVAILABLE', 'Authorization took too long', { retryAfterMs: 5_000 }))
+    }
+  }
+}
+
+/** Whether the answer is still to come. Any object with a `then` counts, as with `await`. */
+export function isPromise<Answer>(answer: Answer | Promise<Answer>): answer is Promise<Answer> {
+  return typeof (answer as Partial<Promise<unknown>> | null | undefined)?.then === 'function'
+}
