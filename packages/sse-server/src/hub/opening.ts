@@ -53,20 +53,21 @@ export class Opening {
     const { projectId, userId, expiresAt } = grant
     const lifetimeMs = expiresAt === undefined ? Number.POSITIVE_INFINITY : expiresAt - clock.now()
     if (lifetimeMs <= 0) throw new HubError('UNAUTHORIZED', 'The grant has expired')
-    const ends = clock.monotonic() + lifetimeMs
+    const now = clock.monotonic()
+    const ends = now + lifetimeMs
     const asked = { projectId, userId, from: request.from ?? NOBODY, request, channels, ends }
     // Whoever is not told what others revoke must not open a stream.
     const hearing = this.cluster.ready()
     const feed = hearing ? undefined : this.feeds.opened(projectId)
     if (!feed || request.lastEventId) return this.#wait(asked, hearing)
-    this.#open(asked, feed, feed.atHead)
+    this.#open(asked, feed, feed.atHead, now)
     return undefined
   }
 
   async #wait(asked: Asked, hearing: Promise<void> | undefined): Promise<void> {
     const found = this.#find(asked, hearing)
     const { feed, start } = await inTime(this.ports.clock, found, 'The event log did not answer in time')
-    this.#open(asked, feed, start)
+    this.#open(asked, feed, start, this.ports.clock.monotonic())
   }
 
   /** What the log has to say. */
@@ -79,10 +80,9 @@ export class Opening {
   }
 
   /** Nothing is awaited in here: what is checked still holds when the connection is in the registry. */
-  #open(asked: Asked, feed: Feed, start: () => Start): void {
+  #open(asked: Asked, feed: Feed, start: () => Start, now: number): void {
     const { projectId, userId, from, request, channels, ends } = asked
-    const { clock, random, randomId } = this.ports
-    const now = clock.monotonic()
+    const { random, randomId } = this.ports
     if (now >= ends) throw new HubError('UNAUTHORIZED', 'The grant has expired')
     if (this.host.draining()) throw this.admission.draining()
     if (request.gone()) return

@@ -1,9 +1,12 @@
 import { parseChannelList, quote } from '@entitycast/sse-protocol'
-import type { StreamRequest, StreamResponse } from '../seams/exchange'
+import type { Addressed, StreamRequest, StreamResponse } from '../seams/exchange'
+import type { Sink } from '../seams/sink'
+import type { ConnectRequest } from './admission'
 import type { AnyHub } from './any-hub'
 import { corsHeaders, preflightHeaders } from './cors'
 import { acceptsGzip, readCompression, varying } from './encoding'
 import { HubError } from './error'
+import type { Grant } from './grant'
 import { isPromise } from './questions'
 import { assertStreamOptions, type EventStreamOptions } from './stream-options'
 
@@ -24,6 +27,8 @@ const NO_QUERY: Query = { channels: undefined, lastEventId: undefined }
 
 const CREDENTIALS = ['token', 'access_token', 'jwt', 'authorization', 'api_key']
 
+const NO_HEADERS: Readonly<Record<string, string>> = {}
+
 /**
  * Answers one request for the stream: everything that is the same in every framework. For authors of mounts; never throws, never rejects.
  */
@@ -34,25 +39,72 @@ export async function serveStream<Source>(
   request: StreamRequest,
   response: StreamResponse,
 ): Promise<void> {
-  let cors: Record<string, string> = {}
+  // What is kept while one waits is kept in one object, and not in this function: of thousands who come at once each pays for it.
+  const exchange = new Exchange(hub, options, source, request, response)
   try {
-    assertStreamOptions(hub, options)
-    cors = corsHeaders(options.cors, request)
-    if (request.method === 'OPTIONS') {
-      response.answer(204, { allow: 'GET, HEAD, OPTIONS', ...preflightHeaders(options.cors, request) }, '')
-      return
-    }
-    const query = readQuery(request)
-    const from = options.clientIp ? { ip: options.clientIp(source) } : request
-    const cameAt = hub.moment
-    // An answer from before revocations are heard may be revoked without anybody here knowing.
-    const hearing = hub.ask(from, () => hub.ready())
+    const hearing = exchange.begin()
     if (hearing) await hearing
-    if (response.gone) return
-    const askedAt = request.isGranted ? cameAt : hub.moment
-    const answer = hub.ask(from, () => options.authorize(source))
+    if (exchange.isOver) return
+    const answer = exchange.ask()
     const grant = isPromise(answer) ? await answer : answer
-    if (response.gone) return
+    if (exchange.isOver) return
+    const opening = exchange.connect(grant)
+    if (opening) await opening
+  } catch (thrown) {
+    exchange.refuse(readError(thrown))
+  }
+}
+
+/** A request and its answer; for the hub it is also the request for a stream. */
+class Exchange<Source> implements ConnectRequest {
+  grant!: Grant
+  askedAt = 0
+  from: Addressed & { readonly isIpOfPeer?: boolean | undefined }
+  reauthorize: (() => boolean | Promise<boolean>) | undefined
+  #query = NO_QUERY
+  #cors = NO_HEADERS
+  #headers = NO_HEADERS
+  #gzip = false
+  #isAnswered = false
+
+  constructor(
+    readonly hub: AnyHub,
+    readonly options: EventStreamOptions<Source>,
+    readonly source: Source,
+    readonly request: StreamRequest,
+    readonly response: StreamResponse,
+  ) {
+    this.from = request
+  }
+
+  /** Whether there is nobody to be answered any more. */
+  get isOver(): boolean {
+    return this.#isAnswered || this.response.gone
+  }
+
+  /** What needs no grant. The result is to be waited for, where there is one: an answer from before revocations are heard may be revoked unheard. */
+  begin(): Promise<void> | undefined {
+    const { hub, options, request } = this
+    assertStreamOptions(hub, options)
+    this.#cors = corsHeaders(options.cors, request)
+    if (request.method === 'OPTIONS') {
+      this.#answer(204, { allow: 'GET, HEAD, OPTIONS', ...preflightHeaders(options.cors, request) })
+      return undefined
+    }
+    this.#query = readQuery(request)
+    if (options.clientIp) this.from = { ip: options.clientIp(this.source) }
+    this.askedAt = hub.moment
+    return hub.ask(this.from, () => hub.ready()) as Promise<void> | undefined
+  }
+
+  ask(): ReturnType<EventStreamOptions<Source>['authorize']> {
+    const { hub, options, request, source } = this
+    if (!request.isGranted) this.askedAt = hub.moment
+    return hub.ask(this.from, () => options.authorize(source))
+  }
+
+  connect(grant: Grant | null | undefined): Promise<void> | undefined {
+    const { hub, options, request, source } = this
     if (!grant) throw new HubError('UNAUTHORIZED', 'No valid credentials')
     const projectId = request.header('x-project-id')
     if (projectId !== undefined && projectId !== grant.projectId && projectId !== encoded(grant.projectId)) {
@@ -61,34 +113,51 @@ export async function serveStream<Source>(
     const { reauthorize } = options
     const compression = readCompression(options.compression)
     const isPlain = !options.cors && !compression
-    const headers = isPlain ? STREAM_HEADERS : { ...STREAM_HEADERS, ...cors, ...(compression && varying(cors)) }
+    const cors = this.#cors
+    this.#headers = isPlain ? STREAM_HEADERS : { ...STREAM_HEADERS, ...cors, ...(compression && varying(cors)) }
     if (request.method === 'HEAD') {
-      response.answer(200, headers, '')
-      return
+      this.#answer(200, this.#headers)
+      return undefined
     }
-    const opening = hub.connect({
-      grant,
-      channels: query.channels,
-      lastEventId: request.header('last-event-id') || query.lastEventId,
-      from,
-      askedAt,
-      reauthorize: reauthorize && (() => reauthorize(source, grant)),
-      gone: () => response.gone,
-      open: () => response.open(headers, compression && acceptsGzip(request.header('accept-encoding'))),
-    })
-    if (opening) await opening
-  } catch (thrown) {
-    const error = readError(thrown)
+    this.grant = grant
+    if (reauthorize) this.reauthorize = () => reauthorize(source, grant)
+    this.#gzip = compression && acceptsGzip(request.header('accept-encoding'))
+    return hub.connect(this)
+  }
+
+  get channels(): readonly string[] | undefined {
+    return this.#query.channels
+  }
+
+  get lastEventId(): string | undefined {
+    return this.request.header('last-event-id') || this.#query.lastEventId
+  }
+
+  gone(): boolean {
+    return this.response.gone
+  }
+
+  open(): Sink {
+    return this.response.open(this.#headers, this.#gzip)
+  }
+
+  refuse(error: HubError): void {
+    const { hub, options, response } = this
     hub.refused(error)
     if (response.gone) return
     try {
       if (options.refuse === 'stream' && error.retryAfterMs !== undefined)
-        refuseByStream(response, error.retryAfterMs, cors)
-      else refuse(response, error, cors)
+        refuseByStream(response, error.retryAfterMs, this.#cors)
+      else refuse(response, error, this.#cors)
     } catch (failure) {
       // A middleware that throws as the headers go out: the mount has ended the response.
       hub.refused(readError(failure))
     }
+  }
+
+  #answer(status: number, headers: Readonly<Record<string, string>>): void {
+    this.#isAnswered = true
+    this.response.answer(status, headers, '')
   }
 }
 
@@ -157,7 +226,7 @@ function readError(thrown: unknown): HubError {
   })
 }
 
-function refuse(response: StreamResponse, error: HubError, cors: Record<string, string>): void {
+function refuse(response: StreamResponse, error: HubError, cors: Readonly<Record<string, string>>): void {
   const headers: Record<string, string> = {
     'content-type': 'application/json; charset=utf-8',
     'cache-control': 'no-store',
@@ -170,6 +239,6 @@ function refuse(response: StreamResponse, error: HubError, cors: Record<string, 
   response.answer(error.status, headers, JSON.stringify({ error: { code: error.code, message: error.message } }))
 }
 
-function refuseByStream(response: StreamResponse, retryAfterMs: number, cors: Record<string, string>): void {
+function refuseByStream(response: StreamResponse, retryAfterMs: number, cors: Readonly<Record<string, string>>): void {
   response.answer(200, { ...STREAM_HEADERS, ...cors }, `retry: ${Math.round(retryAfterMs)}\n\n`)
 }
