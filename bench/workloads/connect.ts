@@ -24,17 +24,13 @@ export const connect: Workload = {
   ],
   async run(effort: Effort): Promise<Findings> {
     const chosen = contestants(effort.only ?? WHO)
-    const { results, notes } = await takeTurns(
-      chosen,
-      { ...effort, rounds: Math.min(effort.rounds, 3) },
-      async (contestant) => {
-        const result = await opening(contestant)
-        effort.log(
-          `connect: ${contestant.id} ${show(result.perCpuSecond)} a CPU second, ${show(result.perSecond)} a second`,
-        )
-        return result
-      },
-    )
+    const { results, notes } = await takeTurns(chosen, effort, async (contestant) => {
+      const result = await opening(contestant)
+      effort.log(
+        `connect: ${contestant.id} ${show(result.perCpuSecond)} a CPU second, ${show(result.perSecond)} a second`,
+      )
+      return result
+    })
     const rates = (id: string) => (results.get(id) ?? []).map(({ perCpuSecond }) => perCpuSecond)
     const plain = rates('plain-http')
     const ratio = spread(ratios(rates('entitycast'), plain))
@@ -78,7 +74,7 @@ async function opening({ asking, start }: Contestant): Promise<Rate> {
   }
   try {
     // The first are compiled code and caches, and no one's daily life.
-    for (let i = 0; i < 2; i++) await open()
+    for (let i = 0; i < 4; i++) await open()
     const rates: Rate[] = []
     for (let i = 0; i < 4; i++) rates.push(await open())
     return {

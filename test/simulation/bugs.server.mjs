@@ -145,13 +145,13 @@ export const SERVER_BUGS = [
       },
       {
         file: 'sse-server/src/hub/opening.ts',
-        from: 'const ends = clock.monotonic() + lifetimeMs',
+        from: 'const ends = now + lifetimeMs',
         to: 'const ends = lifetimeMs',
       },
       {
         file: 'sse-server/src/hub/opening.ts',
         from: 'if (now >= ends) throw',
-        to: 'if (clock.now() >= ends) throw',
+        to: 'if (this.ports.clock.now() >= ends) throw',
       },
       {
         file: 'sse-server/src/feed/connection.ts',

@@ -45,7 +45,7 @@ export type {
   Retention,
 } from './seams/adapter'
 export { GZIP_HEADER } from './seams/deflate'
-export type { StreamRequest, StreamResponse } from './seams/exchange'
+export type { Addressed, StreamRequest, StreamResponse } from './seams/exchange'
 export { logName } from './seams/log-name'
 export type { Clock, Logger, Ports, Random } from './seams/ports'
 export { Chunk, LAGGING_BYTES, type Sink, type SinkListener } from './seams/sink'

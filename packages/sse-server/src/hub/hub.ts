@@ -353,7 +353,6 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
     this.#closed = true
     this.#streams.destroy()
     this.#caretaker.stop()
-    this.#admission.questions.stop()
     await atMost(clock, CUT_AFTER_MS, this.#cluster.close())
     this.#feeds.close()
     try {

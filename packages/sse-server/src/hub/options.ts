@@ -7,7 +7,7 @@ import { HubError } from './error'
 export interface ConnectionLimits {
   /** Open streams of one user in one project; one whose peer seems to be gone makes room. Default 10. */
   perUser: number | false
-  /** Open streams from one address. Default 100. */
+  /** Open streams from one address; of IPv6 from one /64, which is what one customer has. Default 100. */
   perIp: number | false
   /** Open streams of one project. Default off. */
   perProject: number | false

@@ -21,7 +21,6 @@ interface Question {
 export class Questions {
   readonly #open = new Set<Question>()
   readonly #addresses: Addresses<Question>
-  /** Once set it stays, also when all have been answered: the next ones come soon. */
   #cancel: (() => void) | undefined
 
   constructor(
@@ -64,13 +63,15 @@ export class Questions {
     })
   }
 
-  stop(): void {
+  #stop(): void {
     this.#cancel?.()
     this.#cancel = undefined
   }
 
   #over(question: Question): void {
-    if (this.#open.delete(question)) this.#addresses.remove(question)
+    if (!this.#open.delete(question)) return
+    this.#addresses.remove(question)
+    if (this.#open.size === 0) this.#stop()
   }
 
   readonly #look = (): void => {

@@ -151,10 +151,11 @@ export class NodeStream implements StreamResponse, Sink {
     res.flushHeaders()
     this.#socket = plain
     if (plain) res.on('prefinish', this.#onEnd)
+    if (compressed) this.#begin()
+    if (plain) return this
     // compression() and its like put a `flush` on the response itself; one that all responses inherit would be another thing.
     const flush = Object.hasOwn(res, 'flush') ? (res as { flush?: unknown }).flush : undefined
     if (typeof flush === 'function') this.#flush = () => flush.call(res)
-    if (compressed) this.#begin()
     this.#isCompressedByOthers = !this.#compressed && res.hasHeader('content-encoding')
     return this
   }
