@@ -1,5 +1,4 @@
 import { type ClosingReason, encodeFrame, formatCursor, type Resume, type ResyncReason } from '@entitycast/sse-protocol'
-import type { Addressed } from '../seams/exchange'
 import { Chunk, LAGGING_BYTES, type Sink, type SinkListener } from '../seams/sink'
 import type { Feed, Gap } from './feed'
 import type { Reader, Start } from './reader'
@@ -11,7 +10,7 @@ export interface ConnectionGrant {
   readonly connectionId: string
   readonly userId: string | undefined
   readonly channels: readonly string[] | undefined
-  readonly from: Addressed
+  readonly from: Pick<Sink, 'ip'>
   /** By the monotonic clock. */
   readonly openedAt: number
   /** By the monotonic clock; infinite where the grant has no end. */
