@@ -64,6 +64,7 @@ export interface SubscriberOptions {
   /**
    * Whether to try again after a failure, instead of what `SubscriberErrorCode` says; `error.retrying` is what would be done. Delays
    * and the server's minimums stay. `undefined` leaves it as it is. For `UNAUTHORIZED` it is asked after the second 401 in a row.
+   * It answers at once: a promise leaves it as it is, and is reported as `HANDLER_FAILED`.
    *
    * @example
    * shouldRetry: ({ status }) => (status === 404 ? true : undefined) // our load balancer says 404 while it starts

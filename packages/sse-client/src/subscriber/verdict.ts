@@ -24,9 +24,14 @@ export function decide(
   const error = errorOf(failure)
   try {
     const retrying = shouldRetry?.(error, { attempt }) ?? error.retrying
+    // Without types it may be async: its answer comes too late, and nobody else hears of its failure.
+    if (typeof retrying === 'object') {
+      Promise.resolve(retrying).catch(() => {})
+      throw retrying
+    }
     return retrying === error.retrying ? error : errorOf({ ...failure, retrying })
   } catch (cause) {
-    to.failed(errorOf({ code: 'HANDLER_FAILED', message: 'shouldRetry threw', cause }))
+    to.failed(errorOf({ code: 'HANDLER_FAILED', message: 'shouldRetry threw, or is async', cause }))
     return error
   }
 }

@@ -1,5 +1,5 @@
-import { expect, test, vi } from 'vitest'
-import type { SubscriberError } from '../../src/index'
+import { expect, onTestFinished, test, vi } from 'vitest'
+import type { SubscriberError, SubscriberOptions } from '../../src/index'
 import { at, connected, heartbeat, resync, updated } from '../support/frames'
 import { openPage } from '../support/page'
 
@@ -48,6 +48,31 @@ test('[S8] a shouldRetry that throws is reported, and leaves it as it is', async
     { code: 'FORBIDDEN', retrying: false },
   ])
 })
+
+test.each([
+  ['rejects', () => Promise.reject(new Error('mine'))],
+  ['is answered', () => Promise.resolve(true)],
+])(
+  '[S8] an async shouldRetry that %s is reported, leaves it as it is, and leaves no rejection to nobody',
+  async (_, shouldRetry) => {
+    const unhandled = vi.fn()
+    process.on('unhandledRejection', unhandled)
+    onTestFinished(() => void process.off('unhandledRejection', unhandled))
+    // What JavaScript lets through.
+    const page = openPage({ shouldRetry: shouldRetry as unknown as SubscriberOptions['shouldRetry'] })
+    page.subscriber.connect()
+    await page.settle()
+    page.network.last.answer(403)
+    await page.settle()
+    // Unhandled rejections are told of before the next turn of the loop.
+    await new Promise(setImmediate)
+    expect(page.errors).toMatchObject([
+      { code: 'HANDLER_FAILED', cause: expect.any(Promise) },
+      { code: 'FORBIDDEN', retrying: false },
+    ])
+    expect([page.subscriber.state, unhandled.mock.calls]).toEqual(['disconnected', []])
+  },
+)
 
 test('[K5] the fifth stream in a row that ends at once is named as a loop, with its likely causes; the delays go on growing', async () => {
   const page = openPage()
