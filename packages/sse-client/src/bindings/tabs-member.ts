@@ -85,7 +85,13 @@ export class Member {
   readonly fetch: Fetch = (url, init) => {
     // It was given up while a roll was called.
     if (init.signal.aborted) return Promise.reject(init.signal.reason)
-    this.#channel ??= this.#ports.openChannel(this.#settings.name, (message) => this.#hear(Object(message)))
+    this.#channel ??= this.#ports.openChannel(this.#settings.name, (message) => {
+      try {
+        this.#hear(message as Message)
+      } catch {
+        // Any script of the origin, and any version of this one, may say what it likes.
+      }
+    })
     return this.#leader ? this.#lead(url, init) : this.#follow(url, init)
   }
 

@@ -27,7 +27,12 @@ export class FakeBrowser {
   }
 
   /** A new tab, which does not connect yet, and what its handlers were told. */
-  tab(server: FakeServer, options: Partial<SharedOptions> = {}, ports: Partial<Ports> = {}) {
+  tab(
+    server: FakeServer,
+    options: Partial<SharedOptions> = {},
+    ports: Partial<Ports> = {},
+    listen = (tabs: TabPorts) => tabs,
+  ) {
     const tab = this.#tabs++
     const ids: (string | null | undefined)[] = []
     const resyncs: string[] = []
@@ -35,7 +40,7 @@ export class FakeBrowser {
     const subscriber = shareAcrossTabs(
       'https://fake.test/api/events/stream',
       { projectId: server.projectId, identity: 'u1', fetch: server.fetch, ...options },
-      { ...server.ports, ...ports, tabs: this.#ports(tab) },
+      { ...server.ports, ...ports, tabs: listen(this.#ports(tab)) },
     )
     subscriber.on('*', (event: ProjectEvent) => ids.push(event.id))
     subscriber.onResync(({ reason }) => resyncs.push(reason))

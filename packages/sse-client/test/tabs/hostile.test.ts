@@ -72,6 +72,36 @@ test('[K3] a message that is none of ours does no harm', async () => {
   expect([tab.state, server.requests.length]).toEqual(['connected', 1])
 })
 
+test('[K3] a message of ours without its fields does no harm, whether the tab leads or follows', async () => {
+  const server = createFakeServer()
+  const hear: ((message: unknown) => void)[] = []
+  const browser = new FakeBrowser()
+  const listen = (tabs: TabPorts): TabPorts => ({
+    ...tabs,
+    openChannel: (name, onMessage) => {
+      hear.push(onMessage)
+      return tabs.openChannel(name, onMessage)
+    },
+  })
+  const [leader, follower] = [browser.tab(server, {}, {}, listen), browser.tab(server, {}, {}, listen)]
+  await server.connect(leader.subscriber)
+  await server.connect(follower.subscriber)
+  // `open` is last: whoever follows leaves its stream for that.
+  const types = ['answer', 'refused', 'blocks', 'end', 'ask', 'ping', 'pong', 'behind', 'more', 'open']
+  const messages = [
+    ...types.map((type) => ({ type })),
+    ...types.map((type) => ({ type, requests: 0, entries: 0, head: 0 })),
+  ]
+  for (const message of [null, ...messages]) for (const one of hear) one(message)
+  await server.advance(5_000)
+  await server.push({ type: 'entity.updated', entity: 'document', id: 'a' })
+  expect([leader, follower].map(({ ids, errors, resyncs, role }) => [ids, errors, resyncs, role()])).toEqual([
+    [['a'], [], [], 'leader'],
+    [['a'], [], [], 'follower'],
+  ])
+  for (const { subscriber } of [leader, follower]) subscriber.close()
+})
+
 test('[D3] tabs that share keep the cursor over a reload, too', async () => {
   const server = createFakeServer()
   const browser = new FakeBrowser()
