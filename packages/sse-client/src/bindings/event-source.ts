@@ -118,7 +118,8 @@ export class EventSource extends (EventTarget as new () => SourceTarget) {
     super()
     this.#stream = new ForeignStream(
       resolve(String(url)),
-      options,
+      // As Web IDL has it, null is none.
+      options ?? {},
       {
         message: (type, message) => this.dispatchEvent(new MessageEvent(type, message)),
         moved: () => this.#tell(),

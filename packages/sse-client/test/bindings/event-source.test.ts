@@ -53,6 +53,16 @@ describe('[W1] as the platform has it', () => {
     expect([EventSource.name, EventSource.length, String(source)]).toEqual(['EventSource', 1, '[object EventSource]'])
   })
 
+  test('null instead of options is none, as Web IDL has it for dictionaries', () => {
+    vi.stubGlobal('fetch', () => new Promise(() => {}))
+    onTestFinished(() => void vi.unstubAllGlobals())
+    for (const none of [null, undefined]) {
+      const source = new EventSource(URL_TEXT, none as unknown as undefined)
+      onTestFinished(() => source.close())
+      expect([source.readyState, source.withCredentials]).toEqual([CONNECTING, false])
+    }
+  })
+
   test('an address that is none throws a SyntaxError', () => {
     for (const url of ['http://', '/relative/without/a/page']) {
       expect(() => new EventSource(url)).toThrow(expect.objectContaining({ name: 'SyntaxError' }))
