@@ -121,6 +121,14 @@ test.each(['ünïcode', 'a b', '', 'x'.repeat(129)])(
   },
 )
 
+test('[D4] whoever closes as it is told of the bad id of a resync is told nothing after that', async () => {
+  const page = openPage()
+  page.subscriber.onError(() => page.subscriber.close())
+  await page.open(connected({ id: at(0) }), resync('overflow', 'a b'))
+  expect(page.resyncs).toEqual(['overflow'])
+  expect(page.story.slice(-2)).toEqual(['error:INVALID_CURSOR', 'disconnected'])
+})
+
 test('[D4] a good id after a bad one proves what lies before it', async () => {
   const page = openPage()
   const stream = await page.open(connected({ id: at(0) }), updated('a').replace('\n', '\nid: ü\n'), updated('b', at(2)))
