@@ -25,13 +25,11 @@ export function decide(
   try {
     const retrying = shouldRetry?.(error, { attempt }) ?? error.retrying
     // Without types it may be async: its answer comes too late, and nobody else hears of its failure.
-    if (typeof retrying === 'object') {
-      Promise.resolve(retrying).catch(() => {})
-      throw retrying
-    }
+    const late = retrying as unknown as Partial<Promise<unknown>>
+    if (late.catch) throw late.catch(() => {})
     return retrying === error.retrying ? error : errorOf({ ...failure, retrying })
   } catch (cause) {
-    to.failed(errorOf({ code: 'HANDLER_FAILED', message: 'shouldRetry threw, or is async', cause }))
+    to.failed(errorOf({ code: 'HANDLER_FAILED', message: 'shouldRetry threw or rejected', cause }))
     return error
   }
 }
