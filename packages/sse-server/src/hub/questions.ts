@@ -50,7 +50,8 @@ export class Questions {
       this.#open.add(question)
       this.#addresses.add(question)
       this.#cancel ??= this.clock.after(TIMEOUT_MS, this.#look)
-      answer.then(
+      // Other libraries' may throw here, or hold another promise. Of the language's own it is the very same.
+      Promise.resolve(answer).then(
         (given) => {
           this.#over(question)
           resolve(given)

@@ -94,6 +94,32 @@ describe('before the application is asked', () => {
     await hub.close()
   })
 
+  it('[C4] an answer that is no promise of the language has its time and its place like any other', async () => {
+    const { hub, clock } = testHub({ limits: { connectsPerSecond: 3 } })
+    // As database libraries have them: nothing is asked before somebody calls `then`.
+    const query = (then: (resolve: (value: unknown) => void) => void) => {
+      const promise = { catch: () => {}, finally: () => {} }
+      return Object.defineProperty(promise, 'then', { value: then }) as unknown as Promise<null>
+    }
+    const broken = () =>
+      query(() => {
+        throw new Error('no database')
+      })
+    for (let n = 0; n < 6; n++) {
+      const { stream } = ask(hub, null, { authorize: broken })
+      await clock.settle()
+      expect([stream.status, stream.body]).toEqual([503, expect.stringContaining('could not authorize')])
+    }
+    const nested = () => query((resolve) => resolve(new Promise(() => {})))
+    const waiting = Array.from({ length: 4 }, () => ask(hub, null, { authorize: nested }))
+    await clock.settle()
+    expect(waiting.map(({ stream }) => stream.status)).toEqual([0, 0, 0, 503])
+    await clock.advance(10_000)
+    expect(waiting.map(({ stream }) => stream.status)).toEqual([503, 503, 503, 503])
+    expect((await open(hub, null, { authorize: () => query((resolve) => resolve(grant)) })).status).toBe(200)
+    await hub.close()
+  })
+
   it('[C4] those who are turned away do not use up the rate of those who are let in', async () => {
     const { hub } = testHub({ limits: { connectsPerSecond: 5 } })
     for (let n = 0; n < 100; n++) expect((await open(hub, null)).status).toBe(401)
