@@ -5,21 +5,23 @@
 
 const GROUP = /^[0-9a-f]{1,4}$/
 const DOTTED = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/
+/** What an address of IPv4 comes in: at a socket of IPv6, and from a translator, in whose one /64 all of IPv4 is (RFC 6052). */
+const CARRIERS = ['0:0:0:0:0:ffff', '64:ff9b:0:0:0:0']
 /** Only on one cable, where nobody is a customer: all hosts there share one /64, which means nothing elsewhere. */
 const LINK_LOCAL = 0xfe80
 const LINK_LOCAL_BITS = 0xffc0
 
 /**
- * What an address is counted by: the first half of one of IPv6, however it is written; IPv4 as it is, also where it comes through a socket of IPv6
- * (`::ffff:192.0.2.1`). What is neither is whatever the application counts by, and stays what it is.
+ * What an address is counted by: the first half of one of IPv6, however it is written; IPv4 as it is, also where it comes in one of IPv6
+ * (`::ffff:192.0.2.1`, `64:ff9b::192.0.2.1`). What is neither is whatever the application counts by, and stays what it is.
  */
 export function networkOf(address: string): string {
   if (!address.includes(':')) return address
   const [text = '', zone] = address.toLowerCase().split('%', 2)
   const groups = groupsOf(text)
   if (!groups) return address
-  const [first = 0, , , , , sixth, seventh = 0, eighth = 0] = groups
-  if (sixth === 0xffff && groups.slice(0, 5).every((group) => group === 0)) {
+  const [first = 0, , , , , , seventh = 0, eighth = 0] = groups
+  if (CARRIERS.includes(hex(groups.slice(0, 6)))) {
     return [seventh >> 8, seventh & 255, eighth >> 8, eighth & 255].join('.')
   }
   if ((first & LINK_LOCAL_BITS) === LINK_LOCAL) return `${hex(groups)}%${zone ?? ''}`

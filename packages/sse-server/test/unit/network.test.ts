@@ -24,6 +24,8 @@ describe('what an address is counted by', () => {
     ['2001:db8::1', 'fd00:db8::1'],
     ['192.0.2.1', '192.0.2.2'],
     ['::ffff:192.0.2.1', '::ffff:192.0.2.2'],
+    // A translator puts all of IPv4 into one /64.
+    ['64:ff9b::192.0.2.1', '64:ff9b::192.0.2.2'],
     // On one cable all are in fe80::/64, and on another one it is another host that has the same address.
     ['fe80::1%eth0', 'fe80::2%eth0'],
     ['fe80::1%eth0', 'fe80::1%eth1'],
@@ -39,6 +41,8 @@ describe('what an address is counted by', () => {
     '0:0:0:0:0:ffff:192.0.2.1',
     '0000:0000:0000:0000:0000:ffff:c000:0201',
     '::ffff:192.0.2.1%eth0',
+    '64:ff9b::192.0.2.1',
+    '0064:FF9B:0:0:0:0:c000:201',
   ])('[C4] %s is the address of IPv4 that it carries', (mapped) => {
     expect(networkOf(mapped)).toBe('192.0.2.1')
   })
