@@ -14,6 +14,10 @@ export class LivePage {
   readonly ticks: (number | 'resync')[] = []
   /** Versions that went back, which must never be. */
   readonly backwards: string[] = []
+  /** How often its stream was lost. */
+  losses = 0
+  /** Whether it then comes back at once, and not after a delay that grows from one loss to the next. */
+  isHasty = false
   #rows: Row[] = []
   #held: EntityEvent[] | undefined = []
   #subscriber: EventSubscriber | undefined
@@ -52,6 +56,11 @@ export class LivePage {
       this.ticks.push('resync')
       this.#held = []
       void this.#reload(this.#held)
+    })
+    subscriber.onState((state) => {
+      if (state !== 'reconnecting') return
+      this.losses++
+      if (this.isHasty) subscriber.reconnect()
     })
     subscriber.onError(() => {})
     this.#subscriber = subscriber

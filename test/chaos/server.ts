@@ -69,10 +69,10 @@ server.listen(Number(port), '127.0.0.1', () => {
   process.send?.({ ready: (server.address() as { port: number }).port })
 })
 
-process.on('message', async (message: { load?: boolean; flood?: number; stats?: true }) => {
+process.on('message', async (message: { load?: boolean; everyMs?: number; flood?: number; stats?: true }) => {
   if (message.load !== undefined) {
     clearInterval(load)
-    if (message.load) load = setInterval(() => void change(`row:${next++ % 40}`), 2)
+    if (message.load) load = setInterval(() => void change(`row:${next++ % 40}`), message.everyMs ?? 2)
   }
   if (message.flood) {
     for (let i = 0; i < message.flood; i += 40) {

@@ -15,6 +15,8 @@ interface Pair {
   readonly server: net.Socket
   /** Nothing passes any more, and nobody is told. */
   silent: boolean
+  /** It is reset as soon as a part of what the server has sent has passed, and the rest has not. */
+  doomed: boolean
 }
 
 /** A TCP proxy that does what bad networks do. */
@@ -46,6 +48,11 @@ export class TcpProxy {
     }
   }
 
+  /** Resets every connection in the middle of what it brings to the client next. */
+  cutInside(): void {
+    for (const pair of this.#pairs) pair.doomed = true
+  }
+
   /** Every connection falls silent: packets are lost both ways, and nobody is told. */
   vanish(): void {
     for (const pair of this.#pairs) pair.silent = true
@@ -67,7 +74,7 @@ export class TcpProxy {
 
   #connect(client: net.Socket): void {
     const server = net.connect(this.target(), '127.0.0.1')
-    const pair: Pair = { client, server, silent: this.blackHole }
+    const pair: Pair = { client, server, silent: this.blackHole, doomed: false }
     this.#pairs.add(pair)
     this.#pipe(pair, client, server, false)
     this.#pipe(pair, server, client, true)
@@ -96,8 +103,13 @@ export class TcpProxy {
           to.write(next.bytes.subarray(at, at + size))
           at += size
           passed += size
+          if (at >= next.bytes.length) break
+          if (pair.doomed && toClient) {
+            for (const socket of [to, from]) socket.resetAndDestroy()
+            return
+          }
           // What is written in one turn of the event loop arrives in one piece.
-          if (at < next.bytes.length) await new Promise((resolve) => setImmediate(resolve))
+          await new Promise((resolve) => setImmediate(resolve))
         }
       }
       passing = false

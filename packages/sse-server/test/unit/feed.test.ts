@@ -42,6 +42,9 @@ describe('a project that nobody reads', () => {
     const cursor = await hub.cursor('p1')
     await hub.project('p1').updated('document', 'a')
     await clock.advance(62_000)
+    // A feed that knows the head only, and is let go while the log is asked, unless the newcomer counts.
+    await hub.cursor('p1')
+    await clock.advance(55_000)
     log.holds = (call) => call === 'read'
     const { stream, done } = ask(hub, { projectId: 'p1' }, { lastEventId: cursor })
     await clock.advance(9_000)
