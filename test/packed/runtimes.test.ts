@@ -1,6 +1,5 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { existsSync, readFileSync } from 'node:fs'
+import { spawn, spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
@@ -90,19 +89,27 @@ describe.each(RUNTIMES)('[packed] the client in $name', ({ name, command, args }
     child.stderr.on('data', (text) => {
       err += text
     })
+    // Where it cannot be run at all, that is how it ended.
+    child.on('error', (error) => {
+      err += error.message
+    })
     onTestFinished(() => void child.kill('SIGKILL'))
     const lines = () => out.split('\n').slice(0, -1)
     return {
       lines,
       says: (line: string) => vi.waitFor(() => expect(lines(), `${what}: ${err}`).toContain(line), PATIENTLY),
       /** How it ended, by itself. */
-      ended: once(child, 'close').then(([code]) => ({ code, err })),
+      ended: new Promise<{ code: number | null; err: string }>((resolve) => {
+        child.once('close', (code) => resolve({ code, err }))
+      }),
     }
   }
   const well = { code: 0, err: '' }
 
-  it(`${name} is there: npm has installed it`, () => {
-    if (command.includes('/')) expect(existsSync(command)).toBe(true)
+  it(`${name} is there`, () => {
+    const { status, error } = spawnSync(command, ['--version'])
+    const why = `${command} does not run: npm ci brings ${name} on Linux (x64, glibc), elsewhere install it`
+    expect(status, `${why}; ${error?.message ?? ''}`).toBe(0)
   })
 
   it('[K8] importing it reads no global of the platform, and adds none', async () => {

@@ -105,6 +105,7 @@ describe.skipIf(isMissing)('one connection for all tabs, in Chromium over HTTP/1
   test(`[D2] ${TABS} tabs: one connection at the server, all tables equal; also when the leading tab is closed, and when it is reloaded, in mid-stream`, async () => {
     const { site, tabs, rest } = await open(TABS)
     expect(site.askers).toBe(1)
+    await vi.waitFor(() => expect(site.hub.stats().connections).toBe(1), patiently)
 
     const closed = await leaderOf(tabs)
     await closed.close()
