@@ -3,11 +3,12 @@ import type { ConnectionSnapshot } from '@entitycast/sse-client'
 /** What is known on a server, and while its page is hydrated: nothing, which is what the fields that are not there say. */
 export const NOTHING = { state: 'disconnected', attempt: 0, role: 'single' } as ConnectionSnapshot
 
+/** One and the same, as a subscriber's are: React would render for ever where each look finds another. */
+const CONNECTING: ConnectionSnapshot = { ...NOTHING, state: 'connecting' }
+
 /** A provider that connects does so in an effect: until then it is true that it is about to, and not that it is off. */
 export function shownOf(snapshot: ConnectionSnapshot, connects: boolean): ConnectionSnapshot {
-  return connects && snapshot.state === NOTHING.state && !snapshot.attempt && !snapshot.error
-    ? { ...NOTHING, state: 'connecting' }
-    : snapshot
+  return connects && snapshot.closed && !snapshot.attempt && !snapshot.error ? CONNECTING : snapshot
 }
 
 /** What a component shows of a connection. */
@@ -29,11 +30,9 @@ type Fields = Record<string, unknown>
 
 /** Whether two values, whatever they are, say the same, one level deep. A `Date` or a `Map` has no fields that could be compared. */
 function isAlike(one: Fields, other: Fields): boolean {
-  const kind: unknown = one?.constructor
   return (
     one === other ||
-    ([Object, Array].includes(kind as never) &&
-      kind === other?.constructor &&
+    ([Object, Array].some((kind: unknown) => one?.constructor === kind && other?.constructor === kind) &&
       Object.keys({ ...one, ...other }).every((name) => one[name] === other[name]))
   )
 }

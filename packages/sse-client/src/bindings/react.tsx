@@ -81,9 +81,11 @@ export function DataUpdatesProvider(props: DataUpdatesProviderProps) {
     return () => updates.subscriber.close()
   }, [updates, connects, `${options.identity}`])
 
-  const value = useMemo(() => [updates, connects] as const, [updates, connects])
   // Not as JSX: its runtime would be one more import, for one element.
-  return createElement(Context.Provider, { value, children })
+  return createElement(Context.Provider, {
+    value: useMemo(() => [updates, connects] as const, [updates, connects]),
+    children,
+  })
 }
 
 /** What {@link useDataUpdates} gives. The functions stay the same for as long as the subscriber does. */

@@ -6,6 +6,7 @@ import { act, type ReactNode, StrictMode, startTransition, useState } from 'reac
 import { createRoot, hydrateRoot } from 'react-dom/client'
 import { renderToString } from 'react-dom/server'
 import { afterEach, beforeEach, expect, expectTypeOf, test, vi } from 'vitest'
+import { Network } from '../support/network'
 
 /** A busy machine may need it. */
 const WAIT = { timeout: 15_000 }
@@ -208,4 +209,20 @@ test('with a selector the type is what it selects', () => {
     return null
   }
   expectTypeOf(Types).returns.toEqualTypeOf<null>()
+})
+
+test('a selector that makes an object within an object does not render for ever before the provider has connected, or where it never does', async () => {
+  const { fetch } = new Network()
+  function Shown() {
+    const { of } = useConnectionState(({ state }) => ({ of: { state } }))
+    return <p>{of.state}</p>
+  }
+  const { text } = await mount(
+    <StrictMode>
+      <DataUpdatesProvider url="/events" projectId="proj_1" fetch={fetch} signal={AbortSignal.abort()}>
+        <Shown />
+      </DataUpdatesProvider>
+    </StrictMode>,
+  )
+  expect(text()).toBe('connecting')
 })
