@@ -123,8 +123,9 @@ export function createConnection(
     if (!pauses.has('closed') || settings.signal?.aborted) return
     checkAddress(settings)
     again = false
-    startAfresh()
     unfollow = followPage(ports, settings, { pause, resume, wake })
+    // Not before: a page that is hidden pauses it at once, and whoever waits for an end must not take what that shows for one.
+    startAfresh()
     resume('closed')
     // Where another reason is left, only this has changed.
     to.moved()

@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest'
-import { eventsOf, ready } from '../../src/index'
+import { EventSubscriber, eventsOf, type PageListener, ready } from '../../src/index'
+import { settle, VirtualClock } from '../support/clock'
 import { at, connected, resync, updated } from '../support/frames'
+import { Network } from '../support/network'
 import { openPage } from '../support/page'
 
 test('ready() waits for the stream, through failures and an async resync; then it is there at once', async () => {
@@ -132,4 +134,34 @@ test('[K4] whoever begins to wait when the server has stopped the subscriber alr
   const again = eventsOf(page.subscriber, '*')
   await page.open(connected({ id: at(0) }), updated('a', at(1)))
   expect(await again.next()).toMatchObject({ value: { id: 'a' } })
+})
+
+test('[K6] whoever begins to wait right before a connect() in a hidden page is not told of an end', async () => {
+  const network = new Network()
+  let listener: PageListener | undefined
+  let isHidden = false
+  const ports = {
+    clock: new VirtualClock(),
+    wakes: () => () => {},
+    page: (to: PageListener) => {
+      listener = to
+      to.hidden(isHidden)
+      return () => {}
+    },
+  }
+  const subscriber = new EventSubscriber('https://app.test/events', { fetch: network.fetch, hidden: 'close' }, ports)
+  subscriber.connect()
+  await settle()
+  subscriber.close()
+  isHidden = true
+  const next = eventsOf(subscriber, '*').next()
+  const live = ready(subscriber)
+  subscriber.connect()
+  await settle()
+  listener?.hidden(false)
+  await settle()
+  network.last.stream(connected({ id: at(1) }), updated('a', at(2)))
+  await live
+  expect((await next).value).toMatchObject({ id: 'a' })
+  subscriber.close()
 })
