@@ -47,7 +47,8 @@ export type DataUpdatesProviderProps = (OwnSubscriber | GivenSubscriber<AnySubsc
 
 /**
  * One stream for everything below it. `headers` and `identity` may be other functions in each render: the newest ones are asked, and nothing
- * reconnects. Another `identity` that is a text is another stream at once, and `useResync` is told `identity` before any event of it.
+ * reconnects. Another `identity` that is a text is another stream at once, and `useResync` is told `identity` before any event of it. It is there
+ * from the first rendering on: until it is known who is signed in, give another `key` to the provider, or render none.
  *
  * @example
  * <DataUpdatesProvider url="/api/events/stream" projectId={projectId} headers={headers} enabled={flags.sse}>…</DataUpdatesProvider>
