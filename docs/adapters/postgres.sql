@@ -99,8 +99,8 @@ BEGIN
         total = t.total + (SELECT sum(s.size) FROM unnest(p_sizes[v_from:v_to]) s (size))
         WHERE t.project = p_projects[i];
     END IF;
-    -- Its own records, or those of the outbox, which it has just given its name.
-    IF p_keys IS NOT NULL AND (p_counts[i] > 0 OR v.tag = p_names[i]) THEN
+    -- Also where it has appended nothing: what was committed may have been given its place by somebody's look just now, and others have not been told.
+    IF p_keys IS NOT NULL THEN
       PERFORM pg_notify('public.entitycast_', p_keys[i] || ' ' || (v.head + p_counts[i]));
     END IF;
     v_from := v_to + 1;
