@@ -1,3 +1,4 @@
+import { type Cursor, parseCursor } from '@entitycast/sse-protocol'
 import type pg from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { seeded } from '../support/hub'
@@ -224,6 +225,37 @@ describe.runIf(HAS_POSTGRES)('events that are part of a transaction', () => {
       for (const each of clients) await eventually(() => expect(told(each)).toEqual(expected))
       expect(listeners()).toEqual(before)
     }
+    own.release()
+  })
+
+  it('[D7] what a look at the log has given its place just after the commit is told to the others by whoever sees the commit', async () => {
+    const never = { pollIntervalMs: 600_000 }
+    const [publisher, reader] = [hubs.add(server, never), hubs.add(server, never)]
+    const client = await stream(reader, 'p')
+    await emit(publisher, 'first')
+    await eventually(() => expect(told(client)).toEqual(['first']))
+    const own = await pool.connect()
+    const { connection } = own as unknown as { connection: { emit(event: string, ...args: unknown[]): boolean } }
+    const pass = connection.emit.bind(connection)
+    const answers: (() => void)[] = []
+    let isHeld = false
+    // The answer to the commit is held until the look is over.
+    connection.emit = (event, ...args) => {
+      if (!isHeld || event !== 'readyForQuery') return pass(event, ...args)
+      answers.push(() => pass(event, ...args))
+      return true
+    }
+    await own.query('BEGIN')
+    await emit(publisher, 'second', own)
+    isHeld = true
+    const committed = own.query('COMMIT')
+    await eventually(() => expect(answers).toHaveLength(1))
+    // Of the publisher's own instance: the look gives the place, and the reader does not hear of it.
+    await publisher.adapter.read('p', parseCursor(await publisher.hub.cursor('p')) as Cursor, 10)
+    isHeld = false
+    for (const answer of answers) answer()
+    await committed
+    await eventually(() => expect(told(client)).toEqual(['first', 'second']))
     own.release()
   })
 
