@@ -80,16 +80,19 @@ export class LivePage {
     }
   }
 
-  async #load(mostMs = 5_000): Promise<{ cursor: string; rows: Row[] }> {
+  async #load(mostMs: number): Promise<{ cursor: string; rows: Row[] }> {
     const response = await fetch(`${this.url()}/table`, { signal: AbortSignal.timeout(mostMs) })
     return (await response.json()) as { cursor: string; rows: Row[] }
   }
 
-  /** Until it works: the server may be away. */
+  /**
+   * Until it works: the server may be away. Each time it may take twice as long: hundreds of pages load in one process, and where all of them gave up
+   * after the same time and asked again, a busy machine would never have answered any.
+   */
   async #reload(held: EntityEvent[]): Promise<void> {
-    while (!this.#closed && this.#held === held) {
+    for (let mostMs = 5_000; !this.#closed && this.#held === held; mostMs = Math.min(60_000, 2 * mostMs)) {
       try {
-        const { rows } = await this.#load()
+        const { rows } = await this.#load(mostMs)
         if (this.#held !== held) return
         this.#rows = rows
         this.#held = undefined
