@@ -51,8 +51,6 @@ export class Feed implements LogListener {
   #unsentBytes = 0
   /** What the adapter told before the answer to `open` was here. */
   #early: (() => void)[] | undefined = []
-  /** Newcomers for whom the log is being asked. */
-  #locating = 0
 
   constructor(
     readonly projectId: string,
@@ -108,7 +106,7 @@ export class Feed implements LogListener {
   }
 
   get idle(): boolean {
-    return this.connections.size === 0 && this.listeners.size === 0 && this.#locating === 0
+    return this.connections.size === 0 && this.listeners.size === 0
   }
 
   /** Where a reader goes on who has been nowhere yet. */
@@ -148,14 +146,8 @@ export class Feed implements LogListener {
     let gap: ResyncReason | undefined
     // What is ahead of this process may be what another instance has told already: only the log knows.
     if (epoch === this.#epoch && !this.#window.reaches(offset)) {
-      this.#locating++
-      try {
-        const page = await this.#readLog(offset, 1)
-        if ('gap' in page) gap = page.gap
-      } finally {
-        this.#locating--
-        this.idleSince = this.clock.monotonic()
-      }
+      const page = await this.#readLog(offset, 1)
+      if ('gap' in page) gap = page.gap
     }
     return () => {
       if (epoch !== this.#epoch) return broken('epoch')

@@ -42,7 +42,7 @@ describe('a project that nobody reads', () => {
     const cursor = await hub.cursor('p1')
     await hub.project('p1').updated('document', 'a')
     await clock.advance(62_000)
-    // A feed that knows the head only, and is let go while the log is asked, unless the newcomer counts.
+    // A feed that knows the head only, and is let go while the log is asked, unless the newcomer's coming counts.
     await hub.cursor('p1')
     await clock.advance(55_000)
     log.holds = (call) => call === 'read'
