@@ -3,10 +3,11 @@ import type { LimitName, Newcomer, Registry } from '../registry/registry'
 import type { Addressed } from '../seams/exchange'
 import type { Ports } from '../seams/ports'
 import type { Sink } from '../seams/sink'
-import { HubError } from './error'
+import type { HubError } from './error'
 import type { Grant } from './grant'
 import type { HubSettings } from './options'
 import { isPromise, Questions } from './questions'
+import { Refusals } from './refusals'
 
 /** A stream that a mount asks for. */
 export interface ConnectRequest {
@@ -38,6 +39,7 @@ export class Admission {
   #tokens: number
   #filledAt: number
   readonly questions: Questions
+  readonly refusals: Refusals
   readonly limits: HubSettings['limits']
   #hasWarned = false
 
@@ -47,6 +49,7 @@ export class Admission {
     readonly ports: Ports,
   ) {
     this.limits = settings.limits
+    this.refusals = new Refusals(ports.random)
     this.questions = new Questions(ports.clock, this.limits.perIp)
     this.#tokens = this.limits.connectsPerSecond
     this.#filledAt = ports.clock.monotonic()
@@ -63,14 +66,35 @@ export class Admission {
     from: Addressed,
     question: () => Answer | Promise<Answer>,
   ): Answer | Promise<Answer> {
+    this.#letIn(isDraining, from)
+    const answer = question()
+    return isPromise(answer) ? this.questions.wait(answer, from, this.#unauthorized) : answer
+  }
+
+  /**
+   * The same of what other instances have revoked.
+   *
+   * @throws HubError `UNAVAILABLE`, and what the log fails with
+   */
+  hear(isDraining: boolean, from: Addressed, question: () => Promise<void> | undefined): Promise<void> | undefined {
+    this.#letIn(isDraining, from)
+    const hearing = question()?.catch((error) => {
+      throw this.refusals.ofLog(error)
+    })
+    return hearing && this.questions.wait(hearing, from, this.#unheard)
+  }
+
+  #letIn(isDraining: boolean, from: Addressed): void {
     if (isDraining) throw this.draining()
     // What has come in since can only add to it.
     if (this.#tokens < 1) this.#fill(this.ports.clock.monotonic())
     if (this.#tokens < 1 || this.questions.size >= this.limits.connectsPerSecond) throw this.#tooFast()
     if (this.questions.isFull(from)) throw this.#tooFast()
-    const answer = question()
-    return isPromise(answer) ? this.questions.wait(answer, from) : answer
   }
+
+  readonly #unauthorized = (): HubError => this.refusals.late('Authorization took too long')
+
+  readonly #unheard = (): HubError => this.refusals.late('What other instances have revoked could not be read in time')
 
   /**
    * Whether there is room. A user's own stream whose peer seems to be gone does not count: it is the result.
@@ -84,7 +108,7 @@ export class Admission {
     if (!limit) return suspect
     if (limit === 'perIp') this.#warnOfProxies()
     const code = limit === 'perProcess' ? 'UNAVAILABLE' : 'TOO_MANY_CONNECTIONS'
-    throw new HubError(code, WHY[limit], { retryAfterMs: this.#jitter(5_000) })
+    throw this.refusals.comeBack(code, WHY[limit], 5_000)
   }
 
   /**
@@ -110,7 +134,7 @@ export class Admission {
   }
 
   draining(): HubError {
-    return new HubError('UNAVAILABLE', 'The server is shutting down', { retryAfterMs: this.#jitter(2_000) })
+    return this.refusals.comeBack('UNAVAILABLE', 'The server is shutting down', 2_000)
   }
 
   #fill(now: number): void {
@@ -121,13 +145,6 @@ export class Admission {
   }
 
   #tooFast(): HubError {
-    return new HubError('UNAVAILABLE', 'Too many streams are being opened at once', {
-      retryAfterMs: this.#jitter(2_000),
-    })
-  }
-
-  /** Half to one and a half of it: whoever is refused together must not come back together. */
-  #jitter(ms: number): number {
-    return Math.round(ms * (0.5 + this.ports.random()))
+    return this.refusals.comeBack('UNAVAILABLE', 'Too many streams are being opened at once', 2_000)
   }
 }

@@ -78,7 +78,10 @@ export class HubError extends Error {
   override readonly name = 'HubError'
   /** The HTTP status of the refusal. */
   readonly status: number
-  /** When the client may try again, in milliseconds from now; sent as `Retry-After`. */
+  /**
+   * When the client may try again, in milliseconds from now; sent as `Retry-After`, in whole seconds. What `authorize` throws is sent as it
+   * says: where many are refused together, give each another time.
+   */
   readonly retryAfterMs: number | undefined
 
   constructor(

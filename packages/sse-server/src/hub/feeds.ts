@@ -2,9 +2,10 @@ import { Feed } from '../feed/feed'
 import type { Rounds } from '../feed/rounds'
 import type { Adapter, Retention } from '../seams/adapter'
 import type { Clock } from '../seams/ports'
+import { HubError } from './error'
 import { inTime } from './in-time'
 
-/** A feed that nobody reads is kept for this long, in milliseconds. */
+/** A feed that nobody reads is kept for this long, in milliseconds: longer than a newcomer may wait for the log, so that it finds it open. */
 const IDLE_FEED_MS = 60_000
 
 /** The open feeds of a hub, one a project: opened when first asked for, let go when nobody has read for a while. */
@@ -53,7 +54,7 @@ export class Feeds {
       opening = this.#make(projectId).finally(() => this.#opening.delete(projectId))
       this.#opening.set(projectId, opening)
     }
-    return inTime(this.clock, opening, 'The event log did not open in time')
+    return inTime(this.clock, opening, didNotOpen)
   }
 
   /** Lets go of events that are too old, and of feeds that nobody reads. `now` is the monotonic clock's. */
@@ -83,4 +84,8 @@ export class Feeds {
     this.wake()
     return feed
   }
+}
+
+function didNotOpen(): HubError {
+  return new HubError('UNAVAILABLE', 'The event log did not open in time', { retryAfterMs: 5_000 })
 }

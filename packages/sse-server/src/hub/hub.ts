@@ -299,14 +299,16 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
     return this.#admission.ask(this.draining, from, question)
   }
 
-  /** Resolves when what other instances revoke is heard here; nothing where it is already. For mounts. */
-  ready(): Promise<void> | undefined {
-    return this.#cluster.ready()
+  /** Resolves when what other instances revoke is heard here; nothing where it is already. Refuses as `ask` does. For mounts. */
+  ready(from: Addressed): Promise<void> | undefined {
+    return this.#admission.hear(this.draining, from, () => this.#cluster.ready())
   }
 
-  /** Counts a refusal. For mounts. */
-  refused(error: HubError): void {
+  /** Counts a refusal. The result is what the client is told of what was thrown. For mounts. */
+  refused(thrown: unknown): HubError {
+    const error = this.#admission.refusals.ofRequest(thrown)
     this.#streams.refused(error)
+    return error
   }
 
   /** Whether new streams are refused because the hub is closing. For mounts. */

@@ -1,21 +1,12 @@
 import type { Clock } from '../seams/ports'
-import { HubError } from './error'
 
-/** Nobody waits longer for an answer of the application, or of the log, in milliseconds: requests must not hang with them. */
+/** Nobody waits longer for the log, in milliseconds: requests must not hang with it. */
 const PATIENCE_MS = 10_000
-/** Who was refused so is to come back after this, in milliseconds. */
-const RETRY_AFTER_MS = 5_000
 
-/**
- * The answer, if it is in time. What comes late is nobody's, also an error.
- *
- * @throws HubError `UNAVAILABLE`, as a rejection
- */
-export function inTime<Answer>(clock: Clock, answer: PromiseLike<Answer>, late: string): Promise<Answer> {
+/** The answer, if it is in time; otherwise a rejection with what `late` gives. What comes after that is nobody's, also an error. */
+export function inTime<Answer>(clock: Clock, answer: Promise<Answer>, late: () => Error): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const cancel = clock.after(PATIENCE_MS, () =>
-      reject(new HubError('UNAVAILABLE', late, { retryAfterMs: RETRY_AFTER_MS })),
-    )
+    const cancel = clock.after(PATIENCE_MS, () => reject(late()))
     answer.then(
       (value) => {
         cancel()

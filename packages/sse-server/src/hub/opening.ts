@@ -66,17 +66,27 @@ export class Opening {
 
   async #wait(asked: Asked, hearing: Promise<void> | undefined): Promise<void> {
     const found = this.#find(asked, hearing)
-    const { feed, start } = await inTime(this.ports.clock, found, 'The event log did not answer in time')
+    const { feed, start } = await inTime(this.ports.clock, found, this.#late)
     this.#open(asked, feed, start, this.ports.clock.monotonic())
   }
+
+  readonly #late = (): HubError => this.admission.refusals.late('The event log did not answer in time')
 
   /** What the log has to say. */
   async #find(asked: Asked, hearing: Promise<void> | undefined): Promise<{ feed: Feed; start: () => Start }> {
     // Before anything can throw: its rejection must not be left to nobody.
-    await hearing
+    if (hearing) await hearing.catch(this.#failed)
     this.admission.check(asked)
-    const feed = await this.host.feed(asked.projectId)
-    return { feed, start: await feed.locate(asked.request.lastEventId) }
+    try {
+      const feed = await this.host.feed(asked.projectId)
+      return { feed, start: await feed.locate(asked.request.lastEventId) }
+    } catch (error) {
+      return this.#failed(error)
+    }
+  }
+
+  readonly #failed = (error: unknown): never => {
+    throw this.admission.refusals.ofLog(error)
   }
 
   /** Nothing is awaited in here: what is checked still holds when the connection is in the registry. */
@@ -88,7 +98,7 @@ export class Opening {
     if (request.gone()) return
     if (this.streams.revocations.undo(request.grant, request.askedAt)) {
       // The grant may be older than the revocation: let the client ask again.
-      throw new HubError('UNAVAILABLE', 'Access has changed meanwhile', { retryAfterMs: 1_000 })
+      throw this.admission.refusals.comeBack('UNAVAILABLE', 'Access has changed meanwhile', 1_000)
     }
     this.admission.take(asked, now)
     const { heartbeatIntervalMs, maxAgeMs, retryMs } = this.settings

@@ -1,21 +1,20 @@
 import { Addresses } from '../registry/addresses'
 import type { Addressed } from '../seams/exchange'
 import type { Clock } from '../seams/ports'
-import { HubError } from './error'
 
 /** An answer may take this long, in milliseconds. */
 const TIMEOUT_MS = 10_000
 
-/** A question to the application that has not been answered. */
+/** A question that has not been answered. */
 interface Question {
   readonly from: Addressed
   readonly askedAt: number
   /** It is no longer waited for. */
-  readonly late: (error: HubError) => void
+  readonly late: () => void
 }
 
 /**
- * The questions to the application that are under way. All have the same time, so the oldest is the first to be late, and one timer
+ * The questions that requests wait for before they have a grant. All have the same time, so the oldest is the first to be late, and one timer
  * is enough for all of them.
  */
 export class Questions {
@@ -39,13 +38,13 @@ export class Questions {
     return this.#addresses.isFull(from)
   }
 
-  /** The answer, if it comes in time. Rejects with `UNAVAILABLE` otherwise. */
-  wait<Answer>(answer: Promise<Answer>, from: Addressed): Promise<Answer> {
+  /** The answer, if it comes in time; otherwise a rejection with what `late` gives. */
+  wait<Answer>(answer: Promise<Answer>, from: Addressed, late: () => Error): Promise<Answer> {
     return new Promise((resolve, reject) => {
       const question: Question = {
         from,
         askedAt: this.clock.monotonic(),
-        late: reject,
+        late: () => reject(late()),
       }
       this.#open.add(question)
       this.#addresses.add(question)
@@ -85,7 +84,7 @@ export class Questions {
         return
       }
       this.#over(question)
-      question.late(new HubError('UNAVAILABLE', 'Authorization took too long', { retryAfterMs: 5_000 }))
+      question.late()
     }
   }
 }

@@ -51,7 +51,7 @@ export async function serveStream<Source>(
     const opening = exchange.connect(grant)
     if (opening) await opening
   } catch (thrown) {
-    exchange.refuse(readError(thrown))
+    exchange.refuse(thrown)
   }
 }
 
@@ -94,7 +94,7 @@ class Exchange<Source> implements ConnectRequest {
     this.#query = readQuery(request)
     if (options.clientIp) this.from = { ip: options.clientIp(this.source) }
     this.askedAt = hub.moment
-    return hub.ask(this.from, () => hub.ready()) as Promise<void> | undefined
+    return hub.ready(this.from)
   }
 
   ask(): ReturnType<EventStreamOptions<Source>['authorize']> {
@@ -141,9 +141,9 @@ class Exchange<Source> implements ConnectRequest {
     return this.response.open(this.#headers, this.#gzip)
   }
 
-  refuse(error: HubError): void {
+  refuse(thrown: unknown): void {
     const { hub, options, response } = this
-    hub.refused(error)
+    const error = hub.refused(thrown)
     if (response.gone) return
     try {
       if (options.refuse === 'stream' && error.retryAfterMs !== undefined)
@@ -151,7 +151,7 @@ class Exchange<Source> implements ConnectRequest {
       else refuse(response, error, this.#cors)
     } catch (failure) {
       // A middleware that throws as the headers go out: the mount has ended the response.
-      hub.refused(readError(failure))
+      hub.refused(failure)
     }
   }
 
@@ -203,27 +203,6 @@ function encoded(projectId: string): string | undefined {
   } catch {
     return undefined
   }
-}
-
-/** Errors carry a code and a status of ours, or tell the client nothing. */
-function readError(thrown: unknown): HubError {
-  const { name, code, status, message, retryAfterMs = 0 } = (thrown ?? {}) as Partial<HubError>
-  // By name: other libraries' errors have a code and a status too, and a message that is not for clients.
-  if (
-    thrown instanceof Error &&
-    name === 'HubError' &&
-    typeof code === 'string' &&
-    typeof message === 'string' &&
-    Number.isFinite(retryAfterMs) &&
-    typeof status === 'number' &&
-    status >= 400 &&
-    status <= 599
-  )
-    return thrown as HubError
-  return new HubError('UNAVAILABLE', 'The server could not authorize the request', {
-    cause: thrown,
-    retryAfterMs: 5_000,
-  })
 }
 
 function refuse(response: StreamResponse, error: HubError, cors: Readonly<Record<string, string>>): void {

@@ -27,11 +27,8 @@ describe('a log that neither answers nor fails', () => {
     const second = ask(hub, { projectId: 'p1' })
     await clock.advance(TOO_LONG_MS - 6_000)
     await first.done
-    expect([first.stream.status, first.stream.code, first.stream.headers['retry-after']]).toEqual([
-      503,
-      'UNAVAILABLE',
-      '5',
-    ])
+    expect([first.stream.status, first.stream.code]).toEqual([503, 'UNAVAILABLE'])
+    expect(Number(first.stream.headers['retry-after'])).toBeGreaterThan(0)
     expect(second.stream.status).toBe(0)
     await clock.advance(6_000)
     await second.done

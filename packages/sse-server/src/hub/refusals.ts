@@ -1,0 +1,57 @@
+import type { Random } from '../seams/ports'
+import { HubError } from './error'
+
+/** Whoever is refused because something is away or late is to come back after about this, in milliseconds. */
+const RETRY_AFTER_MS = 5_000
+
+/** Refusals that ask to come back: each names another time, so that those who are refused together do not come back together. */
+export class Refusals {
+  constructor(readonly random: Random) {}
+
+  /** `retryAfterMs` is the middle of what is told. */
+  comeBack(code: HubError['code'], message: string, retryAfterMs: number): HubError {
+    return new HubError(code, message, { retryAfterMs: this.#spread(retryAfterMs) })
+  }
+
+  late(message: string): HubError {
+    return this.comeBack('UNAVAILABLE', message, RETRY_AFTER_MS)
+  }
+
+  /** What an adapter fails with says the same to all who wait for it. Of an error that is not ours the client is told nothing. */
+  ofLog(thrown: unknown): HubError {
+    if (!isOurs(thrown)) return this.#failed('The event log cannot be reached', thrown)
+    const { code, message, status, cause, retryAfterMs } = thrown
+    if (retryAfterMs === undefined) return thrown
+    const told = { status, retryAfterMs: this.#spread(retryAfterMs) }
+    return new HubError(code, message, cause === undefined ? told : { ...told, cause })
+  }
+
+  /** What was thrown on the way to an answer. An application that says itself when to come back is taken at its word. */
+  ofRequest(thrown: unknown): HubError {
+    return isOurs(thrown) ? thrown : this.#failed('The server could not authorize the request', thrown)
+  }
+
+  #failed(message: string, cause: unknown): HubError {
+    return new HubError('UNAVAILABLE', message, { cause, retryAfterMs: this.#spread(RETRY_AFTER_MS) })
+  }
+
+  /** Half to one and a half of it. */
+  #spread(ms: number): number {
+    return Math.round(ms * (0.5 + this.random()))
+  }
+}
+
+/** By name: other libraries' errors have a code and a status too, and a message that is not for clients. */
+function isOurs(thrown: unknown): thrown is HubError {
+  const { name, code, status, message, retryAfterMs = 0 } = (thrown ?? {}) as Partial<HubError>
+  return (
+    thrown instanceof Error &&
+    name === 'HubError' &&
+    typeof code === 'string' &&
+    typeof message === 'string' &&
+    Number.isFinite(retryAfterMs) &&
+    typeof status === 'number' &&
+    status >= 400 &&
+    status <= 599
+  )
+}
