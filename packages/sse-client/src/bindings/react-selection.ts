@@ -32,7 +32,8 @@ type Fields = Record<string, unknown>
 function isAlike(one: Fields, other: Fields): boolean {
   return (
     one === other ||
-    ([Object, Array].some((kind: unknown) => one?.constructor === kind && other?.constructor === kind) &&
+    (one?.constructor === other?.constructor &&
+      [Object, Array].includes(one?.constructor as ArrayConstructor) &&
       Object.keys({ ...one, ...other }).every((name) => one[name] === other[name]))
   )
 }

@@ -47,14 +47,14 @@ export type DataUpdatesProviderProps = (OwnSubscriber | GivenSubscriber<AnySubsc
 
 /**
  * One stream for everything below it. `headers` and `identity` may be other functions in each render: the newest ones are asked, and nothing
- * reconnects. Another `identity` that is a text is another stream at once, and `useResync` is told `identity` before any event of it. It is there
- * from the first rendering on: until it is known who is signed in, give another `key` to the provider, or render none.
+ * reconnects. Another `identity` that is a text, also the first one, is another stream at once, and `useResync` is told `identity` before any event
+ * of it. With `cursorStore` it must be there from the first rendering on.
  *
  * @example
  * <DataUpdatesProvider url="/api/events/stream" projectId={projectId} headers={headers} enabled={flags.sse}>…</DataUpdatesProvider>
  */
 export function DataUpdatesProvider(props: DataUpdatesProviderProps) {
-  const { subscriber: given, url, enabled = true, children, ...options } = props
+  const { children, enabled = true, subscriber: given, url, ...options } = props
   const latest = useLatest(options)
   // Making a subscriber has no effect: a render that is thrown away leaves nothing behind.
   // biome-ignore lint/correctness/useExhaustiveDependencies: what else is in the options counts when the subscriber is made
@@ -62,7 +62,7 @@ export function DataUpdatesProvider(props: DataUpdatesProviderProps) {
     const subscriber = (given ??
       new EventSubscriber<RegisteredEvents>(url, {
         ...options,
-        identity: options.identity && (() => ask(latest.current.identity) as string),
+        identity: !options.identity && options.cursorStore ? undefined : () => ask(latest.current.identity) as string,
         headers: (context) => ask(latest.current.headers, context) as HeaderFields,
       })) as Subscriber
     return {
@@ -72,9 +72,9 @@ export function DataUpdatesProvider(props: DataUpdatesProviderProps) {
       onResync: subscriber.onResync.bind(subscriber),
       onChange: subscriber.onChange.bind(subscriber),
     }
-  }, [given, url, options.projectId, `${options.channels}`, options.credentials])
+  }, [given, url, options.projectId, options.credentials, `${options.channels}`])
 
-  const connects = !given && enabled
+  const connects = enabled && !given
   // biome-ignore lint/correctness/useExhaustiveDependencies: of another who looks at the page, what is open is not the stream
   useEffect(() => {
     if (!connects) return
@@ -83,10 +83,11 @@ export function DataUpdatesProvider(props: DataUpdatesProviderProps) {
   }, [updates, connects, `${options.identity}`])
 
   // Not as JSX: its runtime would be one more import, for one element.
-  return createElement(Context.Provider, {
-    value: useMemo(() => [updates, connects] as const, [updates, connects]),
+  return createElement(
+    Context.Provider,
+    { value: useMemo(() => [updates, connects] as const, [updates, connects]) },
     children,
-  })
+  )
 }
 
 /** What {@link useDataUpdates} gives. The functions stay the same for as long as the subscriber does. */

@@ -30,7 +30,7 @@ function Documents() {
 }
 
 /** Renders for whoever looks at the page now. */
-function renderFor(identity: string | (() => string)) {
+function renderFor(identity: string | (() => string) | undefined) {
   story.length = 0
   return act(async () => {
     root.render(
@@ -59,6 +59,36 @@ test('[P8] somebody else signs in: another stream at once, without the cursor, a
   await renderFor('bob')
   await answer(at(2))
   expect([network.exchanges.length, network.last.header('last-event-id'), story]).toEqual([2, undefined, ['identity']])
+})
+
+for (const nobody of [undefined, '']) {
+  test(`[P8] somebody signs in where the identity was ${JSON.stringify(nobody)}: another stream at once, and what is shown is told to be loaded again`, async () => {
+    await renderFor(nobody)
+    await answer(at(1))
+    await renderFor('ada')
+    await answer(at(2))
+    expect([network.exchanges.length, network.last.header('last-event-id'), story]).toEqual([
+      2,
+      undefined,
+      ['identity'],
+    ])
+    await renderFor(nobody)
+    await answer(at(3))
+    expect([network.exchanges.length, network.last.header('last-event-id'), story]).toEqual([
+      3,
+      undefined,
+      ['identity'],
+    ])
+  })
+}
+
+test('[P8] a cursor is kept for nobody: a provider with a store and no identity says so', async () => {
+  const store = () => ({ load: () => undefined, save: () => {}, clear: () => {} })
+  const props = { url: '/events', projectId: 'proj_1', fetch: network.fetch, cursorStore: store as never }
+  vi.spyOn(console, 'error').mockImplementation(() => {})
+  await expect(act(async () => root.render(<DataUpdatesProvider {...props} />))).rejects.toMatchObject({
+    code: 'INVALID_OPTION',
+  })
 })
 
 test('[P8] the newest identity function is asked before each attempt, and another one by itself reconnects nothing', async () => {
