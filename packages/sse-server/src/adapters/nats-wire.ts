@@ -104,8 +104,9 @@ export class Wire {
     return this.#request(`$JS.API.${what}`, question ? JSON.stringify(question) : '')
   }
 
-  /** Listens on a subject. It is listened to for sure after the next `flush`. */
+  /** Listens on a subject, once. It is listened to for sure after the next `flush`. */
   subscribe(subject: string): void {
+    if (this.#subscriptions.has(subject)) return
     const callback = (error: Error | null, msg: Msg) => {
       if (error) return
       this.#heardAt = performance.now()

@@ -177,7 +177,12 @@ export class NatsAdapter implements Adapter {
   #follow(projectId: string): LiveLog {
     const live = this.#subject('live', projectId)
     const log = new LiveLog(
-      () => this.#link.use((wire) => wire.flush(live)),
+      () =>
+        this.#link.use((wire) => {
+          // One that was made ready when this project was not followed yet does not listen to it.
+          if (this.#lives.has(live)) wire.subscribe(live)
+          return wire.flush(live)
+        }),
       (seen) => this.#ask(projectId, seen),
       this.oddities,
       // Not another connection: appends are under way on this one.
@@ -205,7 +210,11 @@ export class NatsAdapter implements Adapter {
   #hear(wire: Wire, subject: string, message: Stored | undefined): void {
     const projectId = this.#lives.get(subject)
     const log = projectId === undefined ? undefined : this.#logs.get(projectId)
-    if (projectId === undefined || !log) return
+    if (projectId === undefined || !log) {
+      // It was left while this wire was made ready.
+      wire.unsubscribe(subject)
+      return
+    }
     // While a wire is made ready it may already bring what is to be compared first.
     if (wire !== this.#link.wire && this.#link.wire) return
     log.hear(message)

@@ -84,6 +84,40 @@ describe.runIf(HAS_NATS)('NatsAdapter on a real NATS', () => {
     expect(await adapter.append('p', [record(1)])).toMatchObject({ offset: 1 })
   })
 
+  it('[B1] a project that is opened while a connection is made ready is heard live', async () => {
+    const on = names()
+    let resume = () => {}
+    const mayGoOn = new Promise<void>((resolve) => {
+      resume = resolve
+    })
+    let held = () => {}
+    const isHeld = new Promise<void>((resolve) => {
+      held = resolve
+    })
+    const connectSlowly = async () => {
+      const connection = await server.connect()
+      const flush = connection.flush.bind(connection)
+      // The last that is awaited before the connection can be used.
+      connection.flush = async () => {
+        await flush()
+        held()
+        await mayGoOn
+      }
+      return connection
+    }
+    const [one, two] = [
+      // Nothing is found by asking.
+      instances.adapter(server, { ...on, connect: connectSlowly, checkIntervalMs: 600_000 }),
+      instances.adapter(server, on),
+    ]
+    await isHeld
+    const opening = Ear.open(one, 'p')
+    resume()
+    const ear = await opening
+    await two.append('p', [record(1)])
+    await eventually(() => expect(ear.datas).toEqual(['1']))
+  })
+
   it('[D1] two instances publish one project at full speed: one order, each once, no hole', async () => {
     const on = names()
     const [one, two] = [instances.adapter(server, on), instances.adapter(server, on)]
