@@ -74,11 +74,7 @@ for (const nobody of [undefined, '']) {
     ])
     await renderFor(nobody)
     await answer(at(3))
-    expect([network.exchanges.length, network.last.header('last-event-id'), story]).toEqual([
-      3,
-      undefined,
-      ['identity'],
-    ])
+    expect([network.exchanges.length, network.last.header('last-event-id')]).toEqual([3, undefined])
   })
 }
 
