@@ -1,5 +1,8 @@
 -- Entitycast, migration 1: the event log. Run again, it changes nothing.
 
+-- Where several instances run it as they start, one does, and the others wait: not all of what follows can be done by two at a time.
+SELECT pg_advisory_xact_lock(hashtextextended('public.entitycast_', 0));
+
 CREATE TABLE IF NOT EXISTS "public"."entitycast_migration" (
   id integer PRIMARY KEY,
   applied_at timestamptz NOT NULL DEFAULT now()

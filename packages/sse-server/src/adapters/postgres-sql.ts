@@ -57,6 +57,9 @@ export function migrationText(names: Required<PostgresNames>): string {
       ))`
   return `-- Entitycast, migration 1: the event log. Run again, it changes nothing.
 
+-- Where several instances run it as they start, one does, and the others wait: not all of what follows can be done by two at a time.
+SELECT pg_advisory_xact_lock(hashtextextended('${channelOf(names)}', 0));
+
 CREATE TABLE IF NOT EXISTS ${migration} (
   id integer PRIMARY KEY,
   applied_at timestamptz NOT NULL DEFAULT now()

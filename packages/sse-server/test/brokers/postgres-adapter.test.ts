@@ -4,7 +4,16 @@ import { PostgresAdapter, type PostgresAdapterOptions } from '@entitycast/sse-se
 import pg from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { HAS_POSTGRES, PostgresServer } from '../support/postgres'
-import { degraded, eventually, type PostgresHub, PostgresHubs, ready, stream, told } from '../support/postgres-hub'
+import {
+  degraded,
+  eventually,
+  type PostgresHub,
+  PostgresHubs,
+  ready,
+  stream,
+  told,
+  transaction,
+} from '../support/postgres-hub'
 import { open } from '../support/stream'
 
 const hubs = new PostgresHubs()
@@ -45,6 +54,22 @@ describe.runIf(HAS_POSTGRES)('the PostgreSQL adapter', () => {
     expect(one.hub.status()).toBe('degraded')
     await emit(one, 1)
     await ready(one)
+  })
+
+  it('[B1] several instances run the migration as they start: whoever is second waits, and finds it done', async () => {
+    const text = PostgresAdapter.sql({ prefix: 'at_once_' })
+    await transaction(hubs.pool(server), 'COMMIT', async (first) => {
+      await first.query(text)
+      const second = server.ask(text)
+      second.catch(() => {})
+      await eventually(async () =>
+        expect(
+          await server.ask(`SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%at_once_%'`),
+        ).toHaveLength(1),
+      )
+      await first.query('COMMIT')
+      await second
+    })
   })
 
   it('[B2] without any notification the log is asked in time: the polling floor', async () => {
