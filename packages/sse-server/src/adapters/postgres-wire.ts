@@ -67,7 +67,7 @@ export class Wire {
     const timeoutMs = Math.ceil(this.settings.timeoutMs * 0.8)
     await session.run({
       text: `SET default_transaction_isolation = 'read committed'; SET statement_timeout = ${timeoutMs}; SET lock_timeout = 0;
-        SET idle_in_transaction_session_timeout = 0; SET client_encoding = 'UTF8';
+        SET idle_in_transaction_session_timeout = 0; SET client_encoding = 'UTF8'; SET search_path = pg_catalog;
         SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';
         SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN ('idle_session_timeout', 'transaction_timeout')`,
     })

@@ -72,6 +72,21 @@ describe.runIf(HAS_POSTGRES)('the PostgreSQL adapter', () => {
     })
   })
 
+  it('[B1] nothing that somebody puts into the search path is run with our rights', async () => {
+    // Fits better than PostgreSQL's own, which takes anything: whoever may create in `public` would have us run this.
+    await server.ask(`CREATE FUNCTION theirs(text, bigint) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE 'run'; END $$;
+      CREATE OPERATOR public.|| (LEFTARG = text, RIGHTARG = bigint, FUNCTION = theirs)`)
+    try {
+      const [one, two] = [hubs.add(server), hubs.add(server)]
+      const client = await stream(two, 'p')
+      await emit(one, 1)
+      await transaction(hubs.pool(server), 'COMMIT', (own) => one.hub.project('p').emit('a:b', 2, { client: own }))
+      await eventually(() => expect(told(client)).toEqual([1, 2]))
+    } finally {
+      await server.ask('DROP OPERATOR public.|| (text, bigint); DROP FUNCTION theirs')
+    }
+  })
+
   it('[B2] without any notification the log is asked in time: the polling floor', async () => {
     const Deaf = class extends pg.Client {
       override emit(event: string, ...args: never[]): boolean {
