@@ -142,7 +142,8 @@ export class Caretaker {
   #look(connection: Connection, now: number): boolean {
     if (!connection.isQuiet(this.#nextBeat(now)) && !connection.ended) {
       connection.check(now, this.stallTimeoutMs, 0)
-      this.charges.watched.add(connection)
+      // Where the process stood still, this look may be its end; nobody would take it out again.
+      if (!connection.ended) this.charges.watched.add(connection)
     }
     return connection.beats
   }

@@ -1,4 +1,5 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
+import { Connection } from '../../src/feed/connection'
 import { end, testHub } from '../support/hub'
 import { RecordingSink } from '../support/recording-sink'
 import { open } from '../support/stream'
@@ -312,6 +313,22 @@ describe('rotation', () => {
     const stream = await open(hub, grant)
     await clock.advance(3_600_000)
     expect(stream.closed).toBe(false)
+    await hub.close()
+  })
+
+  it('[C9] a stream that ends as its heartbeat is due, because the process stood still, is not looked at any more', async () => {
+    const { hub, clock } = testHub({ maxAgeMs: 120_000 })
+    const stream = await open(hub, grant)
+    await clock.advance(60_000)
+    await clock.freeze(120_000)
+    await clock.advance(1_000)
+    expect(stream.closing).toBe('rotated')
+    expect(stream.closed).toBe(true)
+    await open(hub, grant)
+    const looks = vi.spyOn(Connection.prototype, 'check')
+    await clock.advance(10_000)
+    expect(looks).not.toHaveBeenCalled()
+    looks.mockRestore()
     await hub.close()
   })
 
