@@ -92,7 +92,7 @@ class Exchange<Source> implements ConnectRequest {
       return undefined
     }
     this.#query = readQuery(request)
-    if (options.clientIp) this.from = { ip: options.clientIp(this.source) }
+    if (options.clientIp) this.from = { ip: readAddress(options.clientIp(this.source)) }
     this.askedAt = hub.moment
     return hub.ready(this.from)
   }
@@ -194,6 +194,13 @@ function readQuery(request: StreamRequest): Query {
 function queryOf(url: string): URLSearchParams | undefined {
   const at = url.indexOf('?')
   return at < 0 ? undefined : new URLSearchParams(url.slice(at + 1).replace(/#.*$/, ''))
+}
+
+/** `null` is what `Headers.get` gives where there is none. @throws HubError `INVALID_OPTION` */
+function readAddress(ip: string | null | undefined): string | undefined {
+  if (ip === undefined || ip === null) return undefined
+  if (typeof ip === 'string') return ip
+  throw new HubError('INVALID_OPTION', `clientIp gave ${quote(ip)}; it must give the address as text, or undefined`)
 }
 
 /** How a client writes a project id that a header cannot carry. */

@@ -23,8 +23,8 @@ export interface EventStreamOptions<Source> {
    * own `EventSource`, which gives up for good after one error status. Default `status`.
    */
   refuse?: 'status' | 'stream'
-  /** The address that limits count by. Default: what the framework says. */
-  clientIp?(source: Source): string | undefined
+  /** The address that limits count by, as text; `undefined` or `null` is not counted. Default: what the framework says. */
+  clientIp?(source: Source): string | null | undefined
   /**
    * `gzip` compresses each chunk once, for all clients who accept it. Default `false`: what is secret to one user and what another one may
    * choose must not be compressed together where somebody can measure the network. Events with an audience never are. Read

@@ -78,6 +78,28 @@ describe('limits', () => {
     await hub.close()
   })
 
+  it('[C4] where the application knows no address, undefined or null, that stream is not counted', async () => {
+    const { hub } = testHub({ limits: { perIp: 1 } })
+    for (const none of [null, undefined])
+      for (let n = 0; n < 3; n++)
+        expect((await open(hub, { projectId: 'p1' }, { clientIp: () => none })).status).toBe(200)
+    expect(hub.connections()).toHaveLength(6)
+    await hub.close()
+  })
+
+  it('[C4 N11] what is no text is no address: the first request is refused with the reason in the log, and nothing is left behind', async () => {
+    const { hub, clock, logger } = testHub()
+    for (const wrong of [7, ['192.0.2.1'], Promise.resolve('192.0.2.1'), { address: '192.0.2.1' }]) {
+      const stream = await open(hub, { projectId: 'p1' }, { clientIp: () => wrong as never })
+      expect([stream.status, stream.code]).toEqual([500, 'INVALID_OPTION'])
+    }
+    expect(hub.stats()).toMatchObject({ connections: 0, opened: 0, refused: { INVALID_OPTION: 4 } })
+    expect(JSON.stringify(logger.lines)).toMatch(/clientIp/)
+    expect(JSON.stringify(logger.lines)).not.toMatch('192.0.2.1')
+    await end(hub, clock)
+    expect(clock.timers).toBe(0)
+  })
+
   it('[C4] the limit of a project is off unless it is set', async () => {
     const { hub } = testHub({ limits: { perProject: 2 } })
     await open(hub, { projectId: 'p1' })
