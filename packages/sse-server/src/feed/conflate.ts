@@ -15,6 +15,8 @@ interface Run {
   /** The fields of several records, to be written down in the end. */
   merged: boolean
   fields: Fields | undefined
+  /** Of its text at most; absent while nobody has asked. */
+  bytes: number | undefined
 }
 
 /** What has come of one key. */
@@ -41,13 +43,21 @@ interface Fields {
  * Joins the updates of one entity, so that a reader who is behind gets the newest version without the ones between: created + updated is
  * created, anything + deleted is deleted, updates are merged field by field, each with the last one's place. The state a page ends
  * in is the same as if it had seen every entry. Facts (named events without a key) and batches stay, in their order; nothing is
- * moved across a batch that names the entity.
+ * moved across a batch that names the entity. Nothing is joined to more than `maxBytes` bytes.
  */
-export function conflate(entries: readonly LogEntry[]): Conflated[] {
+export function conflate(entries: readonly LogEntry[], maxBytes = Number.POSITIVE_INFINITY): Conflated[] {
   const runs: Run[] = []
   const lines = new Map<string, Line>()
   for (const { offset, record } of entries) {
-    const run: Run = { record, first: offset, last: offset, dropped: false, merged: false, fields: undefined }
+    const run: Run = {
+      record,
+      first: offset,
+      last: offset,
+      dropped: false,
+      merged: false,
+      fields: undefined,
+      bytes: undefined,
+    }
     const { key } = record
     if (key === undefined) {
       if (record.type === 'entity.batch') endLines(lines, fieldsOf(run))
@@ -59,7 +69,7 @@ export function conflate(entries: readonly LogEntry[]): Conflated[] {
       line = { standing: [], audience: record, mixed: false, newest: undefined }
       lines.set(key, line)
     }
-    if (join(line, run)) runs.push(run)
+    if (join(line, run, maxBytes)) runs.push(run)
   }
   for (const run of runs) {
     if (run.merged && !run.dropped) run.record = { ...run.record, data: JSON.stringify(run.fields) }
@@ -68,7 +78,7 @@ export function conflate(entries: readonly LogEntry[]): Conflated[] {
 }
 
 /** Puts `next` into its line, with what it absorbs of it. False where it is older than what was seen. */
-function join(line: Line, next: Run): boolean {
+function join(line: Line, next: Run, maxBytes: number): boolean {
   if (!next.record.type.startsWith('entity.')) {
     // A named event with a conflateKey: the newest stands for all.
     absorb(line, next, (run) => sameReaders(run.record, next.record))
@@ -77,13 +87,13 @@ function join(line: Line, next: Run): boolean {
   }
   // Of an entity that has events for different readers nobody's version decides about another's: they stay as they are.
   line.mixed ||= !sameReaders(line.audience, next.record)
-  if (!line.mixed && line.standing.length > 0 && !take(line, next)) return false
+  if (!line.mixed && line.standing.length > 0 && !take(line, next, maxBytes)) return false
   line.standing.push(next)
   return true
 }
 
 /** The same where all are for the same readers. */
-function take(line: Line, next: Run): boolean {
+function take(line: Line, next: Run, maxBytes: number): boolean {
   const previous = line.standing.at(-1) as Run
   const { version } = fieldsOf(next)
   const newest = line.newest ?? fieldsOf(previous).version ?? -1
@@ -96,7 +106,7 @@ function take(line: Line, next: Run): boolean {
     if (version === undefined) line.newest = -1
     return true
   }
-  if (canMerge(previous, next)) {
+  if (canMerge(previous, next) && fits(previous, next, maxBytes)) {
     line.standing.pop()
     merge(previous, next)
   }
@@ -130,12 +140,30 @@ function coversFields(newer: object, older: object): boolean {
   return Object.keys(older).every((field) => Object.hasOwn(newer, field))
 }
 
-function merge(previous: Run, next: Run): void {
-  previous.dropped = true
-  next.fields = {
+/** Whether both are small enough for one. What both write is counted twice, until that would be too much. */
+function fits(previous: Run, next: Run, maxBytes: number): boolean {
+  if (maxBytes === Number.POSITIVE_INFINITY) return true
+  let bytes = sizeOf(previous) + sizeOf(next)
+  if (bytes > maxBytes) bytes = Buffer.byteLength(JSON.stringify(joined(previous, next)))
+  if (bytes > maxBytes) return false
+  next.bytes = bytes
+  return true
+}
+
+function sizeOf(run: Run): number {
+  return (run.bytes ??= Buffer.byteLength(run.record.data))
+}
+
+function joined(previous: Run, next: Run): Fields {
+  return {
     ...fieldsOf(next),
     data: { ...(fieldsOf(previous).data as object), ...(fieldsOf(next).data as object) },
   }
+}
+
+function merge(previous: Run, next: Run): void {
+  previous.dropped = true
+  next.fields = joined(previous, next)
   next.record = { ...next.record, type: previous.record.type }
   next.merged = true
   next.first = previous.first

@@ -44,7 +44,10 @@ export interface EventHubOptions<Definitions extends EventDefinitions = EventDef
   limits?: Partial<ConnectionLimits> | false
   /** The largest event, in bytes of its JSON. Default 65,536. */
   maxEventBytes?: number
-  /** Updates of one entity published within this time enter the log as one, in milliseconds, up to 10,000. Default `false`: each at once. */
+  /**
+   * Updates of one entity published within this time enter the log as one, as far as `maxEventBytes` allows; in milliseconds, up to 10,000.
+   * Default `false`: each at once.
+   */
   conflateWindowMs?: number | false
   /** How long a stream lives, ± 20 %, before the client is asked to open it anew. Default 600,000 (10 min); `false` for ever. */
   maxAgeMs?: number | false

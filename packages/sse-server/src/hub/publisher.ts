@@ -124,7 +124,8 @@ export class Publisher {
     const flush = () => {
       cancel()
       this.#windows.delete(projectId)
-      const left = conflate(records.map((record, i) => ({ offset: i + 1, record })))
+      const entries = records.map((record, i) => ({ offset: i + 1, record }))
+      const left = conflate(entries, this.settings.maxEventBytes)
       const accepted = async () =>
         this.adapter.append(
           projectId,

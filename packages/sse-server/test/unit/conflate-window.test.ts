@@ -21,6 +21,28 @@ describe('the publish window', () => {
     await hub.close()
   })
 
+  it('[D6 P4] what is joined is no larger than maxEventBytes, and what does not fit is an event of its own', async () => {
+    const { hub, clock, stream, project } = await windowed()
+    const text = 'é'.repeat(5_000)
+    const cursors = Array.from({ length: 40 }, (_, n) => project.updated('document', 'd', { [`f${n}`]: text }))
+    await clock.advance(150)
+    for (const { text: frame } of stream.events.map(({ data }) => ({ text: JSON.stringify(data) })))
+      expect(Buffer.byteLength(frame)).toBeLessThanOrEqual(65_536)
+    expect(stream.events.length).toBeLessThan(10)
+    const fields = Object.assign({}, ...stream.events.map(({ data }) => data.data))
+    expect(Object.keys(fields)).toHaveLength(40)
+    expect(new Set(await Promise.all(cursors))).toEqual(new Set([stream.lastEventId]))
+    await hub.close()
+  })
+
+  it('[D6] what is written again and again counts once: however often, it is one event', async () => {
+    const { hub, clock, stream, project } = await windowed()
+    for (let n = 0; n < 900; n++) void project.updated('document', 'd', { n, text: 'x'.repeat(1_000) })
+    await clock.advance(150)
+    expect(stream.events.map(({ data }) => data.data.n)).toEqual([899])
+    await hub.close()
+  })
+
   it('[D7] a publish resolves when its window is in the log, not before', async () => {
     const { hub, clock, project } = await windowed()
     let resolved = false
