@@ -80,8 +80,10 @@ export class Feeds {
     const feed = new Feed(projectId, this.adapter, this.retention, this.clock, this.rounds)
     await feed.open()
     if (this.#closed) feed.close()
-    else this.#open.set(projectId, feed)
-    this.wake()
+    else {
+      this.#open.set(projectId, feed)
+      this.wake()
+    }
     return feed
   }
 }

@@ -282,7 +282,8 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
     } catch (error) {
       return Promise.reject(error)
     }
-    return (this.#closing ??= this.#drain(drainMs))
+    // Not at once: what a listener is told as it begins may call this in turn.
+    return (this.#closing ??= Promise.resolve().then(() => this.#drain(drainMs)))
   }
 
   /**
@@ -351,7 +352,7 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
       everyoneLeft,
     })
     await atMost(clock, CUT_AFTER_MS, everyoneLeft)
-    await atMost(clock, CUT_AFTER_MS, this.#publisher.flush())
+    await atMost(clock, CUT_AFTER_MS, this.#publisher.end())
     this.#closed = true
     this.#streams.destroy()
     this.#caretaker.stop()

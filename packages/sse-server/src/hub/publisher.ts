@@ -48,6 +48,8 @@ const WINDOW_RECORDS = 1_000
 export class Publisher {
   readonly #windows = new Map<string, Waiting>()
   readonly #audiences = new Audiences()
+  /** Nothing waits for a window any more. */
+  #isEnding = false
   #timestamp = ''
   #timestampAt = Number.NaN
 
@@ -89,7 +91,7 @@ export class Publisher {
     const { conflateWindowMs } = this.settings
     // What may yet be rolled back is not merged with what may not.
     if (client !== undefined) return this.#appendIn(client, projectId, record)
-    if (conflateWindowMs === 0) return this.adapter.append(projectId, [record])
+    if (conflateWindowMs === 0 || this.#isEnding) return this.adapter.append(projectId, [record])
     const waiting = this.#windows.get(projectId) ?? this.#openWindow(projectId, conflateWindowMs)
     waiting.records.push(record)
     // A fact is not made to wait, and goes after what was published before it.
@@ -102,6 +104,12 @@ export class Publisher {
     const open = [...this.#windows.values()]
     for (const { flush } of open) flush()
     await Promise.allSettled(open.map(({ cursor }) => cursor))
+  }
+
+  /** The same for good: what is published from now on would wait for a window that nobody ends. */
+  end(): Promise<void> {
+    this.#isEnding = true
+    return this.flush()
   }
 
   async #appendIn(client: object, projectId: string, record: LogRecord): Promise<Cursor> {

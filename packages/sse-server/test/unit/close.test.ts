@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { GatedLog } from '../support/gated-log'
 import { codeOf, end, testHub } from '../support/hub'
 import { RecordingSink } from '../support/recording-sink'
+import { SharedHubs } from '../support/shared-log'
 import { ask, open } from '../support/stream'
 import { VirtualClock } from '../support/virtual-clock'
 
@@ -187,6 +188,64 @@ describe('close', () => {
     log.close = () => Promise.reject(new Error('no'))
     await hub.close()
     expect(logger.lines).toHaveLength(1)
+  })
+
+  it('[C9] a log that opens only after it wakes nobody', async () => {
+    const hubs = new SharedHubs()
+    const { clock } = hubs
+    let letGo = () => {}
+    const { hub, instance } = hubs.add()
+    await clock.advance(1_500)
+    const openLog = instance.open.bind(instance)
+    instance.open = async (projectId, listener) => {
+      await new Promise<void>((resolve) => (letGo = resolve))
+      return openLog(projectId, listener)
+    }
+    const asked = hub.cursor('p1')
+    await clock.settle()
+    const closed = hub.close()
+    await clock.advance(5_000)
+    await closed
+    letGo()
+    await asked
+    await clock.advance(1_000)
+    expect(clock.timers).toBe(0)
+    expect(hubs.log.ears.size).toBe(0)
+  })
+
+  it('[D7] what is published while the last window goes into the log is refused or goes there too', async () => {
+    const clock = new VirtualClock()
+    const log = new GatedLog(clock)
+    const { hub } = testHub({ adapter: log, ports: { clock }, conflateWindowMs: 10_000 })
+    const streams = [await open(hub, { projectId: 'p1' }), await open(hub, { projectId: 'p1' })]
+    const closed = hub.close({ drainMs: 10_000 })
+    await clock.advance(100)
+    log.holds = (call) => call === 'append'
+    const first = hub.project('p1').updated('document', 'first')
+    for (const stream of streams) stream.leave()
+    await clock.settle()
+    expect(log.calls.append).toBe(1)
+    const second = codeOf(() => hub.project('p1').updated('document', 'second'))
+    await clock.settle()
+    log.release()
+    await clock.advance(2_000)
+    await closed
+    expect(clock.timers).toBe(0)
+    expect(await second).toBeUndefined()
+    expect(await first).toMatch(/\.1$/)
+    expect(await codeOf(() => hub.project('p1').updated('document', 'third'))).toBe('CLOSED')
+  })
+
+  it('[S7] a listener that closes the hub as its last events are told closes it once', async () => {
+    const { hub, clock } = testHub({ conflateWindowMs: 100 })
+    const closings: Promise<void>[] = []
+    hub.listen({ projectId: 'p1' }, () => void closings.push(hub.close()))
+    await clock.settle()
+    void hub.project('p1').updated('document', 'last')
+    closings.push(hub.close())
+    await Promise.all(closings)
+    expect(closings).toHaveLength(2)
+    expect(new Set(closings).size).toBe(1)
   })
 
   it('[C9] after it no timer, feed or connection is left', async () => {
