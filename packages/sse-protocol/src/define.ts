@@ -83,18 +83,26 @@ export function checkDefinedData(
 }
 
 function validate(schema: StandardSchemaV1, data: unknown, name: unknown): StandardSchemaV1.Result<unknown> {
-  let result: ReturnType<(typeof schema)['~standard']['validate']>
+  let result: Partial<PromiseLike<unknown>> & Partial<StandardSchemaV1.SuccessResult<unknown>>
   try {
-    result = schema['~standard'].validate(data)
+    result = schema['~standard'].validate(data) as typeof result
   } catch (cause) {
     throw new ProtocolError('INVALID_DATA', `the schema of ${quote(name)} threw; it must report issues instead`, {
       cause,
     })
   }
-  if (!(result instanceof Promise)) return result
-  // Nobody waits for it, so nobody would handle its rejection.
-  result.catch(() => {})
-  throw new ProtocolError('INVALID_DATA', `the schema of ${quote(name)} is asynchronous; use one that answers at once`)
+  // Not `instanceof`: other libraries and realms have promises, too.
+  if (typeof result?.then === 'function') {
+    // Nobody waits for it, so nobody would handle its rejection.
+    Promise.resolve(result).catch(() => {})
+    throw new ProtocolError(
+      'INVALID_DATA',
+      `the schema of ${quote(name)} is asynchronous; use one that answers at once`,
+    )
+  }
+  if (Object(result) === result && (result.issues || 'value' in result))
+    return result as StandardSchemaV1.Result<unknown>
+  throw new ProtocolError('INVALID_DATA', `the schema of ${quote(name)} answered neither a value nor issues`)
 }
 
 function assertSchema(name: string, schema: unknown): void {

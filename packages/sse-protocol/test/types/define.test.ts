@@ -227,5 +227,21 @@ describe('checkDefinedData', () => {
       throw new Error('broken')
     })
     expect(codeOf(() => check({ type: 'a:b', data: 1 }, broken))).toBe('INVALID_DATA')
+    // Promises of other libraries, and of other realms, are not `instanceof Promise`.
+    const foreign = schema(() => ({
+      // biome-ignore lint/suspicious/noThenProperty: this is what it is about
+      then: (_: unknown, reject: (error: Error) => void) => reject(new Error('late')),
+    }))
+    expect(codeOf(() => check({ type: 'a:b', data: 1 }, foreign))).toBe('INVALID_DATA')
+  })
+
+  it('refuses what is no answer of a schema: data that was checked is never left out in silence', () => {
+    for (const answer of [undefined, null, true, {}]) {
+      const definitions = {
+        named: { 'a:b': { '~standard': { version: 1, vendor: 'test', validate: () => answer } } },
+        entities: {},
+      } as unknown as EventDefinitions
+      expect(codeOf(() => check({ type: 'a:b', data: 1 }, definitions))).toBe('INVALID_DATA')
+    }
   })
 })
