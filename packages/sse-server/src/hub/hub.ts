@@ -64,8 +64,8 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
   protected constructor(adapter: Adapter, options: EventHubOptions<Definitions>) {
     this.#settings = readOptions(options as EventHubOptions)
     this.#adapter = adapter
-    this.#ports = { clock: systemClock, random: systemRandom, randomId: systemRandomId, ...options.ports }
-    const { clock } = this.#ports
+    const { clock = systemClock, random = systemRandom, randomId = systemRandomId } = options.ports ?? {}
+    this.#ports = { clock, random, randomId }
     const { heartbeatIntervalMs, instanceTtlMs, limits, logger, retryMs, stallTimeoutMs } = this.#settings
     this.#madeAt = clock.monotonic()
     adapter.start(this.#settings.retention)

@@ -191,6 +191,10 @@ function assertShapes(options: EventHubOptions): void {
   })) {
     if (value !== undefined && !isObject(value)) throw invalid(`${name} is ${quote(value)}; it must be an object`)
   }
+  for (const kind of ['entities', 'named'] as const) {
+    if (events && !isObject(events[kind]))
+      throw invalid(`events.${kind} is ${quote(events[kind])}; make events with defineEvents`)
+  }
   for (const method of ['start', 'append', 'open', 'read', 'close'] as const) {
     if (adapter && typeof adapter[method] !== 'function')
       throw invalid(`adapter has no ${method}(); make it with memory, redis …`)

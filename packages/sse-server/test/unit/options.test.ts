@@ -43,6 +43,9 @@ describe('options', () => {
     [{ adapter: {} }, 'adapter'],
     [{ adapter: { start() {}, append() {}, open() {}, read() {} } }, 'close'],
     [{ events: 'document' }, 'events'],
+    [{ events: {} }, 'events'],
+    [{ events: { entities: {} } }, 'events.named'],
+    [{ events: { entities: [], named: {} } }, 'events.entities'],
     [{ ports: 1 }, 'ports'],
     [{ ports: null }, 'ports'],
     [{ ports: { clock: null } }, 'ports.clock'],
@@ -77,6 +80,7 @@ describe('options', () => {
     { retention: { events: 1, ageMs: 1, bytes: 65_536 } },
     { limits: { perUser: false, perIp: undefined as never }, retention: {}, conflateWindowMs: 10_000, retryMs: 0 },
     { maxEventBytes: 256, retention: { bytes: 256 } },
+    { ports: { clock: undefined as never, random: undefined as never, randomId: undefined as never } },
     { heartbeatIntervalMs: undefined as never, adapter: undefined as never, events: undefined as never },
   ]
   for (const options of good) {
