@@ -4,6 +4,8 @@ import { HubError } from './error'
 /** Whoever is refused because something is away or late is to come back after about this, in milliseconds. */
 const RETRY_AFTER_MS = 5_000
 
+const LOG_AWAY = 'The event log cannot be reached'
+
 /** Refusals that ask to come back: each names another time, so that those who are refused together do not come back together. */
 export class Refusals {
   constructor(readonly random: Random) {}
@@ -17,13 +19,15 @@ export class Refusals {
     return this.comeBack('UNAVAILABLE', message, RETRY_AFTER_MS)
   }
 
-  /** What an adapter fails with says the same to all who wait for it. Of an error that is not ours the client is told nothing. */
+  /**
+   * What an adapter fails with says the same to all who wait for it, and names what an operator has to mend: of that the client is told
+   * the code, and the log the rest.
+   */
   ofLog(thrown: unknown): HubError {
-    if (!isOurs(thrown)) return this.#failed('The event log cannot be reached', thrown)
-    const { code, message, status, cause, retryAfterMs } = thrown
-    if (retryAfterMs === undefined) return thrown
-    const told = { status, retryAfterMs: this.#spread(retryAfterMs) }
-    return new HubError(code, message, cause === undefined ? told : { ...told, cause })
+    if (!isOurs(thrown)) return this.#failed(LOG_AWAY, thrown)
+    const { code, status, cause = isExpected(code) ? undefined : thrown, retryAfterMs } = thrown
+    const told = { status, ...(retryAfterMs !== undefined && { retryAfterMs: this.#spread(retryAfterMs) }) }
+    return new HubError(code, LOG_AWAY, cause === undefined ? told : { ...told, cause })
   }
 
   /** What was thrown on the way to an answer. An application that says itself when to come back is taken at its word. */
@@ -39,6 +43,11 @@ export class Refusals {
   #spread(ms: number): number {
     return Math.round(ms * (0.5 + this.random()))
   }
+}
+
+/** Nobody has to mend anything: it passes, and is not reported for each request. */
+export function isExpected(code: HubError['code']): boolean {
+  return code === 'UNAVAILABLE' || code === 'CLOSED'
 }
 
 /** By name: other libraries' errors have a code and a status too, and a message that is not for clients. */

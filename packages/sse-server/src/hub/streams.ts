@@ -4,6 +4,7 @@ import { type LimitName, Registry } from '../registry/registry'
 import type { Logger, Ports } from '../seams/ports'
 import { describe, type HubError } from './error'
 import { assertFields, assertFilter } from './filter'
+import { isExpected } from './refusals'
 import { Revocations } from './revocations'
 import { count, type Tally } from './tally'
 
@@ -91,8 +92,7 @@ export class Streams implements ConnectionObserver {
   refused(error: HubError): void {
     const { code, status, cause } = error
     count(this.tally.refused, code)
-    const expected = code === 'UNAVAILABLE' || code === 'CLOSED'
-    if (status < 500 || (expected && cause === undefined)) return
+    if (status < 500 || (isExpected(code) && cause === undefined)) return
     this.logger.error('a stream could not be opened', { code, cause: describe(cause ?? error) })
   }
 

@@ -86,14 +86,20 @@ describe('many who are refused together', () => {
     expect(waits(await askAll({ authorize }))).toEqual(Array(MANY).fill(60))
   })
 
-  it('[B1] an error of the log that does not ask to come back stays what it is', async () => {
-    log.fails = () => new HubError('MIGRATION_MISSING', 'Run the migration')
-    const [stream] = await askAll()
-    expect([stream?.status, stream?.code, stream?.headers['retry-after']]).toEqual([
-      503,
-      'MIGRATION_MISSING',
-      undefined,
-    ])
+  it('[B1] an error of the log that does not ask to come back keeps its code; what is to be mended is for the log, and not for the client', async () => {
+    const { hub, logger } = testHub({ adapter: log, ports: { clock } })
+    log.fails = () => new HubError('MIGRATION_MISSING', 'Run 3.sql on the schema internal_events')
+    const { stream, done } = ask(hub, grant)
+    await done
+    expect([stream.status, stream.code, stream.headers['retry-after']]).toEqual([503, 'MIGRATION_MISSING', undefined])
+    expect(stream.body).not.toMatch('internal_events')
+    expect(JSON.stringify(logger.lines)).toMatch('Run 3.sql on the schema internal_events')
+    await hub.close()
+  })
+
+  it('[B1] nor does one that passes name what the application has behind it', async () => {
+    log.fails = () => new HubError('UNAVAILABLE', 'PostgreSQL answered 57P03', { retryAfterMs: 5_000 })
+    for (const { body } of await askAll()) expect(body).not.toMatch('PostgreSQL')
   })
 })
 
