@@ -8,9 +8,10 @@ import { eventStream } from '@entitycast/sse-server/node'
 import { createParser } from 'eventsource-parser'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { median } from '../../packages/sse-server/test/integration/latency'
+import { ownPort } from '../../packages/sse-server/test/support/ports'
 import { HAS_REDIS, RedisServer } from '../../packages/sse-server/test/support/redis'
 import { Instances } from './instances'
-import { freePorts, type ProxyName, proxies, RunningProxy } from './proxies'
+import { type ProxyName, proxies, RunningProxy } from './proxies'
 
 /*
  * The configurations of `docs/deployment`, before two instances that share a log in Redis.
@@ -27,7 +28,7 @@ const cleanups: (() => unknown)[] = []
 beforeAll(async () => {
   if (!HAS_REDIS) return
   redis = await RedisServer.start()
-  instances = await Instances.start((await freePorts(2)) as [number, number], redis.port, PER_IP)
+  instances = await Instances.start([await ownPort(), await ownPort()], redis.port, PER_IP)
 })
 
 beforeEach(() => instances?.launch())

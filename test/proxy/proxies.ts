@@ -254,7 +254,7 @@ function makeCertificate(file: string): void {
 }
 
 /** Held all at once, so that no two are the same. */
-export async function freePorts(count: number): Promise<number[]> {
+async function freePorts(count: number): Promise<number[]> {
   const servers = await Promise.all(
     Array.from({ length: count }, async () => {
       const server = createServer().listen(0, '127.0.0.1')

@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { vi } from 'vitest'
+import { ownPort } from '../../packages/sse-server/test/support/ports'
 
 const CONFIG = fileURLToPath(new URL('../../examples/nginx.conf', import.meta.url))
 
@@ -38,7 +38,7 @@ export class TwoInstances {
   static async start(main: string, env: Record<string, string>): Promise<TwoInstances> {
     if (!REDIS || !NGINX) throw new Error(`missing: ${MISSING.join(', ')}`)
     const folder = await mkdtemp(join(tmpdir(), 'entitycast-instances-'))
-    const [redis, proxy, a, b] = await freePorts()
+    const [redis, proxy, a, b] = [await ownPort(), await ownPort(), await ownPort(), await ownPort()]
     const environment = { ...env, REDIS_URL: `redis://127.0.0.1:${redis}`, DATA_DIR: join(folder, 'data') }
     const instances = new TwoInstances(`http://127.0.0.1:${proxy}`, folder, main, environment, { a, b })
     try {
@@ -109,18 +109,4 @@ async function nginxArguments(folder: string, ports: { proxy: number; a: number;
   const config = join(folder, 'nginx.conf')
   await writeFile(config, `daemon off; master_process off; pid ${folder}/nginx.pid;\n${text}`)
   return ['-p', folder, '-c', config, '-e', 'stderr']
-}
-
-/** Held all at once, so that no two are the same. */
-async function freePorts(): Promise<[number, number, number, number]> {
-  const servers = await Promise.all(
-    Array.from({ length: 4 }, async () => {
-      const server = createServer().listen(0, '127.0.0.1')
-      await once(server, 'listening')
-      return server
-    }),
-  )
-  const ports = servers.map((server) => (server.address() as { port: number }).port)
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
-  return ports as [number, number, number, number]
 }

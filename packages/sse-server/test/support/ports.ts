@@ -11,7 +11,7 @@ const COUNT = 10_000
 /** An address where nobody serves: whoever listens there has the port of this number at 127.0.0.1. */
 const CLAIMS = '127.18.18.18'
 
-/** A port that is free, and that no other test is given for as long as this process lives. */
+/** A port of 127.0.0.1 that is free, and that no other test is given for as long as this process lives. None for who listens at every address: the claim is one. */
 export async function ownPort(): Promise<number> {
   for (;;) {
     const port = FIRST + randomInt(COUNT)
