@@ -100,14 +100,16 @@ export class Appends {
     const rows = await link.use(async (wire) => {
       const write = (isQuiet: boolean) =>
         wire.write({ name: 'entitycast_append', text, values: values(wire.server, isQuiet) })
+      const wasQuiet = this.isQuiet
       try {
-        return await write(this.isQuiet)
+        return await write(wasQuiet)
       } catch (error) {
         // Both have been rolled back: the queue of notifications is full, or a deadlock with something that is none of ours, as a TRUNCATE.
         const { code } = error as { code?: unknown }
-        if (code === '54000' && !this.isQuiet) this.quiet()
+        const isFull = code === '54000' && !wasQuiet
+        if (isFull) this.quiet()
         else if (code !== '40P01') throw error
-        return write(this.isQuiet)
+        return write(isFull || this.isQuiet)
       }
     }, deadline)
     projects.forEach((projectId, i) => {
