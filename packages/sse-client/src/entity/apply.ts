@@ -9,7 +9,8 @@ export interface ApplyOptions<Row> {
 
 /**
  * Rows after an event. `created` appends the row, or replaces the one with its id; `updated` and `batch` merge the fields of `data` into
- * the rows that are there, one level deep; `deleted` takes the row out. The rows that were given are never changed; where
+ * the rows that are there, one level deep; `deleted` takes the row out. Where several rows have the id (a list that shows it in two groups), all of them
+ * are meant, and `created` leaves them alike: give it one list a group, or load such a list again. The rows that were given are never changed; where
  * nothing changes, the very same array comes back, so that React renders nothing. An event without `data`
  * (it changed, load it again) changes nothing, unless it is a deletion.
  *

@@ -44,6 +44,20 @@ test('created replaces the row with its id, in its place', () => {
   expect(applyEntityEvent(rows, single('created', 'a', { name: 'new' }))).toEqual([{ id: 'a', name: 'new' }, rows[1]])
 })
 
+test('where several rows have the id all of them are meant: created leaves them alike, updated leaves what else they hold', () => {
+  const grouped = [
+    { id: 'a', name: 'A', chunks: 1 },
+    { id: 'b', name: 'B' },
+    { id: 'a', name: 'A', chunks: 2 },
+  ]
+  const names = (next: Row[]) => next.map(({ id, name, chunks }) => `${id} ${name} ${chunks}`)
+  const created = applyEntityEvent<Row>(grouped, single('created', 'a', { name: 'new' }))
+  expect(names(created)).toEqual(['a new undefined', 'b B undefined', 'a new undefined'])
+  const updated = applyEntityEvent<Row>(grouped, single('updated', 'a', { name: 'new' }))
+  expect(names(updated)).toEqual(['a new 1', 'b B undefined', 'a new 2'])
+  expect(applyEntityEvent<Row>(grouped, single('deleted', 'a'))).toEqual([{ id: 'b', name: 'B' }])
+})
+
 test('updated merges into the row that is there, and leaves the others as they are', () => {
   const next = applyEntityEvent(rows, single('updated', 'b', { chunks: 5 }))
   expect(next).toEqual([rows[0], { id: 'b', name: 'B', chunks: 5 }])
