@@ -137,9 +137,9 @@ export class Care {
   }
 }
 
-/** A head is kept at least as long as its records, and then as long again. */
-export function ttlOf({ idleProjectTtlMs }: NatsSettings, { ageMs }: Retention): number {
-  return Math.max(idleProjectTtlMs, ageMs * 2)
+/** A head is kept at least as long as its records, and then as long again; and whoever follows it must have had time to say so, several times. */
+export function ttlOf({ idleProjectTtlMs, checkIntervalMs }: NatsSettings, { ageMs }: Retention): number {
+  return Math.max(idleProjectTtlMs, checkIntervalMs * 10, ageMs * 2)
 }
 
 /** Takes what lies before a place. */

@@ -17,7 +17,7 @@ export interface RedisAdapterOptions {
   maxPendingAppends?: number
   /** Projects that nothing has been heard of are compared with Redis this often, in milliseconds; so is the connection. Default 5,000. */
   checkIntervalMs?: number
-  /** A project that nobody listens to and nobody publishes to is forgotten after this, in milliseconds. Default 86,400,000 (a day). */
+  /** A project that nobody listens to and nobody publishes to is forgotten after this, in milliseconds; at least ten times `checkIntervalMs`. Default 86,400,000 (a day). */
   idleProjectTtlMs?: number
   /** Redis Cluster before version 7 has no sharded channels: `false` for one of those. Default `true` for clusters. */
   sharded?: boolean

@@ -216,9 +216,10 @@ export class RedisAdapter implements Adapter {
     return { head: `${name}:head`, log: `${name}:log`, channel: `${name}@${database}` }
   }
 
-  /** A head is kept at least as long as its records, and then as long again. */
+  /** A head is kept at least as long as its records, and then as long again; and whoever follows it must have had time to say so, several times. */
   get #ttlMs(): number {
-    return Math.max(this.#settings.idleProjectTtlMs, (this.#retention as Retention).ageMs * 2)
+    const { idleProjectTtlMs, checkIntervalMs } = this.#settings
+    return Math.max(idleProjectTtlMs, checkIntervalMs * 10, (this.#retention as Retention).ageMs * 2)
   }
 
   #planRound(): void {

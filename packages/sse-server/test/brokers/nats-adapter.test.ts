@@ -1,5 +1,6 @@
 import { NatsAdapter } from '@entitycast/sse-server/nats'
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
+import { ttlOf } from '../../src/adapters/nats-care'
 import { decodeMessage, encodeMessage, follow, headOf, type Message } from '../../src/adapters/nats-message'
 import { HAS_NATS, NatsServer } from '../support/nats'
 import { Ear, eventually, NatsInstances, RETENTION, record, withAppends } from '../support/nats-hub'
@@ -323,6 +324,12 @@ describe.runIf(HAS_NATS)('NatsAdapter on a real NATS', () => {
     const after = await adapter.append('listened', [record(2)])
     expect(after).toEqual({ epoch: before.epoch, offset: 2 })
     expect([ear.datas, ear.doubts]).toEqual([['1', '2'], []])
+  })
+
+  it('[D4] a log outlives the time between two looks at it, however short its own time is', () => {
+    const settings = { ...names(), replicas: 1, timeoutMs: 5_000, maxPendingAppends: 1, idleProjectTtlMs: 1_000 }
+    expect(ttlOf({ ...settings, checkIntervalMs: 60_000 }, { ...RETENTION, ageMs: 1_000 })).toBe(600_000)
+    expect(ttlOf({ ...settings, checkIntervalMs: 50 }, { ...RETENTION, ageMs: 1_000 })).toBe(2_000)
   })
 
   it('[B1] more appends than may wait are refused at once with UNAVAILABLE', async () => {

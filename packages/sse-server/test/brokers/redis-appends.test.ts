@@ -52,6 +52,13 @@ describe.runIf(HAS_REDIS).each(Object.keys(clients) as ClientName[])('appends to
     await eventually(() => expect(told(resumed)).toEqual(upTo(900).filter((n) => n % 3 === 0 && n > 300)))
   })
 
+  it('[D3] a log outlives the time between two looks at it, however short its own time is: who follows it is not told to resync for ever', async () => {
+    const options = { keyPrefix: `test-${++tests}:`, idleProjectTtlMs: 1_000, checkIntervalMs: 60_000 }
+    const one = hubs.add(name, server, options, { retention: { ageMs: 1_000 } })
+    await one.hub.project('p').emit('a:b', 1)
+    expect(await outside.pttl(`${options.keyPrefix}{events.p}:head`)).toBeGreaterThan(300_000)
+  })
+
   it('[B1] the connection is cut in the middle, again and again: what was accepted is told once and in order, what was rejected at most once', async () => {
     const [one, two] = pair()
     const clients = [await stream(one, 'p'), await stream(two, 'p')]
