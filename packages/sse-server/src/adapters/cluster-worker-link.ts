@@ -1,4 +1,5 @@
 import type { Adapter, Cursor, LogEntry, LogRecord, OpenLog } from '@entitycast/sse-server'
+import { weightOf as recordWeight } from '../seams/record-text'
 import { type Call, decodeRecords, type Found, type Request, type Tell, type WireRecord } from './cluster-wire'
 
 /** What live records, and answers, take of one message at most, in characters; one record more, where that is larger. */
@@ -229,7 +230,7 @@ function cut(entries: readonly LogEntry[]): LogRecord[] {
 
 /** A place in a message costs something too. */
 function weightOf({ record }: Pick<LogEntry, 'record'>): number {
-  return record.data.length + 64
+  return recordWeight(record) + 64
 }
 
 function weightOfAll(records: readonly LogRecord[]): number {

@@ -12,6 +12,7 @@ import {
   type OpenLog,
   type Retention,
 } from '@entitycast/sse-server'
+import { weightOf } from '../seams/record-text'
 import { LiveLog } from './cluster-live'
 import { holdsLog } from './cluster-log'
 import { closed, PrimaryLink } from './cluster-primary-link'
@@ -97,8 +98,9 @@ export class ClusterAdapter implements Adapter {
   async append(projectId: string, records: readonly LogRecord[]): Promise<Cursor> {
     const link = this.#opened()
     let weight = 0
-    for (const { data, type } of records) {
-      weight += data.length + type.length
+    for (const record of records) {
+      const { data } = record
+      weight += weightOf(record)
       if (data.length * 3 > MAX_RECORD_BYTES && Buffer.byteLength(data) > MAX_RECORD_BYTES) {
         throw new ProtocolError('EVENT_TOO_LARGE', `a record takes more than ${MAX_RECORD_BYTES} bytes`)
       }

@@ -2,7 +2,6 @@ import { randomBytes } from 'node:crypto'
 import { ProtocolError } from '@entitycast/sse-protocol'
 import { type Cursor, HubError, type LogRecord } from '@entitycast/sse-server'
 import { type Append, AppendQueue, checkSizes, settle } from '../seams/append-queue'
-import { weightOf } from '../seams/record-text'
 import { type Link, pause } from './nats-link'
 import { add, compare, FOREIGN, followerOf, newest, seenOf } from './nats-log'
 import { encodeMessage, follow, type Head, headOf, type Message, offsetOf, type Stored, TRAIL } from './nats-message'
@@ -215,16 +214,9 @@ function divide(records: readonly LogRecord[]): LogRecord[][] {
 
 /** About what a record takes in a message, and not less. */
 function sizeOf(record: LogRecord): number {
-  const { data, channel, users, key } = record
+  const { type, data, channel, users, key } = record
   const audience = users?.reduce((sum, user) => sum + user.length * 3 + 3, 0) ?? 0
-  return (
-    Buffer.byteLength(data) +
-    weightOf({ ...record, data: '' }) +
-    channel.length +
-    audience +
-    (key?.length ?? 0) * 6 +
-    40
-  )
+  return Buffer.byteLength(data) + type.length + channel.length + audience + (key?.length ?? 0) * 6 + 40
 }
 
 /** Whether each record fits into a message with what else that holds. @throws ProtocolError `EVENT_TOO_LARGE` */

@@ -28,9 +28,11 @@ export function encodeRecord({ type, data, channel, users, key }: LogRecord): st
   return JSON.stringify([type, data, channel, users ?? 0, key ?? 0])
 }
 
-/** What a record counts for in the retention by bytes. */
-export function weightOf({ type, data }: LogRecord): number {
-  return type.length + data.length
+/** What a record counts for in the retention by bytes, and while it waits. Whom it is for may be most of it. */
+export function weightOf({ type, data, key, users }: LogRecord): number {
+  let weight = type.length + data.length + (key?.length ?? 0)
+  if (users) for (const user of users) weight += user.length
+  return weight
 }
 
 /** Records that are joined with commas, in brackets; `undefined` where one of them is none. */

@@ -1,4 +1,5 @@
 import type { LogEntry, Retention } from './adapter'
+import { weightOf } from './record-text'
 
 /** Places that a window has at first; twice as many whenever they do not suffice. */
 const LEAST_PLACES = 16
@@ -37,7 +38,7 @@ export class RetentionWindow<Entry extends LogEntry> {
   /** Adds the entry after `last`. */
   push(entry: Entry, now: number): void {
     if (this.#size === this.#entries.length) this.#lay(Math.max(LEAST_PLACES, this.#size * 2))
-    const bytes = bytesOf(entry)
+    const bytes = weightOf(entry.record)
     const place = entry.offset & (this.#entries.length - 1)
     this.#entries[place] = entry
     this.#sizes[place] = bytes
@@ -92,10 +93,4 @@ export class RetentionWindow<Entry extends LogEntry> {
       this.#times[to] = times[from] as number
     }
   }
-}
-
-function bytesOf({ record: { data, type, key, users } }: LogEntry): number {
-  let bytes = data.length + type.length + (key?.length ?? 0)
-  if (users) for (const user of users) bytes += user.length
-  return bytes
 }

@@ -59,6 +59,17 @@ describe.runIf(HAS_REDIS).each(Object.keys(clients) as ClientName[])('appends to
     expect(await outside.pttl(`${options.keyPrefix}{events.p}:head`)).toBeGreaterThan(300_000)
   })
 
+  it('[D3] whom an event is for counts among the bytes that are kept: lists of thousands do not fill Redis', async () => {
+    const keyPrefix = `test-${++tests}:`
+    const one = hubs.add(name, server, { keyPrefix }, { retention: { bytes: 200_000 } })
+    const audience = { users: upTo(1_000).map((n) => `somebody with a long name, number ${n}`) }
+    const first = await one.hub.project('p').emit('a:b', 0, { audience })
+    for (const n of upTo(30)) await one.hub.project('p').emit('a:b', n, { audience })
+    expect(await outside.xlen(`${keyPrefix}{events.p}:log`)).toBeLessThan(10)
+    // Another, which has told none of it.
+    expect((await stream(hubs.add(name, server, { keyPrefix }), 'p', first)).resyncs).toEqual(['expired'])
+  })
+
   it('[B1] the connection is cut in the middle, again and again: what was accepted is told once and in order, what was rejected at most once', async () => {
     const [one, two] = pair()
     const clients = [await stream(one, 'p'), await stream(two, 'p')]
