@@ -11,6 +11,13 @@ const listed = execFileSync('git', ['ls-files', '--cached', '--others', '--exclu
 })
 const texts = listed.split('\n').filter((file) => file && existsSync(path.join(root, file)))
 
+/** What npm packs of each, at the top of its folder. */
+const packages = ['sse-protocol', 'sse-server', 'sse-client'].map((name) => {
+  const folder = `packages/${name}`
+  const { files } = JSON.parse(readFileSync(path.join(root, folder, 'package.json'), 'utf8')) as { files: string[] }
+  return { name, folder, shipped: [...files, 'README.md', 'LICENSE', 'package.json'] }
+})
+
 /** Text without fenced and inline code: what looks like a link in there is none. */
 const prose = (markdown: string) =>
   markdown.replace(/^\s*(`{3,}|~{3,})[^\n]*\n[\s\S]*?^\s*\1\s*$/gm, '').replace(/`[^`\n]*`/g, 'code')
@@ -34,27 +41,50 @@ function anchors(markdown: string): Set<string> {
   return found
 }
 
-/** Links to files and headings of this repository that lead nowhere. */
-function broken(file: string, markdown: string): string[] {
+/** What is linked to that is no address on the web. */
+function targets(markdown: string): string[] {
   return [...prose(markdown).matchAll(/\]\(([^)\s]+)(?:\s+"[^"]*")?\)/g)]
     .map(([, target = '']) => target)
     .filter((target) => !/^[a-z][a-z0-9+.-]*:/i.test(target))
-    .filter((target) => {
-      const [where = '', anchor] = target.split('#')
-      const reached = where === '' ? file : path.posix.join(path.posix.dirname(file), decodeURI(where))
-      if (!existsSync(path.join(root, reached))) return true
-      return (
-        anchor !== undefined &&
-        reached.endsWith('.md') &&
-        !anchors(readFileSync(path.join(root, reached), 'utf8')).has(anchor)
-      )
-    })
+}
+
+/** Links to files and headings of this repository that lead nowhere. */
+function broken(file: string, markdown: string): string[] {
+  return targets(markdown).filter((target) => {
+    const [where = '', anchor] = target.split('#')
+    const reached = where === '' ? file : path.posix.join(path.posix.dirname(file), decodeURI(where))
+    if (!existsSync(path.join(root, reached))) return true
+    return (
+      anchor !== undefined &&
+      reached.endsWith('.md') &&
+      !anchors(readFileSync(path.join(root, reached), 'utf8')).has(anchor)
+    )
+  })
 }
 
 describe('[docs] every link inside the repository leads somewhere', () => {
   it.each(texts)('[docs] %s', (file) => {
     expect(broken(file, readFileSync(path.join(root, file), 'utf8'))).toEqual([])
   })
+
+  it.each(packages)(
+    '[docs] what $name ships links to nothing outside of the package, and names only guides that are there',
+    ({ folder, shipped }) => {
+      for (const file of shipped.filter((name) => name.endsWith('.md'))) {
+        const markdown = readFileSync(path.join(root, folder, file), 'utf8')
+        const outside = targets(markdown).filter((target) => {
+          const [where = ''] = target.split('#')
+          return where !== '' && !shipped.includes(path.posix.normalize(where).split('/')[0] as string)
+        })
+        expect(outside, file).toEqual([])
+        const guides = [...markdown.matchAll(/\bdocs\/[\w/.-]*\w/g)].map(([guide]) => guide)
+        expect(
+          guides.filter((guide) => !existsSync(path.join(root, guide))),
+          file,
+        ).toEqual([])
+      }
+    },
+  )
 
   it('[docs] a link to a file or a heading that is not there is found', () => {
     expect(
