@@ -55,7 +55,7 @@ export const SERVER_BUGS = [
     edits: [
       {
         file: 'sse-server/src/hub/opening.ts',
-        from: 'this.streams.revocations.undo(request.grant, request.askedAt)',
+        from: 'this.streams.revocations.undo(asked, request.askedAt)',
         to: 'false',
       },
     ],

@@ -44,13 +44,13 @@ function isInSeconds(expiresAt: number | undefined): boolean {
 }
 
 /**
- * The channels a connection reads: those that were asked for, or all that the grant covers. `undefined` is every channel.
+ * The channels a connection reads, as they are now: those that were asked for, or all that the grant covers. `undefined` is every channel.
  *
  * @throws HubError `CHANNEL_FORBIDDEN`
  */
 export function grantedChannels(grant: Grant, asked: readonly string[] | undefined): readonly string[] | undefined {
   const granted = grant.channels === 'all' ? undefined : grant.channels
-  if (!asked) return granted
+  if (!asked) return granted && [...granted]
   const forbidden = granted && asked.find((channel) => !granted.includes(channel))
   if (forbidden !== undefined)
     throw new HubError('CHANNEL_FORBIDDEN', `The channel ${quote(forbidden)} is not open to you`)

@@ -96,7 +96,7 @@ export class Opening {
     if (now >= ends) throw new HubError('UNAUTHORIZED', 'The grant has expired')
     if (this.host.draining()) throw this.admission.draining()
     if (request.gone()) return
-    if (this.streams.revocations.undo(request.grant, request.askedAt)) {
+    if (this.streams.revocations.undo(asked, request.askedAt)) {
       // The grant may be older than the revocation: let the client ask again.
       throw this.admission.refusals.comeBack('UNAVAILABLE', 'Access has changed meanwhile', 1_000)
     }

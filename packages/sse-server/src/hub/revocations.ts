@@ -35,7 +35,7 @@ export class Revocations {
   }
 
   /** Whether a grant that the application was asked for at the moment `askedAt` may be older than what ended its streams. */
-  undo({ projectId, userId }: Grant, askedAt: number): boolean {
+  undo({ projectId, userId }: Pick<Grant, 'projectId' | 'userId'>, askedAt: number): boolean {
     if (askedAt < this.#forgotten) return true
     if (this.#recent.size === 0) return false
     const keys = [keyOf(), keyOf(projectId)]

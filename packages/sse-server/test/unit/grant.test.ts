@@ -296,6 +296,31 @@ describe('the end of a grant', () => {
     await hub.close()
   })
 
+  it('[D8 S5] it is taken as it was given: what the application does to the object while the log is asked changes nothing', async () => {
+    const clock = new VirtualClock()
+    const log = new GatedLog(clock)
+    const { hub } = testHub({ adapter: log, ports: { clock } })
+    const channels = ['a']
+    const shared = { projectId: 'p1', userId: 'u1', channels }
+    log.holds = (call) => call === 'open'
+    const kept = ask(hub, { ...shared })
+    const revoked = ask(hub, shared)
+    await clock.settle()
+    channels.push('secret')
+    shared.userId = 'u2'
+    await hub.revoke({ userId: 'u1' })
+    const later = ask(hub, { projectId: 'p1', userId: 'u1', channels })
+    channels.push('b,c')
+    log.release()
+    await Promise.all([kept.done, revoked.done, later.done])
+    expect([kept, revoked].map(({ stream }) => [stream.status, stream.code])).toEqual([
+      [503, 'UNAVAILABLE'],
+      [503, 'UNAVAILABLE'],
+    ])
+    expect(hub.connections().map((one) => one.channels)).toEqual([['a', 'secret']])
+    await hub.close()
+  })
+
   it('[S5] the time that opening the log takes is part of the grant', async () => {
     const clock = new VirtualClock()
     const log = new GatedLog(clock)
