@@ -122,13 +122,14 @@ export class MemoryAdapter implements Adapter {
     return log
   }
 
-  /** Forgets projects that nobody listens to and whose events have all expired: their next cursor is of a new epoch. */
+  /** Lets go of what has expired, and forgets projects that nobody listens to and that have nothing left: their next cursor is of a new epoch. */
   #sweep(now: number): void {
     const { ageMs } = this.#retention as Retention
     if (now - this.#sweptAt < ageMs / 2) return
     this.#sweptAt = now
     for (const [projectId, log] of this.#logs) {
       if (log.listeners.size === 0 && now - log.usedAt > ageMs) this.#logs.delete(projectId)
+      else log.window.trim(now)
     }
   }
 }

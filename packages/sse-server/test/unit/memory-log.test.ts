@@ -1,0 +1,39 @@
+import { MemoryAdapter } from '@entitycast/sse-server'
+import { describe, expect, it, vi } from 'vitest'
+import { RetentionWindow } from '../../src/seams/window'
+import { VirtualClock } from '../support/virtual-clock'
+
+const record = { type: 'entity.updated', data: '{}', channel: 'default' }
+const nobody = { entries() {}, doubt() {} }
+
+describe('the log in memory', () => {
+  it('[D6 C9] lets go of what has expired also where somebody listens and nothing is published any more', async () => {
+    const trims = vi.spyOn(RetentionWindow.prototype, 'trim')
+    const clock = new VirtualClock()
+    const log = new MemoryAdapter({ clock })
+    log.start({ ageMs: 60_000, events: 100, bytes: 100_000 })
+    await log.open('quiet', nobody)
+    await log.append('quiet', [record, record])
+    const [quiet] = trims.mock.contexts as RetentionWindow<never>[]
+    trims.mockRestore()
+    expect(quiet?.size).toBe(2)
+    await clock.advance(61_000)
+    await log.append('busy', [record])
+    expect(quiet?.size).toBe(0)
+    await log.close()
+  })
+
+  it('[D3] and not of what is young enough', async () => {
+    const clock = new VirtualClock()
+    const log = new MemoryAdapter({ clock })
+    log.start({ ageMs: 60_000, events: 100, bytes: 100_000 })
+    const { head } = await log.open('quiet', nobody)
+    await log.append('quiet', [record])
+    await clock.advance(40_000)
+    await log.append('quiet', [record])
+    await clock.advance(10_000)
+    await log.append('busy', [record])
+    expect(await log.read('quiet', head, 10)).toMatchObject({ entries: [{ offset: 1 }, { offset: 2 }] })
+    await log.close()
+  })
+})
