@@ -8,6 +8,13 @@ import { inTime } from './in-time'
 /** A feed that nobody reads is kept for this long, in milliseconds: longer than a newcomer may wait for the log, so that it finds it open. */
 const IDLE_FEED_MS = 60_000
 
+interface Host {
+  /** A feed was opened: there is something to look after. */
+  opened(): void
+  /** An adapter has thrown, and nothing has to be done. */
+  failed(error: unknown): void
+}
+
 /** The open feeds of a hub, one a project: opened when first asked for, let go when nobody has read for a while. */
 export class Feeds {
   readonly #open = new Map<string, Feed>()
@@ -19,8 +26,7 @@ export class Feeds {
     readonly retention: Retention,
     readonly clock: Clock,
     readonly rounds: Rounds,
-    /** A feed was opened: there is something to look after. */
-    readonly wake: () => void,
+    readonly host: Host,
   ) {}
 
   get size(): number {
@@ -62,16 +68,16 @@ export class Feeds {
     for (const [projectId, feed] of this.#open) {
       feed.trim()
       if (!feed.idle || now - feed.idleSince <= IDLE_FEED_MS) continue
-      feed.close()
       this.#open.delete(projectId)
+      this.#letGo(feed)
     }
   }
 
-  close(): void {
+  async close(): Promise<void> {
     this.#closed = true
     for (const feed of this.#open.values()) {
       feed.listeners.clear()
-      feed.close()
+      this.#letGo(feed)
     }
     this.#open.clear()
   }
@@ -79,12 +85,21 @@ export class Feeds {
   async #make(projectId: string): Promise<Feed> {
     const feed = new Feed(projectId, this.adapter, this.retention, this.clock, this.rounds)
     await feed.open()
-    if (this.#closed) feed.close()
+    if (this.#closed) this.#letGo(feed)
     else {
       this.#open.set(projectId, feed)
-      this.wake()
+      this.host.opened()
     }
     return feed
+  }
+
+  /** Whoever lets go of many goes on with the next one. */
+  #letGo(feed: Feed): void {
+    try {
+      feed.close()
+    } catch (error) {
+      this.host.failed(error)
+    }
   }
 }
 

@@ -74,7 +74,10 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
     this.#publisher = new Publisher(adapter, this.#settings, options.events, clock)
     const rounds = new Rounds(clock)
     this.#pace = new Pace(rounds)
-    this.#feeds = new Feeds(adapter, this.#settings.retention, clock, rounds, () => this.#caretaker.wake())
+    this.#feeds = new Feeds(adapter, this.#settings.retention, clock, rounds, {
+      opened: () => this.#caretaker.wake(),
+      failed: (error) => logger.error('a log could not be let go', { error: describe(error) }),
+    })
     this.#heartbeats = new Heartbeats(this.#settings.heartbeat, () => clock.now())
     this.#admission = new Admission(this.#settings, this.#streams.registry, this.#ports)
     const charges = {
@@ -356,12 +359,12 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
     this.#closed = true
     this.#streams.destroy()
     this.#caretaker.stop()
-    await atMost(clock, CUT_AFTER_MS, this.#cluster.close())
-    this.#feeds.close()
-    try {
-      await atMost(clock, CUT_AFTER_MS, this.#adapter.close())
-    } catch (error) {
-      this.#settings.logger.error('the adapter could not be closed', { error: describe(error) })
+    for (const part of [this.#cluster, this.#feeds, this.#adapter]) {
+      try {
+        await atMost(clock, CUT_AFTER_MS, part.close())
+      } catch (error) {
+        this.#settings.logger.error('the adapter could not be closed', { error: describe(error) })
+      }
     }
   }
 }

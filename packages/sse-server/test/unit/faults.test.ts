@@ -118,6 +118,24 @@ describe('what applications and sockets do wrong', () => {
     await hub.close()
   })
 
+  it('[S8] a log that throws as it is let go stops neither the timer nor the end, and is reported', async () => {
+    const clock = new VirtualClock()
+    const log = new GatedLog(clock)
+    const openLog = log.open.bind(log)
+    log.open = async (projectId, listener) => ({ ...(await openLog(projectId, listener)), close: throwing })
+    const { hub, logger } = testHub({ adapter: log, ports: { clock } })
+    const stream = await open(hub, { projectId: 'p1' })
+    await hub.cursor('p2')
+    await clock.advance(91_000)
+    expect(hub.stats().projects).toBe(1)
+    expect(stream.collector.of('heartbeat')).toHaveLength(6)
+    await hub.cursor('p2')
+    await hub.close()
+    expect(await codeOf(() => log.append('p1', []))).toMatch('not open')
+    expect(logger.lines.map(({ level }) => level)).toEqual(['error', 'error', 'error'])
+    expect(clock.timers).toBe(0)
+  })
+
   it('[S8] a logger that rejects, and an onResync that throws or rejects, are no unhandled rejections', async () => {
     const unhandled: unknown[] = []
     const hear = (reason: unknown) => unhandled.push(reason)
