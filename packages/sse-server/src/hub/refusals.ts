@@ -50,17 +50,21 @@ export function isExpected(code: HubError['code']): boolean {
   return code === 'UNAVAILABLE' || code === 'CLOSED'
 }
 
-/** By name: other libraries' errors have a code and a status too, and a message that is not for clients. */
+/** By name: other libraries' errors have a code and a status too, and a message that is not for clients. One that throws as it is read is not ours. */
 function isOurs(thrown: unknown): thrown is HubError {
-  const { name, code, status, message, retryAfterMs = 0 } = (thrown ?? {}) as Partial<HubError>
-  return (
-    thrown instanceof Error &&
-    name === 'HubError' &&
-    typeof code === 'string' &&
-    typeof message === 'string' &&
-    Number.isFinite(retryAfterMs) &&
-    typeof status === 'number' &&
-    status >= 400 &&
-    status <= 599
-  )
+  if (!(thrown instanceof Error)) return false
+  try {
+    const { name, code, status, message, retryAfterMs = 0 } = thrown as Partial<HubError>
+    return (
+      name === 'HubError' &&
+      typeof code === 'string' &&
+      typeof message === 'string' &&
+      Number.isFinite(retryAfterMs) &&
+      typeof status === 'number' &&
+      status >= 400 &&
+      status <= 599
+    )
+  } catch {
+    return false
+  }
 }

@@ -31,7 +31,8 @@ describe('what authorize answers', () => {
   it('[C2] anything else that is thrown is 503, is reported, and tells the client nothing', async () => {
     const { hub, logger } = testHub()
     const secret = Object.assign(new Error('password=hunter2'), { code: 'ERR_BAD_RESPONSE', status: 401 })
-    for (const thrown of [secret, 'text', undefined, new TypeError('x is not a function')]) {
+    const unreadable = Object.defineProperty(new Error('hunter2'), 'status', { get: () => JSON.parse('hunter2') })
+    for (const thrown of [secret, 'text', undefined, new TypeError('x is not a function'), unreadable]) {
       const stream = await open(hub, null, { authorize: () => Promise.reject(thrown) })
       expect([stream.status, stream.code]).toEqual([503, 'UNAVAILABLE'])
       expect(Number(stream.headers['retry-after'])).toBeGreaterThan(0)
