@@ -212,8 +212,12 @@ export class Feed implements LogListener {
     if ('gap' in result) return result
     const { offset: from, view, lagging: conflated } = connection
     // Whoever had the same answer before has made the page already.
-    const span = view.span(from, conflated) ?? this.#span(connection, takePage(result.entries, 0))
-    return this.#pageOf(connection, span)
+    const kept = view.span(from, conflated)
+    if (kept) return this.#pageOf(connection, kept)
+    const taken = takePage(result.entries, 0)
+    // As with what comes live: a hole is not passed on.
+    if (taken.some(({ offset }, i) => offset !== from + 1 + i)) return { gap: 'broker-gap' }
+    return this.#pageOf(connection, this.#span(connection, taken))
   }
 
   /** Those who come back together ask for the same: the log is asked once for all of them. */

@@ -158,4 +158,25 @@ describe('a reader whose page must come from the log', () => {
     expect(stream.types).toEqual(['connected', 'resync', 'note:added'])
     await end(hub, clock)
   })
+
+  it('[D4] nor one in a page: what was asked for after a place is that, or is told', async () => {
+    for (const left of [[0], [2], [0, 2], [1, 0, 2], [0, 0, 1]]) {
+      const { hub, clock, log, cursor } = await behind()
+      await hub.project('p1').updated('document', 'c')
+      await clock.advance(62_000)
+      const read = log.read.bind(log)
+      log.read = async (...asked) => {
+        const page = await read(...asked)
+        return 'gap' in page || asked[2] === 1 ? page : { entries: left.flatMap((n) => page.entries[n] ?? []) }
+      }
+      const stream = await open(hub, { projectId: 'p1' }, { lastEventId: cursor })
+      await clock.settle()
+      await hub.project('p1').updated('document', 'after')
+      await clock.settle()
+      const proven = left[0] === 0 && left.length === 1
+      expect([left, stream.resyncs]).toEqual([left, proven ? [] : ['broker-gap']])
+      expect([left, ids(stream)]).toEqual([left, proven ? ['a', 'b', 'c', 'after'] : ['after']])
+      await end(hub, clock)
+    }
+  })
 })
