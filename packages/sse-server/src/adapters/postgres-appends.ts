@@ -1,7 +1,7 @@
 import { type Cursor, HubError, type LogRecord, logName } from '@entitycast/sse-server'
 import { type Append, AppendQueue, checkSizes, settle } from '../seams/append-queue'
 import { encodeRecord, weightOf } from '../seams/record-text'
-import { closed, type Link } from './postgres-link'
+import { closed, type Link, unavailable } from './postgres-link'
 import type { Appended } from './postgres-live'
 
 /** The largest record, in bytes of `data`: the most that a hub allows. */
@@ -76,13 +76,22 @@ export class Appends {
   }
 
   async #write(batch: readonly Append[], deadline: number): Promise<void> {
-    const { link, text, randomName, keyOf, appended, settled } = this.options
     const byProject = new Map<string, Append[]>()
     for (const append of batch) {
       const own = byProject.get(append.projectId)
       if (own) own.push(append)
       else byProject.set(append.projectId, [append])
     }
+    // What transactions have left comes before, and may be more than one statement can do in its time.
+    while (byProject.size > 0) {
+      await this.#step(byProject, deadline)
+      if (byProject.size > 0 && performance.now() > deadline) throw unavailable('was busy with what transactions left')
+    }
+  }
+
+  /** One statement. Whose appends are in the log, or were asked for nothing else than what is done, goes from the map. */
+  async #step(byProject: Map<string, Append[]>, deadline: number): Promise<void> {
+    const { link, text, randomName, keyOf, appended, settled } = this.options
     // The order of their bytes is the order in which rows are locked, everywhere.
     const projects = [...byProject.keys()].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
     const perProject = projects.map((id) => (byProject.get(id) as Append[]).flatMap(({ records }) => records))
@@ -113,10 +122,15 @@ export class Appends {
       }
     }, deadline)
     projects.forEach((projectId, i) => {
-      const { epoch, head, before } = rows[i] as Record<string, string>
+      const { epoch, head, before } = rows[i] as Record<string, string | null>
       const records = perProject[i] as LogRecord[]
       const offset = Number(head)
+      if (before === null) {
+        settled(projectId, offset)
+        return
+      }
       settle(byProject.get(projectId) as Append[], { epoch: epoch as string, offset })
+      byProject.delete(projectId)
       if (records.length === 0) settled(projectId, offset)
       else {
         appended(projectId, {

@@ -25,6 +25,10 @@ export interface PostgresNames {
   prefix?: string
 }
 
+/** So many records of transactions, and so many bytes of them, get their place in one statement. */
+const TAKEN = 10_000
+const TAKEN_BYTES = 16_777_216
+
 /** The migrations that this release needs. */
 export const MIGRATIONS = [1]
 
@@ -97,7 +101,8 @@ CREATE TABLE IF NOT EXISTS ${outbox} (
 ) WITH (autovacuum_vacuum_scale_factor = 0.02);
 
 -- Takes the lock of a project's row until the end of this transaction. Makes the row where there is none; begins the log anew where it has
--- another past, has forked, or does not end at its head; and gives a place to what transactions have committed meanwhile.
+-- another past, has forked, or does not end at its head; and gives a place to what transactions have committed meanwhile, as much of it as a
+-- statement can do in its time.
 CREATE OR REPLACE FUNCTION ${settle}(p_server text, p_name text, p_project text, p_forked text DEFAULT NULL)
 RETURNS ${project} LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -120,7 +125,12 @@ BEGIN
   END IF;
   IF EXISTS (SELECT FROM ${outbox} o WHERE o.project = p_project) THEN
     WITH taken AS (
-      DELETE FROM ${outbox} o WHERE o.project = p_project RETURNING o.id, o.record, o.size
+      DELETE FROM ${outbox} o WHERE o.project = p_project AND o.id <= (
+        SELECT max(f.id) FROM (
+          SELECT w.id, sum(w.size) OVER (ORDER BY w.id) - w.size AS bytes
+          FROM (SELECT id, size FROM ${outbox} w WHERE w.project = p_project ORDER BY w.id LIMIT ${TAKEN}) w
+        ) f WHERE f.bytes < ${TAKEN_BYTES}
+      ) RETURNING o.id, o.record, o.size
     ), added AS (
       INSERT INTO ${log} (project, "offset", record, tag, before, size, total, at)
       SELECT p_project, v.head + row_number() OVER (ORDER BY k.id), k.record, p_name,
@@ -137,7 +147,7 @@ BEGIN
 END $$;
 
 -- Appends to several logs in one step; with no records, it only gives a place to what was committed. The projects come in the order of their bytes, so that two of these never wait for each other.
--- Without keys nobody is told.
+-- Without keys nobody is told. Where more was committed than is done in one step nothing is appended, as before it must come all of that: then there is no \`before\`, and the step is to be done again.
 CREATE OR REPLACE FUNCTION ${append}(
   p_server text, p_names text[], p_projects text[], p_counts integer[], p_records text[], p_sizes integer[], p_keys text[]
 ) RETURNS TABLE (epoch text, head bigint, before text) LANGUAGE plpgsql AS $$
@@ -146,25 +156,30 @@ DECLARE
   v ${project};
   v_from integer := 1;
   v_to integer;
+  v_count integer;
+  v_more boolean;
 BEGIN
   FOR i IN 1 .. cardinality(p_projects) LOOP
     v := ${settle}(p_server, p_names[i], p_projects[i]);
+    -- Only where it has just taken something it may have left something.
+    v_more := v.tag = p_names[i] AND EXISTS (SELECT FROM ${outbox} o WHERE o.project = p_projects[i]);
+    v_count := CASE WHEN v_more THEN 0 ELSE p_counts[i] END;
     v_to := v_from + p_counts[i] - 1;
-    INSERT INTO ${log} (project, "offset", record, tag, before, size, total, at)
-      SELECT p_projects[i], v.head + r.n, r.record, p_names[i], CASE r.n WHEN 1 THEN v.tag ELSE p_names[i] END, r.size,
-        v.total + sum(r.size) OVER (ORDER BY r.n), clock_timestamp()
-      FROM unnest(p_records[v_from:v_to], p_sizes[v_from:v_to]) WITH ORDINALITY r (record, size, n);
-    IF p_counts[i] > 0 THEN
-      UPDATE ${project} t SET head = t.head + p_counts[i], tag = p_names[i], used_at = now(),
+    IF v_count > 0 THEN
+      INSERT INTO ${log} (project, "offset", record, tag, before, size, total, at)
+        SELECT p_projects[i], v.head + r.n, r.record, p_names[i], CASE r.n WHEN 1 THEN v.tag ELSE p_names[i] END, r.size,
+          v.total + sum(r.size) OVER (ORDER BY r.n), clock_timestamp()
+        FROM unnest(p_records[v_from:v_to], p_sizes[v_from:v_to]) WITH ORDINALITY r (record, size, n);
+      UPDATE ${project} t SET head = t.head + v_count, tag = p_names[i], used_at = now(),
         total = t.total + (SELECT sum(s.size) FROM unnest(p_sizes[v_from:v_to]) s (size))
         WHERE t.project = p_projects[i];
     END IF;
     -- Also where it has appended nothing: what was committed may have been given its place by somebody's look just now, and others have not been told.
     IF p_keys IS NOT NULL THEN
-      PERFORM pg_notify('${channelOf(names)}', p_keys[i] || ' ' || (v.head + p_counts[i]));
+      PERFORM pg_notify('${channelOf(names)}', p_keys[i] || ' ' || (v.head + v_count));
     END IF;
     v_from := v_to + 1;
-    RETURN QUERY SELECT v.epoch, v.head + p_counts[i], v.tag;
+    RETURN QUERY SELECT v.epoch, v.head + v_count, CASE WHEN NOT v_more THEN v.tag END;
   END LOOP;
 END $$;
 

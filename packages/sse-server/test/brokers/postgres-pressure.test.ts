@@ -196,4 +196,33 @@ describe.runIf(HAS_POSTGRES)('a PostgreSQL that takes nothing', () => {
     await eventually(() => expect(told(client)).toEqual([1, 2]))
     expect(client.resyncs).toEqual([])
   })
+
+  it('[D1 P7] a transaction that has left more than a statement can do in its time: it is done in several, in order, before what is published after it', async () => {
+    // Nobody else does any of it meanwhile.
+    const one = hubs.add(server, { pollIntervalMs: 600_000 })
+    await emit(one, 'first')
+    const leave = (project: string, count: number, size: number) =>
+      server.ask(`INSERT INTO ${hubs.prefix}outbox (project, record, size)
+        SELECT '${project}', '["a:b","{\\"data\\":' || n || '}","default",0,0]', ${size} FROM generate_series(1, ${count}) n`)
+    const statements = async (project: string) =>
+      (
+        await server.ask(`SELECT count(*)::integer AS count, min("offset")::integer AS first FROM ${hubs.prefix}log
+          WHERE project = '${project}' GROUP BY tag ORDER BY 2`)
+      ).map(({ count }) => count)
+    // Followed, or by nobody; many, or large.
+    for (const [project, count, size, parts] of [
+      ['p', 25_000, 10, [1, 10_000, 10_000, 5_001]],
+      ['many', 25_000, 10, [10_000, 10_000, 5_001]],
+      ['large', 40, 1_000_000, [17, 17, 7]],
+    ] as const) {
+      await leave(project, count, size)
+      const cursor = await emit(one, 'after', undefined, project)
+      expect(Number(cursor.split('.')[1])).toBe(parts.reduce((sum, part) => sum + part))
+      expect(await statements(project)).toEqual(parts)
+      const [last] = await server.ask(
+        `SELECT record FROM ${hubs.prefix}log WHERE project = '${project}' ORDER BY "offset" DESC LIMIT 1`,
+      )
+      expect(last?.record).toContain('after')
+    }
+  })
 })
