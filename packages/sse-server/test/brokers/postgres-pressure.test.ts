@@ -217,7 +217,7 @@ describe.runIf(HAS_POSTGRES)('a PostgreSQL that takes nothing', () => {
     ] as const) {
       await leave(project, count, size)
       const cursor = await emit(one, 'after', undefined, project)
-      expect(Number(cursor.split('.')[1])).toBe(parts.reduce((sum, part) => sum + part))
+      expect(Number(cursor.split('.')[1])).toBe(parts.reduce<number>((sum, part) => sum + part, 0))
       expect(await statements(project)).toEqual(parts)
       const [last] = await server.ask(
         `SELECT record FROM ${hubs.prefix}log WHERE project = '${project}' ORDER BY "offset" DESC LIMIT 1`,
