@@ -1,60 +1,13 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { tmpdir } from 'node:os'
-import path from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { build } from 'esbuild'
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { at, connected, named } from '../support/frames'
+import { program } from '../support/program'
 import { type Served, serve, streamHead, until } from '../support/server'
 
-const source = (file: string) => fileURLToPath(new URL(`../../${file}`, import.meta.url))
-const folder = mkdtempSync(path.join(tmpdir(), 'entitycast-node-'))
-const program = path.join(folder, 'program.mjs')
-
-beforeAll(() =>
-  build({
-    entryPoints: [source('test/integration/node-program.ts')],
-    outfile: program,
-    bundle: true,
-    platform: 'node',
-    format: 'esm',
-    alias: {
-      '@entitycast/sse-protocol': source('../sse-protocol/src/index.ts'),
-      '@entitycast/sse-client': source('src/index.ts'),
-      '@entitycast/sse-client/node': source('src/bindings/node.ts'),
-      '@entitycast/sse-client/event-source': source('src/bindings/event-source.ts'),
-    },
-  }),
-)
-afterAll(() => rmSync(folder, { recursive: true }))
-
-/** A program that has started, and what it has said. */
-function start(what: 'follow' | 'again' | 'source', url: string, alive: boolean | 'default') {
-  const child: ChildProcess = spawn(process.execPath, [program, what, url, String(alive)], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  const said = { out: '', err: '' }
-  child.stdout?.on('data', (text) => {
-    said.out += text
-  })
-  child.stderr?.on('data', (text) => {
-    said.err += text
-  })
-  const ended = new Promise<number | null>((resolve) => child.on('close', (code) => resolve(code)))
-  onTestFinished(() => void child.kill('SIGKILL'))
-  return {
-    ended,
-    get lines() {
-      return said.out.split('\n').slice(0, -1)
-    },
-    get complaints() {
-      return said.err
-    },
-  }
-}
+const run = program('node-program.ts')
+const start = (what: 'follow' | 'again' | 'source', url: string, alive: boolean | 'default') =>
+  run(what, url, String(alive))
 
 /** A stream that says `connected`, and then nothing more than it is told to. */
 async function serveIdle(
