@@ -1,4 +1,3 @@
-import { createServer, type Socket } from 'node:net'
 import { HubError } from '@entitycast/sse-server'
 import { PostgresAdapter, type PostgresAdapterOptions } from '@entitycast/sse-server/postgres'
 import pg from 'pg'
@@ -6,20 +5,20 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { HAS_POSTGRES, PostgresServer } from '../support/postgres'
 import {
   degraded,
+  emit,
   eventually,
-  type PostgresHub,
   PostgresHubs,
   ready,
   stream,
   told,
   transaction,
+  upTo,
 } from '../support/postgres-hub'
+import { SlammingServer } from '../support/slamming-server'
 import { open } from '../support/stream'
 
 const hubs = new PostgresHubs()
-const emit = ({ hub }: PostgresHub, data: unknown, projectId = 'p') => hub.project(projectId).emit('a:b', data)
 const record = (data: string) => ({ type: 'a:b', data, channel: 'default' })
-const upTo = (last: number) => Array.from({ length: last }, (_, n) => n + 1)
 
 describe.runIf(HAS_POSTGRES)('the PostgreSQL adapter', () => {
   let server: PostgresServer
@@ -299,18 +298,8 @@ describe.runIf(HAS_POSTGRES)('the PostgreSQL adapter', () => {
   })
 
   it('[B1] a server that accepts and drops us at once is not dialled without end, nor in step', async () => {
-    const times: number[] = []
-    const sockets = new Set<Socket>()
-    const trap = createServer((socket) => {
-      times.push(performance.now())
-      sockets.add(socket)
-      socket.on('error', () => {}).on('close', () => sockets.delete(socket))
-      socket.destroy()
-    })
-    await new Promise<void>((resolve) => {
-      trap.listen(0, '127.0.0.1', resolve)
-    })
-    const { port } = trap.address() as { port: number }
+    const trap = await SlammingServer.start()
+    const { port, times } = trap
     const one = hubs.add(server, { pool: hubs.pool(server, { port }) })
     const start = performance.now()
     await expect(emit(one, 1)).rejects.toMatchObject({ code: 'UNAVAILABLE' })
@@ -320,7 +309,7 @@ describe.runIf(HAS_POSTGRES)('the PostgreSQL adapter', () => {
     expect(times.length).toBeLessThan(30 * Math.max(1, seconds))
     await degraded(one)
     await hubs.end()
-    trap.close()
+    trap.end()
   })
 
   it('[P7] a bad option throws at construction and names the fix', () => {

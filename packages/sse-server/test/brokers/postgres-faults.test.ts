@@ -2,13 +2,15 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { HAS_PGBOUNCER, HAS_POSTGRES, Pooler, PostgresServer } from '../support/postgres'
 import {
   degraded,
+  emit,
   eventually,
-  type PostgresHub,
+  fill,
   PostgresHubs,
   ready,
   stream,
   told,
   transaction,
+  upTo,
 } from '../support/postgres-hub'
 import { Wires } from '../support/wires'
 
@@ -17,11 +19,6 @@ import { Wires } from '../support/wires'
  */
 
 const hubs = new PostgresHubs()
-const emit = ({ hub }: PostgresHub, data: unknown, projectId = 'p') => hub.project(projectId).emit('a:b', data)
-const fill = async (hub: PostgresHub, from: number, to: number) => {
-  for (let n = from; n <= to; n++) await emit(hub, n)
-}
-const from1 = (last: number) => Array.from({ length: last }, (_, n) => n + 1)
 
 describe.runIf(HAS_POSTGRES)('hubs on a PostgreSQL that is harmed', () => {
   let server: PostgresServer
@@ -77,15 +74,15 @@ describe.runIf(HAS_POSTGRES)('hubs on a PostgreSQL that is harmed', () => {
     const streams = [await stream(one, 'p'), await stream(two, 'p')]
     const cursor = await emit(one, 1)
     await fill(one, 2, 20)
-    for (const each of streams) await eventually(() => expect(told(each)).toEqual(from1(20)))
+    for (const each of streams) await eventually(() => expect(told(each)).toEqual(upTo(20)))
     await server.kill()
     await Promise.all([degraded(one), degraded(two)])
     await server.restart()
     await Promise.all([ready(one), ready(two)])
     await emit(two, 21)
-    for (const each of streams) await eventually(() => expect(told(each)).toEqual(from1(21)))
+    for (const each of streams) await eventually(() => expect(told(each)).toEqual(upTo(21)))
     const back = await stream(two, 'p', cursor)
-    await eventually(() => expect(told(back)).toEqual(from1(21).slice(1)))
+    await eventually(() => expect(told(back)).toEqual(upTo(21).slice(1)))
     for (const each of [...streams, back]) expect(each.resyncs).toEqual([])
   })
 
@@ -99,7 +96,7 @@ describe.runIf(HAS_POSTGRES)('hubs on a PostgreSQL that is harmed', () => {
     await server.restart()
     await ready(one)
     await fill(one, 21, 22)
-    await eventually(() => expect(told(client)).toEqual(from1(22)))
+    await eventually(() => expect(told(client)).toEqual(upTo(22)))
     expect(client.resyncs).toEqual([])
     await server.ask('ALTER ROLE postgres RESET synchronous_commit')
   })
@@ -114,7 +111,7 @@ describe.runIf(HAS_POSTGRES)('hubs on a PostgreSQL that is harmed', () => {
       if (n % 20 === 10) await cut()
       await emit(two, n)
     }
-    await eventually(() => expect(told(client)).toEqual(from1(60)))
+    await eventually(() => expect(told(client)).toEqual(upTo(60)))
     expect(client.resyncs).toEqual([])
   })
 
@@ -132,7 +129,7 @@ describe.runIf(HAS_POSTGRES)('hubs on a PostgreSQL that is harmed', () => {
     expect(told(client)).toEqual([1])
     proxy.swallow(false)
     await ready(one)
-    await eventually(() => expect(told(client)).toEqual(from1(10)))
+    await eventually(() => expect(told(client)).toEqual(upTo(10)))
     expect(client.resyncs).toEqual([])
     await hubs.end()
     proxy.end()

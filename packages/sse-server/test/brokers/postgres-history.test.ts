@@ -3,13 +3,15 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { HAS_POSTGRES, PostgresServer } from '../support/postgres'
 import {
   degraded,
+  emit,
   eventually,
+  fill,
   Page,
-  type PostgresHub,
   PostgresHubs,
   ready,
   stream,
   told,
+  upTo,
 } from '../support/postgres-hub'
 import { Wires } from '../support/wires'
 
@@ -18,11 +20,6 @@ import { Wires } from '../support/wires'
  */
 
 const hubs = new PostgresHubs()
-const emit = ({ hub }: PostgresHub, data: unknown, projectId = 'p') => hub.project(projectId).emit('a:b', data)
-const fill = async (hub: PostgresHub, from: number, to: number) => {
-  for (let n = from; n <= to; n++) await emit(hub, n)
-}
-const from1 = (last: number) => Array.from({ length: last }, (_, n) => n + 1)
 
 describe.runIf(HAS_POSTGRES)('a PostgreSQL with another past', () => {
   let server: PostgresServer
@@ -80,7 +77,7 @@ describe.runIf(HAS_POSTGRES)('a PostgreSQL with another past', () => {
     const tables = ['project', 'log'].map((name) => hubs.prefix + name)
     for (const name of tables) await server.ask(`CREATE TABLE ${name}_dump AS SELECT * FROM ${name}`)
     await fill(one, 6, 10)
-    await eventually(() => expect(told(client)).toEqual(from1(10)))
+    await eventually(() => expect(told(client)).toEqual(upTo(10)))
     const cursor = client.lastEventId
     await one.hub.close()
     await server.ask(
@@ -127,7 +124,7 @@ describe.runIf(HAS_POSTGRES)('a PostgreSQL with another past', () => {
       await fill(one, 1, 5)
       await save()
       await fill(one, 6, 10)
-      await page.until(({ told }) => expect(told).toEqual(from1(10)))
+      await page.until(({ told }) => expect(told).toEqual(upTo(10)))
       const other = add()
       await ready(other)
       await rewind()
@@ -136,7 +133,7 @@ describe.runIf(HAS_POSTGRES)('a PostgreSQL with another past', () => {
       await page.until(({ resyncs }) => expect(resyncs).toEqual(['epoch']))
       await emit(other, 'sentinel')
       await page.until(({ told }) => expect(told.at(-1)).toBe('sentinel'))
-      expect(page.before).toEqual(from1(10))
+      expect(page.before).toEqual(upTo(10))
       expect(page.resyncs).toEqual(['epoch'])
     })
   })
@@ -158,7 +155,7 @@ describe.runIf(HAS_POSTGRES)('a PostgreSQL with another past', () => {
     // The standby hangs, and the primary dies with what it had not sent.
     await standby.stop()
     await fill(two, 6, 10)
-    await page.until(({ told }) => expect(told).toEqual(from1(10)))
+    await page.until(({ told }) => expect(told).toEqual(upTo(10)))
     const { cursor } = page
     // Nobody who lives on will have seen these.
     const unseen = await emit(one, 'lost', 'unseen')

@@ -1,16 +1,14 @@
 import { PostgresAdapter } from '@entitycast/sse-server/postgres'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { HAS_POSTGRES, PostgresServer } from '../support/postgres'
-import { eventually, type PostgresHub, PostgresHubs, stream, told } from '../support/postgres-hub'
+import { emit, eventually, PostgresHubs, stream, told, upTo } from '../support/postgres-hub'
 
 /*
  * What is kept, how long, and what is said of what is not.
  */
 
 const hubs = new PostgresHubs()
-const emit = ({ hub }: PostgresHub, data: unknown, projectId = 'p') => hub.project(projectId).emit('a:b', data)
 const record = (data: string) => ({ type: 'a:b', data, channel: 'default' })
-const upTo = (last: number) => Array.from({ length: last }, (_, n) => n + 1)
 
 describe.runIf(HAS_POSTGRES)('what the tables keep', () => {
   let server: PostgresServer

@@ -1,4 +1,3 @@
-import { createServer, type Socket } from 'node:net'
 import { HubError } from '@entitycast/sse-server'
 import { RedisAdapter, type RedisAdapterOptions } from '@entitycast/sse-server/redis'
 import { Redis } from 'ioredis'
@@ -7,6 +6,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } 
 import { seeded } from '../support/hub'
 import { type ClientName, clients, HAS_REDIS, RedisServer, withHeldMessages } from '../support/redis'
 import { eventually, RedisHubs, ready, stream, told } from '../support/redis-hub'
+import { SlammingServer } from '../support/slamming-server'
 
 const hubs = new RedisHubs()
 afterEach(() => hubs.end())
@@ -325,18 +325,8 @@ describe.runIf(HAS_REDIS).each(Object.keys(clients) as ClientName[])('the Redis 
   })
 
   it('[B1] a server that accepts and drops us at once is not dialled without end, nor in step', async () => {
-    const times: number[] = []
-    const sockets = new Set<Socket>()
-    const trap = createServer((socket) => {
-      times.push(performance.now())
-      sockets.add(socket)
-      socket.on('error', () => {}).on('close', () => sockets.delete(socket))
-      socket.destroy()
-    })
-    await new Promise<void>((resolve) => {
-      trap.listen(0, '127.0.0.1', resolve)
-    })
-    const { port } = trap.address() as { port: number }
+    const trap = await SlammingServer.start()
+    const { port, times } = trap
     const one = hubs.add(name, server, {}, {}, clients[name](port))
     const start = performance.now()
     await expect(one.hub.project('p').emit('a:b', 1)).rejects.toMatchObject({ code: 'UNAVAILABLE' })
@@ -346,7 +336,7 @@ describe.runIf(HAS_REDIS).each(Object.keys(clients) as ClientName[])('the Redis 
     const waits = times.slice(1).map((time, i) => time - times[i]!)
     expect(new Set(waits.map((wait) => Math.round(wait))).size).toBeGreaterThan(2)
     await hubs.end()
-    trap.close()
+    trap.end()
   })
 
   it('[P7] a bad option throws at construction and names the fix', () => {

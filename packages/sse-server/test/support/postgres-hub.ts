@@ -64,6 +64,18 @@ export const ready = ({ hub }: PostgresHub) => eventually(() => expect(hub.statu
 
 export const degraded = ({ hub }: PostgresHub) => eventually(() => expect(hub.stats().degraded).toBe(true))
 
+/** Publishes a named event. */
+export const emit = ({ hub }: PostgresHub, data: unknown, projectId = 'p'): Promise<string> =>
+  hub.project(projectId).emit('a:b', data)
+
+/** Publishes these numbers, one after the other. */
+export async function fill(hub: PostgresHub, from: number, to: number): Promise<void> {
+  for (let n = from; n <= to; n++) await emit(hub, n)
+}
+
+/** 1, 2, 3 … */
+export const upTo = (last: number): number[] => Array.from({ length: last }, (_, n) => n + 1)
+
 /** A stream of a project, as a client has it. */
 export function stream({ hub }: PostgresHub, projectId: string, lastEventId?: string): Promise<TestStream> {
   return open(hub, { projectId }, { lastEventId })

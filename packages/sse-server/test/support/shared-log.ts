@@ -101,6 +101,7 @@ export class SharedInstance implements Adapter {
   /** What it calls fails with, while this is so. */
   fails: (call: 'append' | 'open' | 'read', projectId: string) => boolean = () => false
   #isCutOff = false
+  #untilOpen: (projectId: string) => Promise<void> | undefined = () => undefined
 
   constructor(readonly log: SharedLog) {}
 
@@ -115,6 +116,16 @@ export class SharedInstance implements Adapter {
     for (const ear of this.log.ears) if (ear.instance === this && !ear.timer && ear.queue.length > 0) this.log.plan(ear)
   }
 
+  /** What it opens of these logs is open when the result has been called. */
+  holdOpening(holds: (projectId: string) => boolean = () => true): () => void {
+    let release = () => {}
+    const released = new Promise<void>((resolve) => {
+      release = resolve
+    })
+    this.#untilOpen = (projectId) => (holds(projectId) ? released : undefined)
+    return release
+  }
+
   start(retention: Retention): void {
     this.log.begin(retention)
   }
@@ -125,6 +136,7 @@ export class SharedInstance implements Adapter {
 
   open(projectId: string, listener: LogListener): Promise<OpenLog> {
     return this.#call('open', projectId, async () => {
+      await this.#untilOpen(projectId)
       const { head, close } = await this.log.store.open(projectId, { entries() {}, doubt() {} })
       close()
       const ear: Ear = { instance: this, projectId, listener, queue: [], timer: undefined }

@@ -193,14 +193,9 @@ describe('close', () => {
   it('[C9] a log that opens only after it wakes nobody', async () => {
     const hubs = new SharedHubs()
     const { clock } = hubs
-    let letGo = () => {}
     const { hub, instance } = hubs.add()
     await clock.advance(1_500)
-    const openLog = instance.open.bind(instance)
-    instance.open = async (projectId, listener) => {
-      await new Promise<void>((resolve) => (letGo = resolve))
-      return openLog(projectId, listener)
-    }
+    const letGo = instance.holdOpening()
     const asked = hub.cursor('p1')
     await clock.settle()
     const closed = hub.close()

@@ -165,15 +165,8 @@ describe('revoke and disconnect, with several instances', () => {
   it('[S5] who may see what is asked when revocations are heard: one that was before that is in the answer', async () => {
     const [a] = await hubs.start(1)
     let begin = () => {}
-    const begun = new Promise<void>((resolve) => {
-      begin = resolve
-    })
     const late = hubs.add({}, (instance) => {
-      const openLog = instance.open.bind(instance)
-      instance.open = async (projectId, listener) => {
-        if (projectId === CONTROL_LOG) await begun
-        return openLog(projectId, listener)
-      }
+      begin = instance.holdOpening((projectId) => projectId === CONTROL_LOG)
     })
     let mayRead = true
     const asked = ask(late.hub, null, { authorize: () => (mayRead ? { projectId: 'p1', userId: 'u1' } : null) })

@@ -17,15 +17,8 @@ describe('what is just being opened, with several instances', () => {
     it(`[S5] who was checked before revocations are heard may have lost the right by ${end} meanwhile, and asks again`, async () => {
       const [a] = await hubs.start(1)
       let begin = () => {}
-      const begun = new Promise<void>((resolve) => {
-        begin = resolve
-      })
       const late = hubs.add({}, (instance) => {
-        const openLog = instance.open.bind(instance)
-        instance.open = async (projectId, listener) => {
-          if (projectId === CONTROL_LOG) await begun
-          return openLog(projectId, listener)
-        }
+        begin = instance.holdOpening((projectId) => projectId === CONTROL_LOG)
       })
       const grant = { projectId: 'p1', userId: 'u1' }
       const granted = ask(late.hub, grant, { isGranted: true })
@@ -59,15 +52,8 @@ describe('what is just being opened, with several instances', () => {
 
   it('[D8] a mount of somebody else, which does not wait, opens nothing before revocations are heard', async () => {
     let begin = () => {}
-    const begun = new Promise<void>((resolve) => {
-      begin = resolve
-    })
     const { hub } = hubs.add({}, (instance) => {
-      const openLog = instance.open.bind(instance)
-      instance.open = async (projectId, listener) => {
-        if (projectId === CONTROL_LOG) await begun
-        return openLog(projectId, listener)
-      }
+      begin = instance.holdOpening((projectId) => projectId === CONTROL_LOG)
     })
     const sink = new RecordingSink()
     const connect = async () =>
@@ -89,15 +75,8 @@ describe('what is just being opened, with several instances', () => {
   it('a hub that ends while its log is being opened greets nobody afterwards', async () => {
     const [a] = await hubs.start(1)
     let begin = () => {}
-    const begun = new Promise<void>((resolve) => {
-      begin = resolve
-    })
     const late = hubs.add({}, (instance) => {
-      const openLog = instance.open.bind(instance)
-      instance.open = async (projectId, listener) => {
-        await begun
-        return openLog(projectId, listener)
-      }
+      begin = instance.holdOpening()
     })
     await hubs.clock.settle()
     const closed = late.hub.close()

@@ -107,15 +107,8 @@ describe('the log in which other instances say what they revoke', () => {
   it('[A3 B1] where it hangs, a refusal says that, and the application is not asked', async () => {
     const hubs = new SharedHubs()
     let begin = () => {}
-    const begun = new Promise<void>((resolve) => {
-      begin = resolve
-    })
     const { hub } = hubs.add({}, (instance) => {
-      const openLog = instance.open.bind(instance)
-      instance.open = async (projectId, listener) => {
-        if (projectId === CONTROL_LOG) await begun
-        return openLog(projectId, listener)
-      }
+      begin = instance.holdOpening((projectId) => projectId === CONTROL_LOG)
     })
     let questions = 0
     const authorize = () => {
