@@ -65,7 +65,7 @@ export class Pipe {
   }
 }
 
-/** What a tab tells the others of an answer that is no stream. Status 0: there was no answer at all. */
+/** What a tab tells the others of an answer that is no stream. Neither status nor type: there was no answer at all. */
 export interface Refusal {
   readonly status: number
   readonly type?: string | undefined
@@ -86,8 +86,9 @@ export function refusalOf({ status, type, redirected, headers }: StreamResponse)
 
 /** @throws TypeError as `fetch` does where there was no answer */
 export function answerOf(refusal: Refusal, body: StreamResponse['body'] = null): StreamResponse {
-  const { status, type = 'basic', redirected = false, retryAfter, contentType } = refusal
-  if (status === 0) throw new TypeError('the tab that holds the connection could not reach the server')
+  const { status, type, redirected = false, retryAfter, contentType } = refusal
+  // Of a redirect a page sees no status either, and what kind of an answer it is.
+  if (!status && !type) throw new TypeError('the tab that holds the connection could not reach the server')
   const headers = new Map([
     ['retry-after', retryAfter],
     ['content-type', contentType],

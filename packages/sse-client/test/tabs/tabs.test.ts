@@ -284,6 +284,23 @@ test('[K4] 403 stops every tab', async () => {
   for (const { errors } of tabs) expect(errors).toEqual(['FORBIDDEN'])
 })
 
+test('[A5] a redirect stops every tab, and each is told that it was one', async () => {
+  const { server, tabs } = await open(0)
+  const browser = new FakeBrowser()
+  let requests = 0
+  // All that a page is told of it.
+  const fetch: FakeServer['fetch'] = async () => {
+    requests++
+    return { status: 0, type: 'opaqueredirect', headers: { get: () => null }, body: null }
+  }
+  for (let i = 0; i < 3; i++) tabs.push(browser.tab(server, { fetch }))
+  for (const { subscriber } of tabs) subscriber.connect()
+  await server.advance(60_000)
+  expect(states(tabs)).toEqual(all(3, 'disconnected'))
+  for (const { errors } of tabs) expect(errors).toEqual(['REDIRECTED'])
+  expect(requests).toBe(1)
+})
+
 test('[K6] a dead Wi-Fi is noticed once, and all tabs go on', async () => {
   const { server, tabs } = await open(3)
   server.silence()
