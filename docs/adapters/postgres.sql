@@ -55,7 +55,7 @@ BEGIN
     EXIT WHEN FOUND;
     INSERT INTO "public"."entitycast_project" (project, epoch, history) VALUES (p_project, p_name, v_history) ON CONFLICT DO NOTHING;
   END LOOP;
-  IF v.history <> v_history OR v.epoch = p_forked
+  IF NOT (v.history = p_server || '/' || pg_relation_filenode(to_regclass('"public"."entitycast_project"')) OR (p_server = 'durable' AND v.history LIKE '%' || '/' || pg_relation_filenode(to_regclass('"public"."entitycast_project"')))) OR v.epoch = p_forked
     OR EXISTS (SELECT FROM "public"."entitycast_log" l WHERE l.project = p_project AND l."offset" > v.head) THEN
     DELETE FROM "public"."entitycast_log" l WHERE l.project = p_project;
     UPDATE "public"."entitycast_project" t
@@ -134,7 +134,7 @@ DECLARE
   v_new "public"."entitycast_project";
 BEGIN
   IF EXISTS (SELECT FROM "public"."entitycast_outbox" o WHERE o.project = p_project)
-    OR NOT EXISTS (SELECT FROM "public"."entitycast_project" t WHERE t.project = p_project AND t.history = p_server || '/' || pg_relation_filenode(to_regclass('"public"."entitycast_project"'))) THEN
+    OR NOT EXISTS (SELECT FROM "public"."entitycast_project" t WHERE t.project = p_project AND (t.history = p_server || '/' || pg_relation_filenode(to_regclass('"public"."entitycast_project"')) OR (p_server = 'durable' AND t.history LIKE '%' || '/' || pg_relation_filenode(to_regclass('"public"."entitycast_project"'))))) THEN
     PERFORM "public"."entitycast_settle"(p_server, p_name, p_project);
   END IF;
   LOOP

@@ -3,7 +3,7 @@ import type { Retention } from '@entitycast/sse-server'
 import type { Link } from './postgres-link'
 import type { LiveLog } from './postgres-live'
 import type { PostgresSettings } from './postgres-options'
-import { channelOf, named } from './postgres-sql'
+import { channelOf, named, samePast } from './postgres-sql'
 
 /** Projects that are compared in one statement. */
 const COMPARED = 500
@@ -64,7 +64,7 @@ export class Care {
       wire.ask({
         name: 'entitycast_compare',
         text: `SELECT t.project, t.epoch, t.head, t.tag, EXISTS (SELECT FROM ${outbox} o WHERE o.project = t.project)
-            OR t.history <> $2 || '/' || pg_relation_filenode(to_regclass('${project}')) AS differs,
+            OR NOT ${samePast(settings, 't', '$2::text')} AS differs,
             t.used_at < now() - $3::bigint * interval '1 millisecond' AS idle
           FROM ${project} t WHERE t.project = ANY ($1)`,
         values: [logs.map(([projectId]) => projectId), wire.server, Math.floor(this.#idleMs / 4)],

@@ -29,6 +29,9 @@ export interface PostgresNames {
 const TAKEN = 10_000
 const TAKEN_BYTES = 16_777_216
 
+/** What the server is called where nothing is ever lost. */
+export const DURABLE = 'durable'
+
 /** The migrations that this release needs. */
 export const MIGRATIONS = [1]
 
@@ -40,6 +43,12 @@ export function named({ schema, prefix }: Required<PostgresNames>, name: string)
 /** The channel on which commits are told. */
 export function channelOf({ schema, prefix }: Required<PostgresNames>): string {
   return `${schema}.${prefix}`
+}
+
+/** What asks whether a row is of the past that a session belongs to. Whoever says that nothing is ever lost takes any, of the same file. */
+export function samePast(names: Required<PostgresNames>, row: string, server: string): string {
+  const file = `'/' || pg_relation_filenode(to_regclass('${named(names, 'project')}'))`
+  return `(${row}.history = ${server} || ${file} OR (${server} = '${DURABLE}' AND ${row}.history LIKE '%' || ${file}))`
 }
 
 /** All migrations as one text. Running it again changes nothing. */
@@ -55,6 +64,7 @@ export function migrationText(names: Required<PostgresNames>): string {
     'trim',
   ].map((name) => named(names, name))
   const history = `p_server || '/' || pg_relation_filenode(to_regclass('${project}'))`
+  const isOf = (row: string) => samePast(names, row, 'p_server')
   const since = (ms: string) => `clock_timestamp() - ${ms} * interval '1 millisecond'`
   const kept = (row: string) => `(${row}.at >= v_young OR (
         ${row}."offset" > v.head - p_events AND ${row}.at >= v_old AND (${row}."offset" = v.head OR v.total - ${row}.total + ${row}.size <= p_most)
@@ -116,7 +126,7 @@ BEGIN
     EXIT WHEN FOUND;
     INSERT INTO ${project} (project, epoch, history) VALUES (p_project, p_name, v_history) ON CONFLICT DO NOTHING;
   END LOOP;
-  IF v.history <> v_history OR v.epoch = p_forked
+  IF NOT ${isOf('v')} OR v.epoch = p_forked
     OR EXISTS (SELECT FROM ${log} l WHERE l.project = p_project AND l."offset" > v.head) THEN
     DELETE FROM ${log} l WHERE l.project = p_project;
     UPDATE ${project} t
@@ -195,7 +205,7 @@ DECLARE
   v_new ${project};
 BEGIN
   IF EXISTS (SELECT FROM ${outbox} o WHERE o.project = p_project)
-    OR NOT EXISTS (SELECT FROM ${project} t WHERE t.project = p_project AND t.history = ${history}) THEN
+    OR NOT EXISTS (SELECT FROM ${project} t WHERE t.project = p_project AND ${isOf('t')}) THEN
     PERFORM ${settle}(p_server, p_name, p_project);
   END IF;
   LOOP

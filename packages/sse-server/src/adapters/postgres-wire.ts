@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { HubError } from '@entitycast/sse-server'
 import type { PostgresSettings } from './postgres-options'
 import { type Row, reasonOf, Session, type SessionListener, type Statement } from './postgres-session'
-import { channelOf, MIGRATIONS, named } from './postgres-sql'
+import { channelOf, DURABLE, MIGRATIONS, named } from './postgres-sql'
 
 /** The oldest version that has what our statements need. */
 const LEAST_VERSION = 120_000
@@ -86,7 +86,7 @@ export class Wire {
     if (encoding !== 'UTF8') {
       throw new HubError('UNSUPPORTED', `The database has the encoding ${encoding}; use one with UTF8`)
     }
-    this.server = this.settings.durable ? 'durable' : await this.#past()
+    this.server = this.settings.durable ? DURABLE : await this.#past()
   }
 
   /** The cluster, and its timeline, which is another one after a promotion or a restore. */

@@ -88,6 +88,24 @@ describe.runIf(HAS_POSTGRES)('a PostgreSQL with another past', () => {
     expect((await stream(two, 'p', cursor)).resyncs).toEqual(['epoch'])
   })
 
+  it('[B4] a deployment that changes `durable`, one instance after the other: at most one resync for each page, and not one for each event', async () => {
+    const [before, after] = [hubs.add(server), hubs.add(server, { durable: true })]
+    const pages = [await Page.open(before, 'p'), await Page.open(after, 'p')]
+    for (let n = 1; n <= 5; n++) {
+      await emit(n % 2 ? before : after, n)
+      for (const page of pages) await page.until(({ told }) => expect(told.at(-1)).toBe(n))
+    }
+    for (const page of pages) expect(page.resyncs).toEqual([])
+    // The other way round there may be one: what the others have begun says nothing of the past.
+    await server.ask(`UPDATE ${hubs.prefix}project SET history = 'durable/' || split_part(history, '/', 3)`)
+    for (const page of pages) await page.until(({ resyncs }) => expect(resyncs).toEqual(['epoch']))
+    for (const n of [6, 7, 8]) {
+      await emit(n % 2 ? before : after, n)
+      for (const page of pages) await page.until(({ told }) => expect(told.at(-1)).toBe(n))
+    }
+    for (const page of pages) expect(page.resyncs).toEqual(['epoch'])
+  })
+
   describe('rows are taken back under a hub that runs', () => {
     const tables = () => ['project', 'log'].map((name) => hubs.prefix + name)
     const save = async () => {
