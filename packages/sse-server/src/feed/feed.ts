@@ -1,6 +1,7 @@
 import { type Cursor, formatCursor, parseCursor, type ResyncReason } from '@entitycast/sse-protocol'
-import type { Adapter, LogEntry, LogListener, LogPage, LogRecord, OpenLog, Retention } from '../seams/adapter'
+import type { Adapter, LogEntry, LogListener, LogPage, OpenLog, Retention } from '../seams/adapter'
 import type { Clock } from '../seams/ports'
+import { weightOf } from '../seams/record-text'
 import { RetentionWindow } from '../seams/window'
 import { Greeting } from './greeting'
 import { encodeConflated, Frames, takePage, toChunk } from './page'
@@ -169,8 +170,9 @@ export class Feed implements LogListener {
         this.doubt({ epoch: this.#epoch, offset }, 'broker-gap')
         continue
       }
-      this.#makeRoom(record)
-      this.#window.push(entry, now)
+      const weight = weightOf(record)
+      this.#makeRoom(weight)
+      this.#window.push(entry, now, weight)
       for (const listener of this.listeners) listener.entry(entry)
     }
     this.rounds.join(this.#flush)
@@ -288,12 +290,12 @@ export class Feed implements LogListener {
   }
 
   /** A burst in one turn must not push out of the window what connections at the head have not been given yet. */
-  #makeRoom({ data }: LogRecord): void {
+  #makeRoom(weight: number): void {
     const { events, bytes } = this.retention
-    const tooMuch = (this.#unsentEvents + 1) * 2 > events || (this.#unsentBytes + data.length) * 2 > bytes
+    const tooMuch = (this.#unsentEvents + 1) * 2 > events || (this.#unsentBytes + weight) * 2 > bytes
     if (tooMuch && this.#unsentEvents > 0) this.#flush()
     this.#unsentEvents++
-    this.#unsentBytes += data.length
+    this.#unsentBytes += weight
   }
 }
 

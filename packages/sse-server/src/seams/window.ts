@@ -35,10 +35,9 @@ export class RetentionWindow<Entry extends LogEntry> {
     return this.#bytes
   }
 
-  /** Adds the entry after `last`. */
-  push(entry: Entry, now: number): void {
+  /** Adds the entry after `last`; `bytes` is what it weighs. */
+  push(entry: Entry, now: number, bytes = weightOf(entry.record)): void {
     if (this.#size === this.#entries.length) this.#lay(Math.max(LEAST_PLACES, this.#size * 2))
-    const bytes = weightOf(entry.record)
     const place = entry.offset & (this.#entries.length - 1)
     this.#entries[place] = entry
     this.#sizes[place] = bytes

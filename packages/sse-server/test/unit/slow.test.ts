@@ -220,6 +220,17 @@ describe('a slow reader', () => {
     await end(hub, clock)
   })
 
+  it('[S4] whoever reads everything gets everything, however much is published in one turn and for however many', async () => {
+    const { hub, clock } = testHub({ retention: { bytes: 100_000 } })
+    const users = Array.from({ length: 1_000 }, (_, n) => `somebody-${n}`)
+    const stream = await open(hub, { projectId: 'p1', userId: 'somebody-7' })
+    for (let n = 0; n < 40; n++) void hub.project('p1').emit('note:added', n, { audience: { users } })
+    await clock.settle()
+    expect(stream.resyncs).toEqual([])
+    expect(stream.events.map(({ data }) => data.data)).toEqual(Array.from({ length: 40 }, (_, n) => n))
+    await hub.close()
+  })
+
   it('[S4] whoever is slow again after a resync gets another one, each before what follows', async () => {
     const { hub, clock, sink, stream, project } = await slowStream({ retention: { events: 5 } })
     for (let round = 0; round < 3; round++) {
