@@ -3,6 +3,7 @@ import type { Adapter, LogEntry, LogListener, LogPage, OpenLog, Retention } from
 import type { Clock } from '../seams/ports'
 import { weightOf } from '../seams/record-text'
 import { RetentionWindow } from '../seams/window'
+import { foreignAfter } from './foreign'
 import { Greeting } from './greeting'
 import { encodeConflated, Frames, takePage, toChunk } from './page'
 import { type Reader, type Start, TOGETHER } from './reader'
@@ -52,6 +53,8 @@ export class Feed implements LogListener {
   #unsentBytes = 0
   /** What the adapter told before the answer to `open` was here. */
   #early: (() => void)[] | undefined = []
+  /** Where something was last found in the log that is no event of ours. */
+  #foreignAfter: number | undefined
 
   constructor(
     readonly projectId: string,
@@ -241,9 +244,11 @@ export class Feed implements LogListener {
   #pageOf({ userId }: Reader, span: Span): Page | Gap {
     try {
       return span.page(userId)
-    } catch (cause) {
-      // Something that is no event of ours is in the log.
-      return { gap: 'broker-gap', cause }
+    } catch (thrown) {
+      // However many readers find it.
+      if (span.from === this.#foreignAfter) return { gap: 'broker-gap' }
+      this.#foreignAfter = span.from
+      return { gap: 'broker-gap', cause: foreignAfter(span.from, thrown) }
     }
   }
 
@@ -261,6 +266,7 @@ export class Feed implements LogListener {
   #restart(head: Cursor): void {
     this.#epoch = head.epoch
     this.#cursorAt = -1
+    this.#foreignAfter = undefined
     this.#window = new RetentionWindow(this.retention, head.offset)
     this.#frames.forget()
     for (const view of this.#views.values()) view.forget()

@@ -1,5 +1,6 @@
 import { decodeEvent, HandlerIndex, type ProjectEvent, quote, type ResyncReason } from '@entitycast/sse-protocol'
 import type { Feed, FeedListener } from '../feed/feed'
+import { foreignAfter } from '../feed/foreign'
 import type { Clock } from '../seams/ports'
 import { HubError } from './error'
 
@@ -44,7 +45,16 @@ export function listen(
   if (pattern === undefined) index.addType(type ?? '*', run)
   else index.addPattern(pattern, run)
   const listener: FeedListener = {
-    entry: ({ record }) => guard(() => index.dispatch(decodeEvent(record.type, record.data, projectId), failed)),
+    entry: ({ offset, record }) => {
+      let event: ProjectEvent
+      try {
+        event = decodeEvent(record.type, record.data, projectId)
+      } catch (thrown) {
+        failed(foreignAfter(offset - 1, thrown))
+        return
+      }
+      index.dispatch(event, failed)
+    },
     resync: (reason) => guard(() => void Promise.resolve(options.onResync?.(reason)).catch(failed)),
   }
   const guard = (task: () => void) => {

@@ -142,6 +142,32 @@ describe('a reader whose page must come from the log', () => {
     await end(hub, clock)
   })
 
+  it('[B3 S8] its place is reported, once, and nothing of what it holds', async () => {
+    const { hub, clock, log, logger } = await behind()
+    const streams = await Promise.all(Array.from({ length: 5 }, () => open(hub, { projectId: 'p1' })))
+    for (const { sink } of streams) sink.stall()
+    hub.listen({ projectId: 'p1' }, () => {})
+    await clock.settle()
+    const tell = (offset: number, data: string) => {
+      const record = { type: 'entity.updated', data, channel: 'default', key: 'document:d' }
+      log.listeners.get('p1')?.entries([{ offset, record }])
+    }
+    tell(3, '{}')
+    await clock.settle()
+    const [before] = logger.lines.splice(0)
+    expect(before?.details).toMatchObject({ error: expect.stringMatching(/after 2\b.*INVALID_TIMESTAMP/) })
+    tell(4, 'hunter2')
+    tell(5, 'hunter2')
+    await clock.settle()
+    for (const { sink } of streams) sink.resume()
+    await clock.settle()
+    expect(streams.map(({ resyncs }) => resyncs)).toEqual(Array(5).fill(['broker-gap']))
+    expect(JSON.stringify(logger.lines)).not.toMatch('hunter2')
+    const errors = logger.lines.map(({ details }) => (details as { error: string }).error)
+    expect(errors.map((error) => /after (\d+)/.exec(error)?.[1])).toEqual(['3', '4', '3'])
+    await end(hub, clock)
+  })
+
   it('[D4] a hole in what the log tells is told, never passed over', async () => {
     const { hub, clock, log } = await behind()
     const stream = await open(hub, { projectId: 'p1' })
