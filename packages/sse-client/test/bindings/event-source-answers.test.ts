@@ -1,6 +1,6 @@
 import { EventSource } from '@entitycast/sse-client/event-source'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { settle } from '../support/clock'
+import { settle } from '../../src/bindings/testing-clock'
 import { CLOSED, CONNECTING, OPEN, open } from './event-source-open'
 
 const unhandled = vi.fn()

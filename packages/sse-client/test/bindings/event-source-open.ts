@@ -1,6 +1,6 @@
 import { EventSource, type EventSourceOptions } from '@entitycast/sse-client/event-source'
 import { expect, onTestFinished } from 'vitest'
-import { VirtualClock } from '../support/clock'
+import { VirtualClock } from '../../src/bindings/testing-clock'
 import { Network } from '../support/network'
 
 export const URL_TEXT = 'http://stream.test/prices?x=1'

@@ -1,6 +1,6 @@
 import { EventSource } from '@entitycast/sse-client/event-source'
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
-import { settle } from '../support/clock'
+import { settle } from '../../src/bindings/testing-clock'
 import { CLOSED, CONNECTING, OPEN, open, URL_TEXT } from './event-source-open'
 
 /** A busy machine may need it. */

@@ -3,7 +3,7 @@ import { DataUpdatesProvider, useResync } from '@entitycast/sse-client/react'
 import { act, StrictMode } from 'react'
 import { createRoot, type Root } from 'react-dom/client'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { settle } from '../support/clock'
+import { settle } from '../../src/bindings/testing-clock'
 import { at, closing, connected } from '../support/frames'
 import { Network } from '../support/network'
 

@@ -14,7 +14,7 @@ import { act, type ReactNode, StrictMode, useEffect } from 'react'
 import { createRoot } from 'react-dom/client'
 import { renderToString } from 'react-dom/server'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { settle } from '../support/clock'
+import { settle } from '../../src/bindings/testing-clock'
 import { at, closing, connected, named, resync, updated } from '../support/frames'
 import { type Exchange, Network } from '../support/network'
 

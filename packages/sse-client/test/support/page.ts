@@ -1,4 +1,5 @@
 import type { ProjectEvent } from '@entitycast/sse-protocol'
+import { settle, VirtualClock } from '../../src/bindings/testing-clock'
 import {
   type ConnectionState,
   EventSubscriber,
@@ -7,7 +8,6 @@ import {
   type SubscriberError,
   type SubscriberOptions,
 } from '../../src/index'
-import { settle, VirtualClock } from './clock'
 import { type Exchange, Network } from './network'
 
 /** A subscriber in virtual time over a scripted network, and whatever its handlers were told, in order. */

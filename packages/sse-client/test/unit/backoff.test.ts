@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
+import { VirtualClock } from '../../src/bindings/testing-clock'
 import { startAlarm } from '../../src/retry/alarm'
 import { clampMinimum, createBackoff } from '../../src/retry/backoff'
-import { VirtualClock } from '../support/clock'
 
 test('[L4] delays are drawn from 0 to 1, 2, 4 … 30 s', () => {
   const most = createBackoff(() => 1)

@@ -1,7 +1,7 @@
 import { runInNewContext } from 'node:vm'
 import { afterEach, expect, test, vi } from 'vitest'
+import { settle, VirtualClock } from '../../src/bindings/testing-clock'
 import { EventSubscriber, SubscriberError } from '../../src/index'
-import { settle, VirtualClock } from '../support/clock'
 import { at, connected, resync, updated } from '../support/frames'
 import { Network } from '../support/network'
 import { openPage } from '../support/page'

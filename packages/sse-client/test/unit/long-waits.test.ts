@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { nodePlatform } from '../../src/bindings/node'
+import { settle } from '../../src/bindings/testing-clock'
 import { EventSubscriber, type SubscriberOptions } from '../../src/index'
-import { settle } from '../support/clock'
 import { at, connected, resync, updated } from '../support/frames'
 import { Network } from '../support/network'
 

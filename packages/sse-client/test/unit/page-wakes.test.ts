@@ -1,7 +1,7 @@
 // @vitest-environment jsdom
 import { EventSubscriber } from '@entitycast/sse-client'
 import { afterEach, beforeEach, expect, onTestFinished, test, vi } from 'vitest'
-import { settle, VirtualClock } from '../support/clock'
+import { settle, VirtualClock } from '../../src/bindings/testing-clock'
 import { at, connected } from '../support/frames'
 import { Network } from '../support/network'
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
+import { settle, VirtualClock } from '../../src/bindings/testing-clock'
 import { EventSubscriber, eventsOf, type PageListener, ready } from '../../src/index'
-import { settle, VirtualClock } from '../support/clock'
 import { at, connected, resync, updated } from '../support/frames'
 import { Network } from '../support/network'
 import { openPage } from '../support/page'
