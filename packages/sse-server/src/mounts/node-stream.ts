@@ -24,6 +24,12 @@ export type HeldHeaders = Readonly<Record<string, number | string | readonly str
 /** What of the hub a stream asks. */
 type Surroundings = Pick<AnyHub, 'draining' | 'heartbeatIntervalMs'>
 
+/** Not a middleware's: what is written with it is framed. */
+const write: (this: ServerResponse, text: string, encoding: 'latin1') => boolean = ServerResponse.prototype.write
+
+/** Of `HTTP/1.1 200 OK`. */
+const FIRST_OF_HTTP = 0x48
+
 /** A quiet connection is probed by the system after this, in milliseconds: where nothing is on its way, nothing is missed either. */
 const PROBE_AFTER_MS = 30_000
 
@@ -37,6 +43,8 @@ export class NodeStream implements StreamResponse, Sink {
   /** Where to write past the response, once its headers are out. */
   #socket: Duplex | undefined
   #compressed = false
+  /** Headers wait for the first chunk of this turn: they are one text, and one write to the system. */
+  #held = false
   /** Somebody has ended the response: so that a write need not look at it. Known only where there is such a socket. */
   #ended = false
   /** Of either kind: what is used here, the compatibility API of HTTP/2 has too. */
@@ -49,6 +57,9 @@ export class NodeStream implements StreamResponse, Sink {
   #opened = false
   /** Most streams are never full: a listener from the start would be memory for nothing. */
   #onDrain: (() => void) | undefined
+  #onSocketClose: (() => void) | undefined
+  /** Of the end of the response, from the start. */
+  readonly #hearsEnd: boolean
   /** Bytes that a middleware has taken and not passed on. */
   #withheld = 0
   #flush: (() => void) | undefined
@@ -59,14 +70,20 @@ export class NodeStream implements StreamResponse, Sink {
     this.#req = req
     this.#res = res as ServerResponse
     this.#http1 = req.httpVersionMajor !== 2
-    // Never removed: a write that lost a race with the end reports it here, and an `error` without a listener ends the process.
-    res.on('error', this.#http1 ? destroy : () => this.destroy())
     this.#closed = this.#isGone()
+    this.#hearsEnd = this.#http1 && !this.#closed && isOwn(this.#res.socket)
+    // Never removed: a write that lost a race with the end reports it here, and an `error` without a listener ends the process. Most
+    // streams are told of the end of the response before that can be, and listen then.
+    if (!this.#hearsEnd) res.on('error', this.#http1 ? destroy : () => this.destroy())
     if (this.#closed) return
     // The response's `close`: that of the request may have come as soon as a body was parsed.
-    res.on('close', this.#onClose)
+    res.on('close', this.#onEnd)
+    if (this.#hearsEnd) this.#res.on('prefinish', this.#onEnd)
     // A pipelined response that waits for its turn is not told when the connection goes.
-    if (this.#http1 && !res.socket) req.socket.on('close', this.#onClose)
+    if (this.#http1 && !res.socket) {
+      this.#onSocketClose = () => this.#close()
+      req.socket.on('close', this.#onSocketClose)
+    }
     if (!headers || res.headersSent) return
     for (const [name, value] of Object.entries(headers)) {
       if (value !== undefined) this.#res.setHeader(name, value)
@@ -146,11 +163,12 @@ export class NodeStream implements StreamResponse, Sink {
     if (this.#http1 && socket) {
       // The headers and what is said in this turn are one write to the system.
       socket.cork?.()
-      process.nextTick(uncork, socket)
+      process.nextTick(release, this, socket)
     }
-    res.flushHeaders()
+    this.#held = plain !== undefined && !compressed
+    if (!this.#held) res.flushHeaders()
     this.#socket = plain
-    if (plain) res.on('prefinish', this.#onEnd)
+    if (plain && !this.#hearsEnd) res.on('prefinish', this.#onEnd)
     if (compressed) this.#begin()
     if (plain) return this
     // compression() and its like put a `flush` on the response itself; one that all responses inherit would be another thing.
@@ -162,6 +180,11 @@ export class NodeStream implements StreamResponse, Sink {
 
   write(chunk: Chunk): boolean {
     if (this.#closed || this.#ended) return false
+    if (this.#held) {
+      const text = chunk.framedText
+      this.flush(text)
+      if (text !== undefined) return this.#hasRoom(!this.#socket?.writableNeedDrain)
+    }
     if (this.#socket) {
       return this.#hasRoom(this.#socket.write(this.#compressed ? chunk.framedDeflated : chunk.framed))
     }
@@ -173,6 +196,23 @@ export class NodeStream implements StreamResponse, Sink {
     if (!room && res.writableLength < res.writableHighWaterMark) this.#withheld += bytes.length
     this.#flush?.()
     return this.#hasRoom(room)
+  }
+
+  /** Sends the headers, where they still wait, and what they can take along. */
+  flush(text?: string): void {
+    if (!this.#held) return
+    this.#held = false
+    if (this.#closed || this.#ended) return
+    const res = this.#res
+    if (text === undefined || !holdsHeaders(res)) {
+      res.flushHeaders()
+      if (text !== undefined) this.#socket?.write(text, 'latin1')
+      return
+    }
+    // It is framed already.
+    res.chunkedEncoding = false
+    write.call(res, text, 'latin1')
+    res.chunkedEncoding = true
   }
 
   end(): void {
@@ -197,10 +237,10 @@ export class NodeStream implements StreamResponse, Sink {
     // As the headers went out, a middleware may have named an encoding of its own.
     if (!lent[TAKE] || (compressed && res.getHeader('content-encoding') !== 'gzip')) return undefined
     // Its end is none of the stream.
-    res.off('close', this.#onClose)
+    res.off('close', this.#onEnd)
     const taken = lent[TAKE](res)
     if (!taken) {
-      res.on('close', this.#onClose)
+      res.on('close', this.#onEnd)
       return undefined
     }
     return new LeanStream(taken.socket, taken.headers, compressed, this.#hub.heartbeatIntervalMs)
@@ -264,18 +304,23 @@ export class NodeStream implements StreamResponse, Sink {
     this.#listener?.drained()
   }
 
-  /** In the very call of `end`, long before `close` where the socket still holds something. */
+  /** `close`, and before it `prefinish`: in the very call of `end`, long before `close` where the socket still holds something. */
   readonly #onEnd = (): void => {
+    if (!this.#http1 || this.#res.destroyed) {
+      this.#close()
+      return
+    }
+    if (!this.#ended && this.#hearsEnd) this.#res.on('error', destroy)
     this.#ended = true
   }
 
-  readonly #onClose = (): void => {
+  #close(): void {
     if (this.#closed) return
     this.#closed = true
-    this.#res.off('close', this.#onClose)
+    this.#res.off('close', this.#onEnd)
     this.#res.off('prefinish', this.#onEnd)
     if (this.#http1) {
-      this.#req.socket.off('close', this.#onClose)
+      if (this.#onSocketClose) this.#req.socket.off('close', this.#onSocketClose)
       // Not by a `Connection: close` at the start: then clients take a stream that was cut for one that has ended.
       if (this.#hub.draining) this.#req.socket.destroySoon?.()
     }
@@ -302,8 +347,23 @@ function destroy(this: ServerResponse): void {
   this.destroy()
 }
 
-function uncork(socket: Duplex): void {
+/** The turn is over. */
+function release(stream: NodeStream, socket: Duplex): void {
+  stream.flush()
   socket.uncork?.()
+}
+
+/** Whether the socket stays Node's as long as the response is open. */
+function isOwn(socket: Duplex | null): boolean {
+  return socket !== null && !(TAKE in socket)
+}
+
+/**
+ * Whether the headers are known to wait in the response. They are kept as they were put together, in some thirty pieces, until somebody
+ * looks into them; after this look they are one text: less memory, and less for the collector to move.
+ */
+function holdsHeaders({ _header }: ServerResponse & { _header?: unknown }): boolean {
+  return typeof _header === 'string' && _header.charCodeAt(0) === FIRST_OF_HTTP
 }
 
 /**

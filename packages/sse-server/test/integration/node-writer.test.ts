@@ -150,6 +150,46 @@ describe('on HTTP/1', () => {
     expect(client.received.text).not.toContain('late')
   })
 
+  it('what somebody writes after the end of the response is no uncaught error', async () => {
+    const { server, hub } = await start((stream) => (req, res) => {
+      stream(req, res)
+      if (req.url !== '/ended') return
+      res.end()
+      res.write('late', (error) => told.push((error as NodeJS.ErrnoException).code))
+    })
+    const told: (string | undefined)[] = []
+    const client = await dial(server, 'GET /ended HTTP/1.1\r\nHost: localhost\r\n\r\n')
+    await vi.waitFor(() => expect(told).toEqual(['ERR_STREAM_WRITE_AFTER_END']), WAIT)
+    await vi.waitFor(() => expect(hub.stats().connections).toBe(0), WAIT)
+    client.socket.destroy()
+    expect(client.received.text).not.toContain('late')
+    const next = await StreamClient.open(server.url)
+    await next.next('connected')
+    next.close()
+  })
+
+  it('[C9] headers and first frame are one text on their way to the socket', async () => {
+    const sent: unknown[][] = []
+    const { server } = await start((stream) => (req, res) => {
+      const { _write, _writev } = req.socket
+      req.socket._write = function (chunk, ...rest) {
+        sent.push([chunk])
+        return _write.call(this, chunk, ...rest)
+      }
+      req.socket._writev = function (chunks, done) {
+        sent.push([...chunks])
+        return _writev?.call(this, chunks, done)
+      }
+      stream(req, res)
+    })
+    const client = await StreamClient.open(server.url)
+    await client.next('connected')
+    client.close()
+    expect(sent).toHaveLength(1)
+    expect(sent[0]).toHaveLength(1)
+    expect(sent[0]?.[0]).toMatch(/^HTTP\/1\.1 200 OK\r\n[\s\S]*event: connected\n/)
+  })
+
   it('[S7] a server that was told to close first returns as soon as the hub has closed', async () => {
     const { server, hub } = await start()
     const client = await StreamClient.open(server.url)
