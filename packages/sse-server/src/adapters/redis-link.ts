@@ -1,6 +1,7 @@
 import { HubError } from '@entitycast/sse-server'
 import { ReconnectingLink } from '../seams/reconnecting-link'
 import { reasonOf, type Wire, type WireListener } from './redis-client'
+import { NO_PAST } from './redis-script'
 
 export type Link = ReconnectingLink<Wire>
 
@@ -36,6 +37,12 @@ export function linkTo({ dial, prepare, up, message, timeoutMs }: LinkOptions): 
     failed: (error, wire) => {
       if (error instanceof HubError) return error
       const reason = reasonOf(error)
+      if (reason === NO_PAST) {
+        return new HubError(
+          'UNSUPPORTED',
+          'This Redis does not say which past it has (INFO replication has no master_replid), and so not whether a restart has lost events. Where one loses nothing, say durable: true',
+        )
+      }
       // After a failover this is a replica: whoever is the master now is found by dialling.
       if (reason === 'READONLY') link.drop(wire)
       return unavailable(`answered ${reason}`)

@@ -16,6 +16,9 @@ import { decodeRecords, type Found, foundIn } from '../seams/record-text'
  * the newest records. Then the log begins anew under a new epoch, unless the team says that its Redis is durable.
  */
 
+/** The error of a server that is like Redis, and does not name its past. */
+export const NO_PAST = 'NOPAST'
+
 /** ARGV 1 to 5, the same for both: a new random name, whether Redis is durable, how long the head lives, how and where to publish. */
 const PRELUDE = `
 local head, log = KEYS[1], KEYS[2]
@@ -25,7 +28,8 @@ local found = redis.call('HMGET', head, 'e', 'o', 't', 'b', 'r')
 local epoch, last, tag, bytes = found[1], tonumber(found[2]), found[3], tonumber(found[4])
 local history = found[5] or ''
 if durable ~= '1' then
-  history = string.match(redis.call('INFO', 'replication'), 'master_replid:(%w+)') or ''
+  history = string.match(redis.call('INFO', 'replication'), 'master_replid:(%w+)')
+  if not history then return redis.error_reply('${NO_PAST} INFO replication has no master_replid') end
 end
 local function begin()
   epoch, last, tag, bytes = id, 0, '-', 0

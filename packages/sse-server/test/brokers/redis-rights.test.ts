@@ -67,4 +67,30 @@ describe.runIf(HAS_REDIS)('a user with the rights that the guide names', () => {
     expect(error).toMatchObject({ code: 'UNAVAILABLE' })
     expect((error as Error).message).toContain('NOPERM')
   })
+
+  it('[D4] one that does not say which past it has is refused, unless it is said to lose nothing: its restart could not be seen', async () => {
+    // Our scripts, as such a server would run them; none of them is there already.
+    const ask = ([name, ...args]: unknown[]) =>
+      name === 'EVALSHA'
+        ? [name, '0'.repeat(40), ...args.slice(1)]
+        : [name, ...args.map((one) => String(one).replaceAll('master_replid', 'no_such_line'))]
+    const other = () => {
+      const client = new Redis({ port: server.port, host: '127.0.0.1', lazyConnect: true })
+      const duplicate = client.duplicate.bind(client)
+      client.duplicate = (overrides) => {
+        const own = duplicate(overrides)
+        const call = own.call.bind(own) as (...args: unknown[]) => Promise<unknown>
+        own.call = ((...args: unknown[]) => call(...ask(args))) as typeof own.call
+        return own
+      }
+      return client
+    }
+    const add = (options: object) => hubs.add('ioredis', server, options, {}, other() as never)
+    const publishing = add({ keyPrefix: 'no-past:' }).hub.project('p').emit('a:b', 1)
+    await expect(publishing).rejects.toMatchObject({
+      code: 'UNSUPPORTED',
+      message: expect.stringMatching(/master_replid.*durable: true/),
+    })
+    await add({ keyPrefix: 'no-past:', durable: true }).hub.project('p').emit('a:b', 1)
+  })
 })
