@@ -14,6 +14,8 @@ const LEAST_VERSION = 120_000
 export class Wire {
   /** The server and its past, as our tables name them. */
   server = ''
+  /** Whose tables these are. */
+  database: string | null | undefined
   readonly #listening: Session
   readonly #writing: Session
   #heard: (channel: string) => void = () => {}
@@ -75,10 +77,11 @@ export class Wire {
 
   async #checkServer(): Promise<void> {
     const [row] = await this.write({
-      text: `SELECT pg_is_in_recovery() AS standby, current_setting('server_encoding') AS encoding,
+      text: `SELECT pg_is_in_recovery() AS standby, current_database() AS database, current_setting('server_encoding') AS encoding,
         current_setting('server_version_num') AS number, current_setting('server_version') AS version`,
     })
-    const { standby, encoding, number, version } = row as Row
+    const { standby, database, encoding, number, version } = row as Row
+    this.database = database
     if (standby === 't') throw Object.assign(new Error('a standby'), { code: 'READ_ONLY_STANDBY' })
     if (Number(number) < LEAST_VERSION) {
       throw new HubError('UNSUPPORTED', `This is PostgreSQL ${version}; at least 12 is needed`)

@@ -161,7 +161,7 @@ export class PostgresAdapter implements Adapter {
           INSERT INTO ${named(this.#settings, 'outbox')} (project, record, size)
           SELECT $1, r.record, r.size FROM unnest($2::text[], $3::integer[]) WITH ORDINALITY r (record, size, n) ORDER BY r.n
         )
-        SELECT t.epoch, t.head, (SELECT pg_notify($4, $5) WHERE $5::text IS NOT NULL) AS told
+        SELECT t.epoch, t.head, current_database() AS database, (SELECT pg_notify($4, $5) WHERE $5::text IS NOT NULL) AS told
         FROM (VALUES (1)) one LEFT JOIN ${named(this.#settings, 'project')} t ON t.project = $1`,
       values: [
         projectId,
@@ -173,6 +173,13 @@ export class PostgresAdapter implements Adapter {
     }
     const run = () => inTurn(client, () => this.#inTransaction(client as TransactionClient, statement))
     const [row] = isWatched ? await commits.watch(client, projectId, run) : await run()
+    const { database = row?.database } = this.#link?.wire ?? {}
+    // It is in an outbox all the same, of which nobody knows: the caller has to roll it back.
+    if (row?.database !== database) {
+      throw invalid(
+        `client is of the database ${row?.database}, and the adapter of ${database}; both must be of the same`,
+      )
+    }
     if (row?.epoch) return { epoch: row.epoch, offset: Number(row.head) }
     // A row that is not there is made on our own connection: in the transaction it would make others wait. Before the event lies its beginning.
     const { epoch } = await (this.#appends as Appends).add(projectId, [])

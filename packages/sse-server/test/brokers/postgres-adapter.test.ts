@@ -86,6 +86,20 @@ describe.runIf(HAS_POSTGRES)('the PostgreSQL adapter', () => {
     }
   })
 
+  it('[D7] an event in the transaction of another database is refused, also where that has the tables: nobody would look for it there', async () => {
+    await server.ask('CREATE DATABASE other TEMPLATE template0')
+    const pool = hubs.pool(server, { database: 'other' })
+    await pool.query(PostgresAdapter.sql({ prefix: hubs.prefix }))
+    const { hub } = hubs.add(server)
+    await hub.project('p').emit('a:b', 1)
+    await transaction(pool, 'ROLLBACK', (client) =>
+      expect(hub.project('p').emit('a:b', 'lost', { client })).rejects.toMatchObject({
+        code: 'INVALID_OPTION',
+        message: expect.stringContaining('of the database other, and the adapter of postgres'),
+      }),
+    )
+  })
+
   it('[B2] without any notification the log is asked in time: the polling floor', async () => {
     const Deaf = class extends pg.Client {
       override emit(event: string, ...args: never[]): boolean {
