@@ -1,18 +1,18 @@
 import { type ConnectedData, decodeEvent, type ProjectEvent, quote, RESYNC_REASONS } from '@entitycast/sse-protocol'
-import type { Clock } from '../seams/ports'
+import type { Ports } from '../seams/ports'
 import type { Connection, FrameReader } from './connection'
 import { isCursor } from './cursor'
 import type { SubscriberError } from './error'
 import type { StreamFrame } from './parser'
 import type { Settings } from './request'
-import { createResyncGate, type ResyncCause } from './resync-gate'
+import { createResyncGate, type Resync, type ResyncCause } from './resync-gate'
 import { errorOf } from './verdict'
 import { createVersions } from './versions'
 
 /** Where delivery goes. */
 export interface DeliveryListener {
   /** The data must be loaded again. Events wait until the result, where there is one, settles; it never rejects. */
-  resync(reason: ResyncCause): Promise<unknown> | undefined
+  resync(resync: Resync): Promise<unknown> | undefined
   /** `resyncing` may have changed. */
   moved(): void
   event(event: ProjectEvent): void
@@ -25,6 +25,8 @@ export interface Delivery extends FrameReader {
   cursor(): string | undefined
   /** A resync is being told, or is about to be: events wait. */
   isResyncing(): boolean
+  /** What a resync asked for could not be loaded: it is due again. */
+  owe(reason: ResyncCause): void
 }
 
 /** What a held frame costs beside its text. */
@@ -38,12 +40,12 @@ const MAX_WAITING = 10_000
  */
 export function createDelivery(
   settings: Settings,
-  clock: Clock,
+  ports: Ports,
   connection: () => Connection,
   to: DeliveryListener,
 ): Delivery {
   const { maxEventBytes, cursorStore } = settings
-  const keeper = cursorStore?.(clock)
+  const keeper = cursorStore?.(ports.clock)
   let versions = createVersions()
   let { projectId, since: place } = settings
   /** The store has been asked for the cursor of the page before. */
@@ -73,14 +75,14 @@ export function createDelivery(
   /** Where the stream goes on after the resync that is due, `null` for a place without a cursor: the cursor stays where it is until that is told. */
   let resyncTo: string | null | undefined
 
-  const gate = createResyncGate(clock, settings.resyncTimeoutMs, {
-    tell(reason) {
+  const gate = createResyncGate(ports, settings.resyncTimeoutMs, {
+    tell(resync) {
       // Whoever loads the data now gets what was dropped.
       if (resyncTo === null) place = undefined
       else commit(resyncTo)
       resyncTo = undefined
       if (skipping) dropWaiting()
-      return to.resync(reason)
+      return to.resync(resync)
     },
     /** What came meanwhile is given out. */
     opened() {
@@ -186,11 +188,10 @@ export function createDelivery(
     waiting.push(given)
     if (!skipping && waitingBytes <= maxEventBytes && waiting.length <= MAX_WAITING) return
     // Of what is dropped the last place counts.
-    for (const { id } of waiting) resyncTo = id ?? resyncTo
-    const told = skipping
+    for (const { id = resyncTo } of waiting) resyncTo = id
     dropWaiting()
     skipping = true
-    if (!told) gate.ask('overflow')
+    gate.ask('overflow')
   }
 
   function dropWaiting(): void {
@@ -253,13 +254,17 @@ export function createDelivery(
     drop()
     dropWaiting()
     resyncTo = id
+    // The server's reason, and not the one that was thought of.
+    owed = undefined
+    owe(reason)
+    settle()
+  }
+
+  function owe(reason: ResyncCause): void {
     if (live) {
       gate.ask(reason)
       to.moved()
-    } else {
-      owed = reason
-      settle()
-    }
+    } else owed ??= reason
   }
 
   function deliver(type: string, id: string | undefined, data: string): void {
@@ -331,6 +336,7 @@ export function createDelivery(
   return {
     cursor,
     isResyncing: gate.isShut,
+    owe,
     begin,
     // None while a resync is told, because the cursor is not where the stream is.
     renewable: (identity) => (identity === lastIdentity && !gate.isShut() ? cursor() : undefined),

@@ -24,7 +24,7 @@
  * The stream goes on (`retrying: true`) after
  * - `INVALID_FRAME`: one frame could not be read, and was skipped
  * - `INVALID_CURSOR`: an `id:` that no header can carry, and nothing better came with it. If the stream is cut before the next good one, a resync follows
- * - `HANDLER_FAILED`: a handler threw or rejected; what it threw is the `cause`
+ * - `HANDLER_FAILED`: a handler threw or rejected; what it threw is the `cause`. An `onResync` handler that rejects is called again
  * - `RESYNC_LOOP`: one resync follows the other; they are told ever more rarely
  * - `RESYNC_UNHEARD`: a resync, and nobody has called `onResync`: what is shown may be old
  *

@@ -4,12 +4,16 @@ export interface Listeners<Value> {
   /** Adds a listener; the result takes it out. The same function may be added twice: it is then called twice. */
   add(listener: (value: Value) => unknown): () => void
   /**
-   * Tells those who listen now, as long as `valid` holds. What a listener throws, or rejects with, goes to `onError`; the rest still hear.
+   * Tells those who listen now, as long as `valid` holds. What a listener throws, or rejects with (`wasPromised`), goes to `onError`; the rest still hear.
    * One that another takes out meanwhile is not told any more.
    *
    * @returns what is left to wait for; it never rejects. Nothing where no listener is async
    */
-  tell(value: Value, onError: (error: unknown) => void, valid?: () => boolean): Promise<unknown> | undefined
+  tell(
+    value: Value,
+    onError: (error: unknown, wasPromised?: boolean) => void,
+    valid?: () => boolean,
+  ): Promise<unknown> | undefined
 }
 
 export function createListeners<Value>(): Listeners<Value> {
@@ -31,7 +35,7 @@ export function createListeners<Value>(): Listeners<Value> {
         try {
           const result = listener(value) as PromiseLike<unknown> | undefined
           // Not `instanceof`: promises of another realm, and what a library or a patched platform takes for one, count too.
-          if (result?.then) running.push(Promise.resolve(result).catch(onError))
+          if (result?.then) running.push(Promise.resolve(result).catch((error) => onError(error, true)))
         } catch (error) {
           onError(error)
         }

@@ -23,7 +23,6 @@ export function followPage(
   const unpage = page?.({
     hidden: (isHidden) => {
       cancel?.()
-      cancel = undefined
       if (!isHidden) to.resume('hidden')
       else if (afterMs === 0) to.pause('hidden')
       else if (afterMs !== undefined) cancel = clock.after(afterMs, () => to.pause('hidden'))

@@ -1,5 +1,5 @@
 import type { ResyncReason } from '@entitycast/sse-protocol'
-import type { Clock } from '../seams/ports'
+import type { Ports } from '../seams/ports'
 
 /** Why the data must be loaded again: the server's word, or `identity`: the option of that name says that somebody else looks at the page now. */
 export type ResyncCause = ResyncReason | 'identity'
@@ -12,7 +12,7 @@ export interface Resync {
 /** What a gate does. */
 export interface GateListener {
   /** Tells the application. Where it takes time, the result settles when it is done; it never rejects. */
-  tell(reason: ResyncCause): Promise<unknown> | undefined
+  tell(resync: Resync): Promise<unknown> | undefined
   /** Nothing is waited for any more: events may pass. */
   opened(): void
   /** One resync after the other. */
@@ -41,9 +41,10 @@ const LOOP = 4
 /**
  * Tells resyncs, and keeps events back meanwhile. While handlers run, and until 2 s have passed since the last resync, the next one waits;
  * those that come meanwhile are one with it. Each that had to wait doubles the time, up to a minute, so that a server which cannot do
- * otherwise makes nobody load everything all the time.
+ * otherwise makes nobody load everything all the time; and by chance it is half as long or half as much again, since many pages are told at
+ * the same moment.
  */
-export function createResyncGate(clock: Clock, timeoutMs: number, to: GateListener): ResyncGate {
+export function createResyncGate({ clock, random }: Ports, timeoutMs: number, to: GateListener): ResyncGate {
   let waiting: ResyncCause | undefined
   /** The resync whose handlers run: who is done with an older one opens nothing. */
   let running: Resync | undefined
@@ -54,13 +55,8 @@ export function createResyncGate(clock: Clock, timeoutMs: number, to: GateListen
 
   const isShut = () => !!(running || waiting)
 
-  function stopWaiting(): void {
+  function next(isDue?: boolean): void {
     cancel?.()
-    cancel = undefined
-  }
-
-  function next(isDue: boolean): void {
-    stopWaiting()
     if (!waiting) {
       to.opened()
       return
@@ -70,7 +66,7 @@ export function createResyncGate(clock: Clock, timeoutMs: number, to: GateListen
       const waitMs = Math.min(lastAt + intervalMs - clock.now(), intervalMs)
       if (waitMs > 0) {
         intervalMs = Math.min(intervalMs * 2, MAX_INTERVAL_MS)
-        cancel = clock.after(waitMs, () => next(true))
+        cancel = clock.after(waitMs * (0.5 + random()), () => next(true))
         if (++delayed === LOOP) to.looping()
         return
       }
@@ -80,12 +76,12 @@ export function createResyncGate(clock: Clock, timeoutMs: number, to: GateListen
     const mine = { reason: waiting }
     running = mine
     waiting = undefined
-    const told = to.tell(mine.reason)
+    const told = to.tell(mine)
     const done = () => {
       if (running !== mine) return
       running = undefined
       lastAt = clock.now()
-      next(false)
+      next()
     }
     if (!told) done()
     // A handler may have closed.
@@ -100,20 +96,20 @@ export function createResyncGate(clock: Clock, timeoutMs: number, to: GateListen
     ask(reason) {
       const alone = !isShut()
       waiting = reason
-      if (alone) next(false)
+      if (alone) next()
     },
     recall(closed) {
       const reason = waiting
       waiting = undefined
       const told = running?.reason
       if (reason && !running) {
-        stopWaiting()
+        cancel?.()
         // It has waited once, and will be asked for again.
         intervalMs = Math.max(intervalMs / 2, MIN_INTERVAL_MS)
         delayed--
       }
       if (!closed) return reason
-      stopWaiting()
+      cancel?.()
       running = undefined
       return reason ?? told
     },

@@ -21,9 +21,9 @@ export interface ConnectionSnapshot {
   readonly role: 'single' | 'leader' | 'follower'
 }
 
-const SHOWN = ['state', 'attempt', 'nextRetryAt', 'error', 'closed'] as const
-
 /** The one before, for as long as it says the same. */
 export function nextSnapshot(last: ConnectionSnapshot | undefined, now: ConnectionSnapshot): ConnectionSnapshot {
-  return last && SHOWN.every((name) => last[name] === now[name]) ? last : Object.freeze(now)
+  const names = Object.keys(now) as (keyof ConnectionSnapshot)[]
+  const isSame = last && names.every((name) => name === 'lastEventAt' || last[name] === now[name])
+  return isSame ? last : Object.freeze(now)
 }

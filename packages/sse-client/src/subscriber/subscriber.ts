@@ -14,7 +14,7 @@ import type { Transition } from './journal'
 import { createListeners } from './listeners'
 import type { ConnectionState, PauseReason } from './phase'
 import { checkOptions, type Settings, type SubscriberOptions } from './request'
-import type { Resync, ResyncCause } from './resync-gate'
+import type { Resync } from './resync-gate'
 import { type ConnectionSnapshot, nextSnapshot } from './snapshot'
 import { errorOf } from './verdict'
 
@@ -65,6 +65,7 @@ export class EventSubscriber<Definitions extends EventDefinitions = EventDefinit
   constructor(url: string | URL, options: SubscriberOptions = {}, ports: Partial<Ports> = {}) {
     this.#settings = checkOptions(url, options)
     const { clock = systemClock, random = Math.random, wakes = pageWakes, page = browserPage } = ports
+    const given = { clock, random, wakes, page }
     // A clock that is asked for each event costs more than the handler is found for: those of one turn share a moment.
     let turnAt: number | undefined
     const now = () => {
@@ -82,12 +83,22 @@ export class EventSubscriber<Definitions extends EventDefinitions = EventDefinit
         this.#lastEventAt = now()
         this.#handlers.dispatch(event, this.#handlerFailed)
       },
-      resync: (reason: ResyncCause) => this.#resync({ reason }),
+      resync: (resync: Resync) => {
+        if (this.#resyncListeners.size() === 0) {
+          const message = `events may have been missed (${resync.reason}): no onResync handler`
+          this.#report(errorOf({ code: 'RESYNC_UNHEARD', message }))
+        }
+        return this.#resyncListeners.tell(resync, (cause, wasPromised) => {
+          this.#handlerFailed(cause)
+          // The data was not loaded: it is as due as before.
+          if (wasPromised) delivery.owe(resync.reason)
+        })
+      },
       moved: () => this.#moved(),
       failed: (error: SubscriberError) => this.#report(error),
     }
-    const delivery = createDelivery(this.#settings, clock, () => connection, to)
-    const connection = createConnection(this.#settings, { clock, random, wakes, page }, delivery, to)
+    const delivery: Delivery = createDelivery(this.#settings, given, () => connection, to)
+    const connection = createConnection(this.#settings, given, delivery, to)
     this.#delivery = delivery
     this.#connection = connection
     this.#toldSnapshot = this.getSnapshot()
@@ -209,6 +220,14 @@ export class EventSubscriber<Definitions extends EventDefinitions = EventDefinit
    * They come after it, so that rows which compare versions (`applyEntityEvent` does) end up right. If more come than may be held back
    * (10,000, or `maxEventBytes`), they are dropped, and one more resync follows. A resync less than 2 s after the one before waits, for
    * longer each time; those that come meanwhile are one with it.
+   *
+   * Where the promise rejects, the data was not loaded: `onError` hears of it, the state stays `resyncing`, and the handlers are called again after about 2 s,
+   * then 4, and so on up to a minute, by chance half as long or half as much again. A handler whose failure must keep nothing back catches it itself.
+   *
+   * @example
+   * updates.onResync(async () => {
+   *   rows = await load()          // rejects where the server answers 503: called again, and nobody takes the old rows for new ones
+   * })
    */
   onResync(handler: (resync: Resync) => void): Unsubscribe {
     return this.#resyncListeners.add(handler)
@@ -247,13 +266,6 @@ export class EventSubscriber<Definitions extends EventDefinitions = EventDefinit
     void this.#stateListeners.tell(state, this.#handlerFailed, () => this.#told === state)
   }
 
-  #resync(resync: Resync): Promise<unknown> | undefined {
-    if (this.#resyncListeners.size() > 0) return this.#resyncListeners.tell(resync, this.#handlerFailed)
-    const message = `events may have been missed (${resync.reason}), and there is no onResync handler`
-    this.#report(errorOf({ code: 'RESYNC_UNHEARD', message }))
-    return undefined
-  }
-
   readonly #handlerFailed = (cause: unknown): void => {
     this.#report(errorOf({ code: 'HANDLER_FAILED', message: 'a handler threw or rejected', cause }))
   }
@@ -261,9 +273,8 @@ export class EventSubscriber<Definitions extends EventDefinitions = EventDefinit
   #report(error: SubscriberError): void {
     if (this.#errorListeners.size() > 0) {
       void this.#errorListeners.tell(error, (thrown) => globalThis.console?.error(thrown))
-    } else if (!this.#logged.has(error.code)) {
-      this.#logged.add(error.code)
-      globalThis.console?.error(error)
     }
+    // Only the first of its code makes the set larger.
+    else if (this.#logged.size < this.#logged.add(error.code).size) globalThis.console?.error(error)
   }
 }

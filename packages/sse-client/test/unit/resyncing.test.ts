@@ -32,7 +32,7 @@ test('[D4] while an async onResync handler runs the state is resyncing and event
   expect(page.ids.at(-1)).toBe('d')
 })
 
-test('[D4] it waits for each handler; one that fails is reported, and waits for nobody any more', async () => {
+test('[D4] it waits for each handler; what one of them could not load is loaded again, and events wait for that', async () => {
   const page = openLoading()
   let done: (() => void) | undefined
   page.subscriber.onResync(
@@ -46,7 +46,91 @@ test('[D4] it waits for each handler; one that fails is reported, and waits for 
   expect([page.codes, page.ids]).toEqual([['HANDLER_FAILED'], []])
   done?.()
   await page.settle()
-  expect(page.ids).toEqual(['a'])
+  expect([page.ids, page.subscriber.state]).toEqual([[], 'resyncing'])
+  await page.clock.advance(2_000)
+  expect(page.resyncs).toEqual(['overflow', 'overflow'])
+  await page.loads[1]?.done()
+  expect([page.ids, page.subscriber.state]).toEqual([[], 'resyncing'])
+  done?.()
+  await page.settle()
+  expect([page.ids, page.subscriber.state]).toEqual([['a'], 'connected'])
+  expect(page.codes).toEqual(['HANDLER_FAILED'])
+})
+
+test('[D4] what cannot be loaded is asked for ever more rarely, until it can: the page never says that it is up to date', async () => {
+  const page = openLoading()
+  await page.open(connected({ id: at(0), heartbeatMs: 0 }), resync('epoch', at(5)), updated('a', at(6)))
+  const start = page.clock.now()
+  const told: number[] = []
+  for (let i = 0; i < 6; i++) {
+    for (let second = 0; second < 100 && page.loads.length === i; second++) await page.clock.advance(1_000)
+    told.push((page.clock.now() - start) / 1_000)
+    expect([page.ids, page.subscriber.state]).toEqual([[], 'resyncing'])
+    await page.loads[i]?.fail()
+  }
+  expect(told).toEqual([0, 2, 6, 14, 30, 62])
+  expect(page.codes.filter((code) => code === 'RESYNC_LOOP')).toHaveLength(1)
+  await page.clock.advance(60_000)
+  await page.loads[6]?.done()
+  expect([page.ids, page.subscriber.state]).toEqual([['a'], 'connected'])
+})
+
+test('[D4] pages that were all told at once, and could not load, do not ask again at once', async () => {
+  const again: number[] = []
+  for (const chance of [0, 0.25, 0.999]) {
+    const page = openPage({}, { random: () => chance })
+    page.subscriber.onResync(() => Promise.reject(new Error('load')))
+    await page.open(connected({ id: at(0), heartbeatMs: 0 }), resync('epoch', at(5)))
+    const start = page.clock.now()
+    for (let i = 0; i < 1_000 && page.resyncs.length === 1; i++) await page.clock.advance(10)
+    again.push(page.clock.now() - start)
+    page.subscriber.close()
+  }
+  expect(again).toEqual([1_000, 1_500, 3_000])
+})
+
+test('[D4] a handler that fails after it is waited for no more, and one whose stream was cut: the resync is due again', async () => {
+  const page = openLoading({ resyncTimeoutMs: 5_000 })
+  const stream = await page.open(connected({ id: at(0), heartbeatMs: 0 }), resync('epoch', at(5)))
+  await page.clock.advance(5_000)
+  expect(page.subscriber.state).toBe('connected')
+  await page.loads[0]?.fail()
+  expect([page.subscriber.state, page.states.at(-1)]).toEqual(['resyncing', 'resyncing'])
+  await page.clock.advance(2_000)
+  expect(page.resyncs).toEqual(['epoch', 'epoch'])
+  stream.end()
+  await page.settle()
+  await page.loads[1]?.fail()
+  const next = await page.next()
+  await page.send(next.stream(), connected({ id: at(6), resume: 'replayed' }), updated('a', at(6)))
+  await page.clock.advance(4_000)
+  expect([page.resyncs, page.ids]).toEqual([['epoch', 'epoch', 'epoch'], []])
+  await page.loads[2]?.done()
+  expect([page.ids, page.subscriber.state]).toEqual([['a'], 'connected'])
+})
+
+test('[D4 S8] after close() a handler that fails does nothing; whoever connects again loads again', async () => {
+  const page = openLoading()
+  await page.open(connected({ id: at(0), heartbeatMs: 0 }), resync('epoch', at(5)))
+  page.subscriber.close()
+  await page.loads[0]?.fail()
+  await page.clock.advance(60_000)
+  expect([page.loads.length, page.clock.pending, page.subscriber.state]).toEqual([1, 0, 'disconnected'])
+  page.subscriber.connect()
+  const next = await page.next()
+  await page.send(next.stream(), connected({ id: at(5) }))
+  expect(page.resyncs).toEqual(['epoch', 'epoch'])
+  await page.loads[1]?.done()
+  expect(page.subscriber.state).toBe('connected')
+})
+
+test('[D4] a handler that throws has begun to load nothing that could be waited for: it is told once', async () => {
+  const page = openPage()
+  page.subscriber.onResync(() => {
+    throw new Error('mine')
+  })
+  await page.open(connected({ id: at(0) }), resync('overflow', at(5)), updated('a', at(6)))
+  expect([page.codes, page.ids, page.subscriber.state]).toEqual([['HANDLER_FAILED'], ['a'], 'connected'])
 })
 
 test('[D4] a handler that never settles keeps events back for resyncTimeoutMs', async () => {
@@ -180,7 +264,7 @@ test('[D4] a second resync within 2 s waits, with the events behind it; those th
 })
 
 test('[D4] a storm of resyncs is told ever more rarely, and as an error; a quiet time forgives', async () => {
-  const page = openPage({}, { random: () => 0 })
+  const page = openPage()
   const stream = await page.open(connected({ id: at(0), heartbeatMs: 0 }))
   const start = page.clock.now()
   const told: number[] = []
