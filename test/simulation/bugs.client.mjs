@@ -167,8 +167,8 @@ export const CLIENT_BUGS = [
     edits: [
       {
         file: 'sse-client/src/subscriber/connection.ts',
-        from: 'const passedMs = alarm?.passedMs() ?? -1',
-        to: "const passedMs = alarm?.passedMs() ?? -1\n    if (phase === 'streaming') present = undefined",
+        from: "if ((restored && phase === 'streaming')",
+        to: "if (phase === 'streaming') present = undefined\n    if ((restored && phase === 'streaming')",
       },
     ],
   },
@@ -207,8 +207,8 @@ export const CLIENT_BUGS = [
     edits: [
       {
         file: 'sse-client/src/subscriber/delivery.ts',
-        from: 'resyncTo = id\n    if (live)',
-        to: 'commit(id)\n    if (live)',
+        from: 'resyncTo = id\n    owed = reason',
+        to: 'commit(id)\n    owed = reason',
       },
     ],
   },

@@ -141,9 +141,9 @@ export class EventSource extends (EventTarget as new () => SourceTarget) {
 
   /** `CONNECTING` (0), `OPEN` (1) or `CLOSED` (2). */
   get readyState(): 0 | 1 | 2 {
-    const { state, pauses } = this.#stream.connection
+    const { state, closed } = this.#stream.connection.shown()
     if (state === 'connected') return 1
-    return pauses.includes('closed') ? 2 : 0
+    return closed ? 2 : 0
   }
 
   /** Ends it. No event follows, and no timer or request is left. */

@@ -7,7 +7,7 @@ import type { SubscriberError } from './error'
 import { KEPT_TRANSITIONS, type Transition } from './journal'
 import { followPage } from './page'
 import type { StreamFrame } from './parser'
-import { type ConnectionState, NEXT, type PauseReason, type Phase, type Signal } from './phase'
+import { NEXT, type PauseReason, type Phase, type Signal } from './phase'
 import { type RenewableReader, type Renewal, startRenewal } from './renewal'
 import { checkAddress, type HeadersReason, type Settings } from './request'
 import type { ConnectionSnapshot } from './snapshot'
@@ -36,7 +36,6 @@ export interface ConnectionListener {
 
 /** One stream at a time, for as long as the application wants one. */
 export interface Connection {
-  readonly state: ConnectionState
   /** Why there is no stream. */
   readonly pauses: readonly PauseReason[]
   /** The last steps. */
@@ -88,8 +87,8 @@ export function createConnection(
   let present: Attempt | undefined
   let renewal: Renewal | undefined
   let alarm: Alarm | undefined
-  /** What the alarm waits for, in milliseconds. */
-  let patienceMs = 0
+  /** So much of the present wait has to pass before waking up can cut it short, in milliseconds. */
+  let enoughMs = 0
   let unfollow: (() => void) | undefined
   /** Since `connect()` something was lost or was live: what comes now is "again". */
   let again = false
@@ -104,20 +103,12 @@ export function createConnection(
   let refreshed = false
   /** The `retry:` after which no frame of the present stream came. */
   let retryMs = 0
-  /** The present wait is not cut shorter than this: the server asked for it. */
-  let minimumMs = 0
   let liveAt = 0
   /** Streams that ended by themselves since the last that was stable. */
   let ended = 0
   /** The server does not want us back before; and so long it was when it said so, because clocks are set. */
   let notBefore = 0
   let notBeforeMs = 0
-
-  function stateNow(): ConnectionState {
-    if (phase === 'closed') return 'disconnected'
-    if (phase === 'streaming') return 'connected'
-    return again ? 'reconnecting' : 'connecting'
-  }
 
   function connect(): void {
     if (!pauses.has('closed') || settings.signal?.aborted) return
@@ -133,7 +124,7 @@ export function createConnection(
 
   function pause(reason: PauseReason): void {
     if (pauses.has(reason)) return
-    if (phase === 'waiting') embargo(minimumMs - (alarm?.passedMs() ?? 0))
+    if (phase === 'waiting') embargo(enoughMs - (alarm?.passedMs() ?? 0))
     rememberStable()
     pauses.add(reason)
     if (reason === 'closed') closeDown()
@@ -230,9 +221,10 @@ export function createConnection(
     to.moved()
   }
 
-  function wait(delayMs: number, task: () => void): void {
+  /** Away from the page half of the usual patience is enough: a heartbeat is overdue. */
+  function wait(delayMs: number, task: () => void, leastMs = delayMs / 2): void {
     alarm?.cancel()
-    patienceMs = delayMs
+    enoughMs = leastMs
     alarm = startAlarm(clock, delayMs, task)
   }
 
@@ -264,8 +256,8 @@ export function createConnection(
   }
 
   function waitToRetry(delayMs: number, leastMs: number): void {
-    minimumMs = leastMs
-    wait(delayMs, retry)
+    // Backoff is there for the server's sake only while the network is; a minimum is the server's own word.
+    wait(delayMs, retry, leastMs)
     nextRetryAt = clock.now() + delayMs
   }
 
@@ -283,11 +275,7 @@ export function createConnection(
 
   /** Waiting has become pointless. */
   function wake(restored: boolean): void {
-    const passedMs = alarm?.passedMs() ?? -1
-    // Backoff is there for the server's sake only while the network is; a minimum is the server's own word. And away from the page half of
-    // the usual patience is enough: a heartbeat is overdue.
-    if (phase === 'waiting' ? passedMs >= minimumMs : (restored && phase === 'streaming') || passedMs * 2 >= patienceMs)
-      retry()
+    if ((restored && phase === 'streaming') || (alarm?.passedMs() ?? -1) >= enoughMs) retry()
   }
 
   const listener: AttemptListener = {
@@ -340,15 +328,19 @@ export function createConnection(
   }
 
   return {
-    get state() {
-      return stateNow()
-    },
     get pauses() {
       return [...pauses]
     },
     journal,
     shown: () => ({
-      state: stateNow(),
+      state:
+        phase === 'closed'
+          ? 'disconnected'
+          : phase === 'streaming'
+            ? 'connected'
+            : again
+              ? 'reconnecting'
+              : 'connecting',
       attempt: attempts,
       nextRetryAt,
       error: lastError,

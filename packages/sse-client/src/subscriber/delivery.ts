@@ -159,27 +159,24 @@ export function createDelivery(
   }
 
   function frame(given: StreamFrame): void {
-    const { event: type = 'message', id, data } = given
-    if (data !== undefined && isActedOnAtOnce(type, id, data)) return
-    if (!greeting) return
-    const mine = stream
-    settle()
-    if (mine !== stream) return
-    if (gate.isShut()) postpone(given)
+    const { event = 'message', id, data = '' } = given
     // A block with an id and nothing else: all that came is complete, and lies before it.
-    else if (data === undefined) release(id)
-    else if (type !== 'heartbeat') deliver(type, id, data)
-    else if (held.length === 0) commit(id)
-  }
-
-  /** What is about the stream itself does not wait. */
-  function isActedOnAtOnce(type: string, id: string | undefined, data: string): boolean {
+    const type = given.data === undefined ? '' : event
+    // What is about the stream itself does not wait.
     if (type === 'closing') connection().closing(parse(data).reason)
     else if (type === 'connected') greet(id, data)
-    else if (!greeting) connection().fail({ code: 'PROTOCOL', message: `"${type}" came before "connected"` })
-    else if (type === 'resync') resync(id, data)
-    else return false
-    return true
+    else if (!greeting) {
+      if (type) connection().fail({ code: 'PROTOCOL', message: `"${type}" came before "connected"` })
+    } else if (type === 'resync') resync(id, data)
+    else {
+      const mine = stream
+      if (!live) settle()
+      if (mine !== stream) return
+      if (gate.isShut()) postpone(given)
+      else if (!type) release(id)
+      else if (type !== 'heartbeat') deliver(type, id, data)
+      else if (held.length === 0) commit(id)
+    }
   }
 
   /** While a resync is told, frames wait. */
@@ -237,14 +234,15 @@ export function createDelivery(
 
   /** Tells the resync that is owed, if one is, and that the stream is live. */
   function settle(): void {
-    if (live || !greeting) return
     const mine = stream
-    const connected = greeting
     const reason = owed
+    const begins = !live
     owed = undefined
     live = begun = true
     if (reason) gate.ask(reason)
-    if (mine === stream) connection().live(connected)
+    if (mine !== stream) return
+    if (begins) connection().live(greeting as ConnectedData)
+    else if (reason) to.moved()
   }
 
   function resync(id: string | undefined, data: string): void {
@@ -254,17 +252,13 @@ export function createDelivery(
     drop()
     dropWaiting()
     resyncTo = id
-    // The server's reason, and not the one that was thought of.
-    owed = undefined
-    owe(reason)
+    owed = reason
     settle()
   }
 
   function owe(reason: ResyncCause): void {
-    if (live) {
-      gate.ask(reason)
-      to.moved()
-    } else owed ??= reason
+    owed ??= reason
+    if (live) settle()
   }
 
   function deliver(type: string, id: string | undefined, data: string): void {

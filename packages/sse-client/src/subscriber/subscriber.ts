@@ -109,7 +109,7 @@ export class EventSubscriber<Definitions extends EventDefinitions = EventDefinit
 
   /** Where the connection is. `connected` only once the server has said so, and a resync, if one is due, was told. */
   get state(): ConnectionState {
-    const { state } = this.#connection
+    const { state } = this.#connection.shown()
     return state === 'connected' && this.#delivery.isResyncing() ? 'resyncing' : state
   }
 
