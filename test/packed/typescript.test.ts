@@ -64,6 +64,12 @@ updates.on('lock:acquired', (event) => {
 })
 // @ts-expect-error not defined
 updates.subscribe('chunk:*', () => {})
+// @ts-expect-error misspelt
+updates.on('lock:aquired', () => {})
+declare const nobody: string | undefined
+declare const none: undefined
+export const anonymous = () =>
+  hub.publish({ type: 'entity.updated', entity: 'document', id: 'd', projectId: 'p', userId: nobody, channel: nobody, version: none, data: none })
 fromPattern(updates, 'document:*').subscribe(({ data }) => data?.embeddedChunks.toFixed())
 fromType(updates, 'lock:acquired').subscribe(({ data }) => data.entityId.toFixed())
 bindQueryClient(updates, new QueryClient(), {

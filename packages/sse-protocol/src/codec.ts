@@ -1,5 +1,15 @@
 import { ProtocolError, quote } from './error'
-import { type EntityEvent, MAX_BATCH_IDS, type ProjectEvent } from './event'
+import {
+  type BatchEntityEvent,
+  type BatchEntityInput,
+  type EntityEvent,
+  MAX_BATCH_IDS,
+  type NamedEvent,
+  type NamedInput,
+  type ProjectEvent,
+  type SingleEntityEvent,
+  type SingleEntityInput,
+} from './event'
 import {
   assertChannel,
   assertEntity,
@@ -16,11 +26,14 @@ import {
 export const MAX_DATA_DEPTH = 500
 
 /** An event as a publisher may write it: without `timestamp`, which is then the time of the call. */
-export type EventInput<Event extends ProjectEvent = ProjectEvent> = Event extends ProjectEvent
-  ? Omit<Event, 'timestamp' | 'data'> & { timestamp?: string } & (Event extends { data: infer Data }
-        ? { data: Data }
-        : { data?: Event['data'] })
-  : never
+export type EventInput<Event extends ProjectEvent = ProjectEvent> =
+  Event extends SingleEntityEvent<infer Data, infer Entity>
+    ? SingleEntityInput<Data, Entity>
+    : Event extends BatchEntityEvent<infer Data, infer Entity>
+      ? BatchEntityInput<Data, Entity>
+      : Event extends NamedEvent<infer Type, infer Data>
+        ? NamedInput<Type, Data>
+        : never
 
 /** An event on its way into the log: the `event:` line, and the text of the `data:` line. */
 export interface EncodedEvent {

@@ -165,9 +165,29 @@ export type EventForPattern<Definitions extends EventDefinitions, Pattern extend
         : EntityEventOf<Definitions>
       : EntityEventOf<Definitions>
 
+/** For a union of texts of which an editor is to offer those that are known: without it the wider one takes them in. */
+type OrAny<Text extends string> = Text & Record<never, never>
+
 /** The patterns that can match. */
 export type PatternOf<Definitions extends EventDefinitions> =
-  Untyped<Definitions> extends true ? string : '*' | `${EntityName<Definitions>}:${string}`
+  Untyped<Definitions> extends true
+    ? string
+    : '*' | `${EntityName<Definitions>}:*` | OrAny<`${EntityName<Definitions>}:${string}`>
+
+/** The type patterns that can match: `*`, a type, or how types begin, up to a `.` or `:`, with `*` behind it. */
+export type TypePatternOf<Definitions extends EventDefinitions> =
+  Untyped<Definitions> extends true
+    ? '*' | 'entity.*' | EntityEventType | OrAny<string>
+    : '*' | 'entity.*' | EntityEventType | WithPrefixes<NamedType<Definitions> | PresenceEvent['type']>
+
+type WithPrefixes<Type extends string> = Type | `${PrefixOf<Type, ':'> | PrefixOf<Type, '.'>}*`
+
+type PrefixOf<Text extends string, Separator extends ':' | '.'> = Text extends `${infer Head}${Separator}${infer Tail}`
+  ? `${Head}${Separator}` | `${Head}${Separator}${PrefixOf<Tail, Separator>}`
+  : never
+
+/** What a hub with `presence` publishes by itself, whatever is defined. */
+type PresenceEvent = NamedEvent<'user:joined', { userId: string }> | NamedEvent<'user:left', { userId: string }>
 
 /** What a handler of this type pattern is given. */
 export type EventForType<Definitions extends EventDefinitions, Pattern extends string> = Pattern extends unknown
@@ -194,4 +214,6 @@ type NamedTypes<Pattern extends string> = Pattern extends `${infer Prefix}:*`
 type NamedEventForType<Definitions extends EventDefinitions, Types extends string> =
   Untyped<Definitions> extends true
     ? NamedEvent<Types>
-    : NamedEventOf<Definitions, Extract<NamedType<Definitions>, Types>>
+    :
+        | NamedEventOf<Definitions, Extract<NamedType<Definitions>, Types>>
+        | Exclude<Extract<PresenceEvent, { type: Types }>, { type: NamedType<Definitions> }>

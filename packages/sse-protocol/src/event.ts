@@ -56,6 +56,51 @@ export interface NamedEvent<Type extends string = `${string}:${string}`, Data = 
   versions?: undefined
 }
 
+/** `undefined` is as good as nothing, also with `exactOptionalPropertyTypes`: `userId: req.user?.id`. */
+interface InputFields {
+  /** The project (tenant, workspace) that the event belongs to. */
+  projectId: string
+  /** The named part of the project's events. Default: the channel `default`. */
+  channel?: string | undefined
+  /** When it happened: an ISO 8601 date-time. Default: the time of the call. */
+  timestamp?: string | undefined
+  /** Who caused it. */
+  userId?: string | undefined
+}
+
+/** A {@link SingleEntityEvent} as a publisher may write it. */
+export interface SingleEntityInput<Data = unknown, Entity extends string = string> extends InputFields {
+  type: SingleEntityEvent['type']
+  entity: Entity
+  id: string
+  ids?: undefined
+  data?: Data | undefined
+  version?: number | undefined
+  versions?: undefined
+}
+
+/** A {@link BatchEntityEvent} as a publisher may write it. */
+export interface BatchEntityInput<Data = unknown, Entity extends string = string> extends InputFields {
+  type: BatchEntityEvent['type']
+  entity: Entity
+  id: null
+  ids: string[]
+  data?: Data | undefined
+  version?: undefined
+  versions?: number[] | undefined
+}
+
+/** A {@link NamedEvent} as a publisher may write it. */
+export interface NamedInput<Type extends string = `${string}:${string}`, Data = unknown> extends InputFields {
+  type: Type
+  data: Data
+  entity?: undefined
+  id?: undefined
+  ids?: undefined
+  version?: undefined
+  versions?: undefined
+}
+
 /** Whatever a handler may be given. */
 export type ProjectEvent = EntityEvent | NamedEvent
 

@@ -31,16 +31,20 @@ export {
   type NamedEventOf,
   type NamedType,
   type PatternOf,
+  type TypePatternOf,
 } from './define'
 export { ProtocolError, type ProtocolErrorCode, quote } from './error'
 export {
   type BatchEntityEvent,
+  type BatchEntityInput,
   DEFAULT_CHANNEL,
   type EntityEvent,
   MAX_BATCH_IDS,
   type NamedEvent,
+  type NamedInput,
   type ProjectEvent,
   type SingleEntityEvent,
+  type SingleEntityInput,
 } from './event'
 export { encodeFrame, type Frame } from './frame'
 export { HandlerIndex } from './handlers'

@@ -18,7 +18,13 @@ import {
   type Resync,
   type SubscriberOptions,
 } from '@entitycast/sse-client'
-import type { EventDefinitions, EventForPattern, EventForType, PatternOf } from '@entitycast/sse-protocol'
+import type {
+  EventDefinitions,
+  EventForPattern,
+  EventForType,
+  PatternOf,
+  TypePatternOf,
+} from '@entitycast/sse-protocol'
 
 /**
  * One stream for an application, without decorators, so that no compiler of Angular's is needed to publish it. The stream, its timers and every
@@ -104,19 +110,19 @@ export function provideEntitycast(options: EntitycastOptions): EnvironmentProvid
 export function injectEntityUpdates<
   Definitions extends EventDefinitions = EventDefinitions,
   const Pattern extends PatternOf<Definitions> = PatternOf<Definitions>,
->(pattern: Pattern, handler: (event: EventForPattern<Definitions, Pattern>) => void): void {
+>(pattern: Pattern, handler: (event: EventForPattern<Definitions, Pattern>) => unknown): void {
   inject(DestroyRef).onDestroy(inject(Entitycast<Definitions>).subscriber.subscribe(pattern, handler))
 }
 
 /** Calls the handler for each event whose type the type pattern names: `lock:acquired`, `lock:*`, `*`. */
-export function injectEvents<const TypePattern extends string>(
+export function injectEvents<const TypePattern extends TypePatternOf<EventDefinitions>>(
   typePattern: TypePattern,
-  handler: (event: EventForType<EventDefinitions, TypePattern>) => void,
+  handler: (event: EventForType<EventDefinitions, TypePattern>) => unknown,
 ): void {
   inject(DestroyRef).onDestroy(inject(Entitycast).subscriber.on(typePattern, handler))
 }
 
 /** Calls the handler when events may have been missed: load the data again. */
-export function injectResync(handler: (resync: Resync) => void): void {
+export function injectResync(handler: (resync: Resync) => unknown): void {
   inject(DestroyRef).onDestroy(inject(Entitycast).subscriber.onResync(handler))
 }

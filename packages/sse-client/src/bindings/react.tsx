@@ -130,13 +130,13 @@ export function useConnectionState(selector: Selector = ({ state }) => state): u
 /** Calls the newest handler for each entity event that the pattern names. */
 export function useEntityUpdates<Pattern extends PatternOf<RegisteredEvents>>(
   pattern: Pattern,
-  handler: (event: EventForPattern<RegisteredEvents, Pattern>) => void,
+  handler: (event: EventForPattern<RegisteredEvents, Pattern>) => unknown,
 ): void {
   useHandler(handler, (subscriber, call) => subscriber.subscribe(pattern, call), pattern)
 }
 
 /** Calls the newest handler for each event of these channels, of whatever type. An event without a channel is on `default`. */
-export function useSSE(channels: readonly string[], onEvent: (event: EventOf<RegisteredEvents>) => void): void {
+export function useSSE(channels: readonly string[], onEvent: (event: EventOf<RegisteredEvents>) => unknown): void {
   useHandler(
     (event: EventOf<RegisteredEvents>) =>
       channels.includes(event.channel ?? ('default' satisfies typeof DEFAULT_CHANNEL)) && onEvent(event),
@@ -145,7 +145,7 @@ export function useSSE(channels: readonly string[], onEvent: (event: EventOf<Reg
 }
 
 /** Calls the newest handler when events may have been missed: load the data again. */
-export function useResync(handler: (resync: Resync) => void): void {
+export function useResync(handler: (resync: Resync) => unknown): void {
   useHandler(handler, (subscriber, call) => subscriber.onResync(call))
 }
 

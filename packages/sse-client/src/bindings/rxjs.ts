@@ -5,7 +5,13 @@ import {
   onSnapshot,
   type Resync,
 } from '@entitycast/sse-client'
-import type { EventDefinitions, EventForPattern, EventForType, PatternOf } from '@entitycast/sse-protocol'
+import type {
+  EventDefinitions,
+  EventForPattern,
+  EventForType,
+  PatternOf,
+  TypePatternOf,
+} from '@entitycast/sse-protocol'
 import { distinctUntilChanged, map, Observable } from 'rxjs'
 
 /**
@@ -33,7 +39,7 @@ export function fromPattern<Definitions extends EventDefinitions, Pattern extend
  * @example
  * fromType(updates, 'lock:*').subscribe(({ type, data }) => showLock(type, data))
  */
-export function fromType<Definitions extends EventDefinitions, const TypePattern extends string>(
+export function fromType<Definitions extends EventDefinitions, const TypePattern extends TypePatternOf<Definitions>>(
   subscriber: EventSubscriber<Definitions>,
   typePattern: TypePattern,
 ): Observable<EventForType<Definitions, TypePattern>> {

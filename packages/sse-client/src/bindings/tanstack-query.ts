@@ -1,33 +1,10 @@
 import type { EventSubscriber, Unsubscribe } from '@entitycast/sse-client'
-import type { EventDefinitions, EventForPattern, EventForType, PatternOf, ProjectEvent } from '@entitycast/sse-protocol'
-import type { Query, QueryClient, QueryKey } from '@tanstack/query-core'
+import type { EventDefinitions, PatternOf, ProjectEvent, TypePatternOf } from '@entitycast/sse-protocol'
+import type { Query, QueryClient } from '@tanstack/query-core'
 import { dataAfter, standingOf } from './tanstack-query-rows'
+import type { EventKey, QueryMap, QueryRule } from './tanstack-query-rules'
 
-/** A key, or the beginning of keys; or a function of the event that says it, and `undefined` for none. */
-export type EventKey<Event> = QueryKey | ((event: Event) => QueryKey | undefined)
-
-/** What an event does to the cache. */
-export interface QueryRule<Event> {
-  /** The queries that are stale now. Those that somebody looks at are loaded again, once for a burst of events. */
-  invalidate?: EventKey<Event>
-  /** The queries whose data is changed in place, where there is any. */
-  patch?: EventKey<Event>
-  /**
-   * The data after the event; the very same where nothing changes, `undefined` where it has to be loaded again, and so where it throws. It is
-   * not called where the row's `version` is as new as the event's. Default: `applyEntityEvent`, for an array of rows, or for one row, with an
-   * `id` each; what is neither (the pages of an infinite query, a count) is loaded again.
-   */
-  update?(data: unknown, event: Event): unknown
-}
-
-/** One rule, or several. */
-export type QueryRules<Event> = QueryRule<Event> | readonly QueryRule<Event>[]
-
-/** Which events do what: by pattern for entity events, by type for any. */
-export interface QueryMap<Definitions extends EventDefinitions, Types extends string = never> {
-  patterns?: { [Pattern in PatternOf<Definitions>]?: QueryRules<EventForPattern<Definitions, Pattern>> }
-  types?: { [Type in Types]: QueryRules<EventForType<Definitions, Type>> }
-}
+export type { EventKey, QueryMap, QueryRule, QueryRules } from './tanstack-query-rules'
 
 export interface BindOptions {
   /** Milliseconds in which invalidations are joined. Default 50. */
@@ -52,7 +29,10 @@ const MAX_WAITING = 1_000
  *   types: { 'metrics:updated': { invalidate: ['metrics'] } },
  * })
  */
-export function bindQueryClient<Definitions extends EventDefinitions, const Types extends string = never>(
+export function bindQueryClient<
+  Definitions extends EventDefinitions,
+  const Types extends TypePatternOf<Definitions> = never,
+>(
   subscriber: EventSubscriber<Definitions>,
   queryClient: QueryClient,
   map: QueryMap<Definitions, Types>,
@@ -140,7 +120,9 @@ export function bindQueryClient<Definitions extends EventDefinitions, const Type
     ...Object.entries(map.patterns ?? {}).map(([pattern, rules]) =>
       subscriber.subscribe(pattern as PatternOf<Definitions>, apply(rules) as () => void),
     ),
-    ...Object.entries(map.types ?? {}).map(([type, rules]) => subscriber.on(type, apply(rules) as () => void)),
+    ...Object.entries(map.types ?? {}).map(([type, rules]) =>
+      subscriber.on(type as TypePatternOf<Definitions>, apply(rules) as () => void),
+    ),
     // The subscriber waits for it, so that nobody is told that all is well before the rows are there.
     subscriber.onResync(async () => {
       sweep()

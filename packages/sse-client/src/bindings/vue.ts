@@ -1,5 +1,11 @@
 import { type ConnectionSnapshot, type EventSubscriber, onSnapshot, type Resync } from '@entitycast/sse-client'
-import type { EventDefinitions, EventForPattern, EventForType, PatternOf } from '@entitycast/sse-protocol'
+import type {
+  EventDefinitions,
+  EventForPattern,
+  EventForType,
+  PatternOf,
+  TypePatternOf,
+} from '@entitycast/sse-protocol'
 import {
   getCurrentInstance,
   type MaybeRefOrGetter,
@@ -33,16 +39,16 @@ export function useConnection<Definitions extends EventDefinitions>(
 export function useEntityUpdates<Definitions extends EventDefinitions, const Pattern extends PatternOf<Definitions>>(
   subscriber: EventSubscriber<Definitions>,
   pattern: MaybeRefOrGetter<Pattern>,
-  handler: (event: EventForPattern<Definitions, Pattern>) => void,
+  handler: (event: EventForPattern<Definitions, Pattern>) => unknown,
 ): void {
   follow(pattern, (now) => subscriber.subscribe(now, handler))
 }
 
 /** Calls the handler for each event whose type the type pattern names: `lock:acquired`, `lock:*`, `*`. */
-export function useEvents<Definitions extends EventDefinitions, const TypePattern extends string>(
+export function useEvents<Definitions extends EventDefinitions, const TypePattern extends TypePatternOf<Definitions>>(
   subscriber: EventSubscriber<Definitions>,
   typePattern: MaybeRefOrGetter<TypePattern>,
-  handler: (event: EventForType<Definitions, TypePattern>) => void,
+  handler: (event: EventForType<Definitions, TypePattern>) => unknown,
 ): void {
   follow(typePattern, (now) => subscriber.on(now, handler))
 }
@@ -50,7 +56,7 @@ export function useEvents<Definitions extends EventDefinitions, const TypePatter
 /** Calls the handler when events may have been missed: load the data again. */
 export function useResync<Definitions extends EventDefinitions>(
   subscriber: EventSubscriber<Definitions>,
-  handler: (resync: Resync) => void,
+  handler: (resync: Resync) => unknown,
 ): void {
   follow(null, () => subscriber.onResync(handler))
 }

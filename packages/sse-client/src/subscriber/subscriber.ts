@@ -5,6 +5,7 @@ import {
   HandlerIndex,
   type PatternOf,
   type ProjectEvent,
+  type TypePatternOf,
 } from '@entitycast/sse-protocol'
 import { browserPage, type Ports, pageWakes, systemClock } from '../seams/ports'
 import { type Connection, createConnection } from './connection'
@@ -141,7 +142,7 @@ export class EventSubscriber<Definitions extends EventDefinitions = EventDefinit
    * Calls the listener with each new snapshot. Several changes in one step are told once. It comes after `onError`, and before `onState`
    * for the same step.
    */
-  onChange(listener: (snapshot: ConnectionSnapshot) => void): Unsubscribe {
+  onChange(listener: (snapshot: ConnectionSnapshot) => unknown): Unsubscribe {
     return this.#changeListeners.add(listener)
   }
 
@@ -196,7 +197,7 @@ export class EventSubscriber<Definitions extends EventDefinitions = EventDefinit
    */
   subscribe<Pattern extends PatternOf<Definitions>>(
     pattern: Pattern,
-    handler: (event: EventForPattern<Definitions, Pattern>) => void,
+    handler: (event: EventForPattern<Definitions, Pattern>) => unknown,
   ): Unsubscribe {
     return this.#handlers.addPattern(pattern, handler as (event: ProjectEvent) => void)
   }
@@ -206,9 +207,9 @@ export class EventSubscriber<Definitions extends EventDefinitions = EventDefinit
    *
    * @throws ProtocolError `INVALID_PATTERN`
    */
-  on<const TypePattern extends string>(
+  on<const TypePattern extends TypePatternOf<Definitions>>(
     typePattern: TypePattern,
-    handler: (event: EventForType<Definitions, TypePattern>) => void,
+    handler: (event: EventForType<Definitions, TypePattern>) => unknown,
   ): Unsubscribe {
     return this.#handlers.addType(typePattern, handler as (event: ProjectEvent) => void)
   }
@@ -229,17 +230,17 @@ export class EventSubscriber<Definitions extends EventDefinitions = EventDefinit
    *   rows = await load()          // rejects where the server answers 503: called again, and nobody takes the old rows for new ones
    * })
    */
-  onResync(handler: (resync: Resync) => void): Unsubscribe {
+  onResync(handler: (resync: Resync) => unknown): Unsubscribe {
     return this.#resyncListeners.add(handler)
   }
 
   /** Calls the handler with each new state. */
-  onState(handler: (state: ConnectionState) => void): Unsubscribe {
+  onState(handler: (state: ConnectionState) => unknown): Unsubscribe {
     return this.#stateListeners.add(handler)
   }
 
   /** Calls the handler with whatever goes wrong. Without one, each code is written to the console once. */
-  onError(handler: (error: SubscriberError) => void): Unsubscribe {
+  onError(handler: (error: SubscriberError) => unknown): Unsubscribe {
     return this.#errorListeners.add(handler)
   }
 

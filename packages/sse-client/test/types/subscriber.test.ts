@@ -51,6 +51,8 @@ test('[N6] with defineEvents the type pattern says which events a handler is giv
     expectTypeOf(event.type).toEqualTypeOf<'lock:acquired' | 'lock:released'>()
   })
   updates.on('entity.batch', (event) => expectTypeOf(event.ids).toEqualTypeOf<string[]>())
+  // @ts-expect-error misspelt: it would never be called
+  updates.on('lock:aquired', () => {})
   updates.on('entity.deleted', (event) => expectTypeOf(event.id).toEqualTypeOf<string>())
 })
 
@@ -68,6 +70,16 @@ test('without defineEvents any names will do, and data is unknown', () => {
 test('handlers may be async, and off is a function', () => {
   const updates = new EventSubscriber(url)
   expectTypeOf(updates.subscribe('*', async () => {})).toEqualTypeOf<() => void>()
+  // What returns void is not waited for: a linter would say so of each async handler, and of the promise that onResync wants.
+  expectTypeOf(updates.onResync).parameter(0).returns.toEqualTypeOf<unknown>()
+  expectTypeOf(updates.onState).parameter(0).returns.toEqualTypeOf<unknown>()
+  expectTypeOf(updates.onError).parameter(0).returns.toEqualTypeOf<unknown>()
+  expectTypeOf(updates.subscribe<'*'>)
+    .parameter(1)
+    .returns.toEqualTypeOf<unknown>()
+  expectTypeOf(updates.on<'*'>)
+    .parameter(1)
+    .returns.toEqualTypeOf<unknown>()
   expectTypeOf(updates.onResync(async ({ reason }) => void reason.length)).toEqualTypeOf<() => void>()
   updates.onState((state) => expectTypeOf(state).toEqualTypeOf<ConnectionState>())
   updates.onError((error) => expectTypeOf(error).toEqualTypeOf<SubscriberError>())

@@ -19,6 +19,7 @@ import {
   type PatternOf,
   type ProjectEvent,
   type SingleEntityEvent,
+  type TypePatternOf,
 } from '../../src/index'
 import { codeOf } from '../vectors'
 
@@ -76,6 +77,38 @@ describe('defineEvents with zod', () => {
     expectTypeOf<'*'>().toExtend<PatternOf<Zod>>()
     expectTypeOf<'folder:*'>().not.toExtend<PatternOf<Zod>>()
     expectTypeOf<'document'>().not.toExtend<PatternOf<Zod>>()
+  })
+
+  it('knows the type patterns that can match, so that a misspelt one is found and an editor offers the others', () => {
+    expectTypeOf<TypePatternOf<Zod>>().toEqualTypeOf<
+      | '*'
+      | 'entity.*'
+      | 'entity.created'
+      | 'entity.updated'
+      | 'entity.deleted'
+      | 'entity.batch'
+      | 'lock:acquired'
+      | 'lock:released'
+      | 'lock:*'
+      | 'billing.invoice:paid'
+      | 'billing.invoice:*'
+      | 'billing.*'
+      | 'user:joined'
+      | 'user:left'
+      | 'user:*'
+    >()
+    expectTypeOf<string>().toExtend<TypePatternOf<EventDefinitions>>()
+  })
+
+  it('gives a handler who comes and goes, which a hub with presence publishes by itself', () => {
+    type Came = NamedEvent<'user:joined', { userId: string }>
+    type Left = NamedEvent<'user:left', { userId: string }>
+    expectTypeOf<EventForType<Zod, 'user:joined'>>().toEqualTypeOf<Came>()
+    expectTypeOf<EventForType<Zod, 'user:*'>>().toEqualTypeOf<Came | Left>()
+    const own = defineEvents({ named: { 'user:joined': z.object({ userId: z.string(), name: z.string() }) } })
+    type Own = NamedEvent<'user:joined', { userId: string; name: string }>
+    expectTypeOf<EventForType<typeof own, 'user:joined'>>().toEqualTypeOf<Own>()
+    expectTypeOf<EventForType<typeof own, 'user:*'>>().toEqualTypeOf<Own | Left>()
   })
 
   it('gives a handler the events that its type pattern names', () => {

@@ -66,6 +66,17 @@ describe('what may be published', () => {
       projectId: 'p'
     }>().toExtend<EventInput>()
     expectTypeOf<{ type: 'a:b'; projectId: 'p'; data: 1 }>().toExtend<EventInput>()
+    expectTypeOf<{
+      type: 'entity.updated'
+      entity: 'document'
+      id: 'a'
+      projectId: 'p'
+      userId: string | undefined
+      channel: undefined
+      timestamp: undefined
+      version: undefined
+      data: undefined
+    }>().toExtend<EventInput>()
     expectTypeOf<EntityEvent>().toExtend<EventInput>()
     expectTypeOf<NamedEvent>().toExtend<EventInput>()
   })

@@ -8,6 +8,7 @@ import {
   formatCursor,
   type PatternOf,
   type ProjectEvent,
+  type TypePatternOf,
 } from '@entitycast/sse-protocol'
 import type { Connection, ConnectionFilter } from '../feed/connection'
 import type { Feed } from '../feed/feed'
@@ -156,21 +157,21 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
    * @example
    * const stop = hub.listen({ projectId: 'proj_123', type: 'lock:*' }, (event) => console.log(event.type, event.data))
    */
-  listen<Type extends string = '*'>(
+  listen<Type extends TypePatternOf<Definitions> = '*'>(
     filter: { projectId: string; type?: Type; pattern?: undefined },
-    handler: (event: EventForType<Definitions, Type>) => void,
+    handler: (event: EventForType<Definitions, Type>) => unknown,
     options?: ListenOptions,
   ): () => void
   listen<Pattern extends PatternOf<Definitions>>(
     filter: { projectId: string; pattern: Pattern; type?: undefined },
-    handler: (event: EventForPattern<Definitions, Pattern>) => void,
+    handler: (event: EventForPattern<Definitions, Pattern>) => unknown,
     options?: ListenOptions,
   ): () => void
-  listen(filter: ListenFilter, handler: (event: never) => void, options: ListenOptions = {}): () => void {
+  listen(filter: ListenFilter, handler: (event: never) => unknown, options: ListenOptions = {}): () => void {
     const { projectId } = filter ?? {}
     assertProjectId(projectId)
     if (this.#closed) throw new HubError('CLOSED', 'The hub is closed; listen before hub.close()')
-    return listen(filter, handler as (event: ProjectEvent) => void, options, {
+    return listen(filter, handler as (event: ProjectEvent) => unknown, options, {
       open: (id) => this.#feed(id),
       failed: (error) => this.#settings.logger.error('a listener failed', { projectId, error: describe(error) }),
       ended: () => this.draining,

@@ -14,7 +14,7 @@ export type ListenFilter =
 
 export interface ListenOptions {
   /** Events may have been missed. */
-  onResync?: (reason: ResyncReason) => void
+  onResync?: ((reason: ResyncReason) => unknown) | undefined
 }
 
 interface Surroundings {
@@ -33,7 +33,7 @@ interface Surroundings {
  */
 export function listen(
   { projectId, type, pattern }: ListenFilter,
-  handler: (event: ProjectEvent) => void | Promise<void>,
+  handler: (event: ProjectEvent) => unknown,
   options: ListenOptions,
   { open, failed, ended, clock }: Surroundings,
 ): () => void {
