@@ -95,6 +95,7 @@ describe('[docs] docs/troubleshooting.md: who is refused is told why', () => {
   it.each([
     [{ ...grant, userId: 7 }, 'userId is 7; it must be 1 to 256 bytes of text'],
     [{ ...grant, expiresAt: 1_800_000_000 }, 'which looks like seconds; it must be milliseconds: exp * 1000'],
+    [{ ...grant, channel: ['a'] }, 'is not a field of a grant; did you mean channels?'],
   ])('[docs] what is wrong with a grant is in the log: %o', async (wrong, text) => {
     const { updates, log } = scene({ authorize: () => wrong as never })
     updates.connect()

@@ -16,9 +16,40 @@ export interface Grant {
   expiresAt?: number | undefined
 }
 
+const FIELDS = ['projectId', 'userId', 'channels', 'expiresAt'] as const
+const MEANT = new Map(FIELDS.map((name) => [plain(name), name]))
+
+/** However it is written: `user_id`, `userID`, `channel`. */
+function plain(name: string): string {
+  return name
+    .toLowerCase()
+    .replace(/[^a-z]/g, '')
+    .replace(/s$/, '')
+}
+
+/**
+ * TypeScript finds no misspelt field in what a function returns, and `channel: ['a']` would be every channel. What else is in the object is
+ * the application's: often it is the token's content.
+ */
+function assertFields(grant: Grant): void {
+  if (typeof grant !== 'object') {
+    throw new Error(
+      `authorize returned ${quote(grant)}; a grant is { ${FIELDS.join(', ')} }, of which projectId must be there`,
+    )
+  }
+  for (const name in grant) {
+    if (name === 'projectId' || name === 'userId' || name === 'channels' || name === 'expiresAt') continue
+    const meant = MEANT.get(plain(name))
+    if (meant !== undefined && grant[meant] === undefined) {
+      throw new Error(`${quote(name)} is not a field of a grant; did you mean ${meant}?`)
+    }
+  }
+}
+
 /** @throws HubError `BAD_GRANT`: a program's mistake, so the reason is for its log and not for the client */
 export function readGrant(grant: Grant): Grant {
   try {
+    assertFields(grant)
     assertProjectId(grant.projectId)
     if (grant.userId !== undefined) assertUserId(grant.userId)
     if (grant.channels !== undefined && grant.channels !== 'all') {

@@ -23,6 +23,7 @@ import {
  * const stream = eventStream(hub, { authorize: async (request) => grantFor(request.headers.get('authorization')) })
  * app.get('/api/events/stream', (c) => stream(c.req.raw))     // Hono
  * export const GET = stream                                   // Next
+ * export const GET = ({ request }) => stream(request)         // SvelteKit
  */
 export function eventStream(
   hub: AnyHub,
@@ -30,7 +31,8 @@ export function eventStream(
 ): (request: Request) => Promise<Response> {
   assertStreamOptions(hub, options)
   return (request) =>
-    new Promise((resolve) => {
+    new Promise((resolve, reject) => {
+      if (!isRequest(request)) return reject(new TypeError(NO_REQUEST))
       const exchange = {
         method: request.method,
         url: request.url,
@@ -52,6 +54,14 @@ export function eventStream(
       const left = () => resolve(new Response(null, { status: 499 }))
       void serveStream(hub, options, request, exchange, response).then(left)
     })
+}
+
+const NO_REQUEST =
+  'what eventStream() returns was called with something else than a Request: (c) => stream(c.req.raw) in Hono, ({ request }) => stream(request) in SvelteKit and Remix'
+
+/** Frameworks hand their handlers a context of their own. */
+function isRequest(given: Partial<Request> | undefined): boolean {
+  return typeof given?.headers?.get === 'function' && typeof given.signal?.aborted === 'boolean'
 }
 
 /** Answers with `hub.stats()` as JSON. Put it behind the application's own check. */

@@ -40,6 +40,20 @@ mountSuite({
   },
 })
 
+it.each([
+  ['the context of Hono', { req: { raw: new Request('http://localhost/stream'), method: 'GET', url: '/stream' } }],
+  [
+    'the event of SvelteKit',
+    { request: new Request('http://localhost/stream'), url: new URL('http://localhost/stream') },
+  ],
+  ['nothing', undefined],
+])('[C1] %s in place of a request is refused to the caller, who is told what to write', async (_, given) => {
+  const hub = new EventHub({ logger: false })
+  const stream = eventStream(hub, options({ authorize }))
+  await expect(stream(given as never)).rejects.toThrow('({ request }) => stream(request) in SvelteKit')
+  await hub.close()
+})
+
 describe('the body of a fetch response', () => {
   const open = async (hub: EventHub, signal?: AbortSignal) => {
     const stream = eventStream(hub, options({ authorize }))

@@ -81,6 +81,8 @@ describe('what authorize answers', () => {
     { projectId: 'p1', expiresAt: Number.NaN },
     { projectId: 'p1', expiresAt: '2027-01-01' },
     { projectId: 'p1', expiresAt: 1_800_000_000 },
+    { projectId: 'p1', channel: ['a'] },
+    { projectId: 'p1', user_id: 'u1' },
     true,
     'p1',
   ]
@@ -94,6 +96,29 @@ describe('what authorize answers', () => {
       await hub.close()
     })
   }
+})
+
+describe('a grant with a misspelt field', () => {
+  it.each([
+    [{ projectId: 'p1', channel: ['a'] }, '"channel" is not a field of a grant; did you mean channels?'],
+    [{ projectId: 'p1', userID: 'u1' }, '"userID" is not a field of a grant; did you mean userId?'],
+    [{ project_id: 'p1' }, '"project_id" is not a field of a grant; did you mean projectId?'],
+    [{ projectId: 'p1', expires_at: 1_800_000_000_000 }, 'did you mean expiresAt?'],
+    [true, 'authorize returned true; a grant is { projectId'],
+  ])('[D8] opens no stream to more than was meant, and the log says which: %o', async (grant, says) => {
+    const { hub, logger } = testHub()
+    await open(hub, grant as never)
+    expect(logger.lines).toMatchObject([{ details: { cause: expect.stringContaining(says) } }])
+    await hub.close()
+  })
+
+  it("[D8] may have other fields, such as a token's, and two ways to write one that is there", async () => {
+    const { hub } = testHub()
+    const token = { iat: 1, exp: 1_800_000_000, sub: 'u1', user_id: 'u1', name: 'Ann', project: 'p1' }
+    const stream = await open(hub, { ...token, projectId: 'p1', userId: 'u1' })
+    expect(stream.status).toBe(200)
+    await hub.close()
+  })
 })
 
 describe('a grant that ends in seconds', () => {
