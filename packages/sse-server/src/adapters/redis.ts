@@ -34,7 +34,7 @@ const BATCH_RECORDS = 250
 const BATCH_BYTES = 262_144
 /** While one is answered the next is under way. */
 const MAX_IN_FLIGHT = 2
-/** Projects that are compared, or channels that are subscribed to, at a time. */
+/** Projects that are compared at a time; channels that one command subscribes to. */
 const BATCH = 100
 
 /**
@@ -82,15 +82,16 @@ export class RedisAdapter implements Adapter {
       dial: (listener) => this.#dialer.dial(listener, false),
       // Where that is not allowed, or not everywhere, a script is sent whole the first time.
       prepare: (wire) => Promise.allSettled(Object.values(scripts).map(({ text }) => wire.load(text))),
-      up: () => this.#checkAll(),
+      up: () => void this.#checkAll(),
       message: () => {},
       timeoutMs,
     })
     this.#subscriber = linkTo({
       dial: (listener) => this.#dialer.dial(listener, sharded),
-      prepare: (wire) => inBatches([...this.#channels.keys()], (channels) => wire.subscribe(channels)),
+      // All at once: it has as long as one call has, however many there are, and however far Redis is.
+      prepare: (wire) => Promise.all(batches([...this.#channels.keys()]).map((channels) => wire.subscribe(channels))),
       // What was published while nobody listened is in the log.
-      up: () => this.#checkAll(),
+      up: () => void this.#checkAll(),
       message: (channel, text) => this.#channels.get(channel)?.hear(text),
       timeoutMs,
     })
@@ -228,7 +229,7 @@ export class RedisAdapter implements Adapter {
       const commands = this.#commands as Link
       const subscriber = this.#subscriber as Link
       const ping = (wire: Wire) => wire.ping()
-      const answers = [this.#checkAll(performance.now() - this.#settings.checkIntervalMs / 2)]
+      const answers: Promise<unknown>[] = [this.#checkAll(performance.now() - this.#settings.checkIntervalMs / 2)]
       if (subscriber.isUp) answers.push(subscriber.use(ping))
       if (commands.isUp && this.#logs.size === 0) answers.push(commands.use(ping))
       void Promise.allSettled(answers).then(() => this.#closed || this.#planRound())
@@ -236,14 +237,14 @@ export class RedisAdapter implements Adapter {
   }
 
   /** Compares what this process has seen with the log, for every project that has not proven to be whole since `provenBefore`. */
-  async #checkAll(provenBefore = Number.POSITIVE_INFINITY): Promise<unknown> {
+  async #checkAll(provenBefore = Number.POSITIVE_INFINITY): Promise<void> {
     const doubtful = [...this.#logs.values()].filter(({ provenAt }) => provenAt < provenBefore)
-    return inBatches(doubtful, async (logs) => {
+    for (const logs of batches(doubtful)) {
       if (this.#commands?.isUp) await Promise.allSettled(logs.map((log) => log.check()))
-    })
+    }
   }
 }
 
-async function inBatches<Item>(items: readonly Item[], task: (batch: Item[]) => Promise<unknown>): Promise<void> {
-  for (let i = 0; i < items.length; i += BATCH) await task(items.slice(i, i + BATCH))
+function batches<Item>(items: readonly Item[]): Item[][] {
+  return Array.from({ length: Math.ceil(items.length / BATCH) }, (_, n) => items.slice(n * BATCH, (n + 1) * BATCH))
 }

@@ -1,4 +1,6 @@
 import { mkdir, rm } from 'node:fs/promises'
+import type { LogEntry } from '@entitycast/sse-server'
+import { RedisAdapter } from '@entitycast/sse-server/redis'
 import { Redis } from 'ioredis'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { type ClientName, clients, HAS_REDIS, RedisServer } from '../support/redis'
@@ -108,5 +110,41 @@ describe.runIf(HAS_REDIS).each(Object.keys(clients) as ClientName[])('a Redis th
     await eventually(() => expect(told(client)).toEqual([1, 2, 3]))
     const back = await stream(one, 'p', first)
     expect(back.resyncs).toEqual(['epoch'])
+  })
+})
+
+describe.runIf(HAS_REDIS)('a Redis that is far away', () => {
+  it('[B1] what is listened to is asked for at once, and not one part after the other: there is time enough', async () => {
+    const server = await RedisServer.start()
+    const client = new Redis({ port: server.port, host: '127.0.0.1', lazyConnect: true })
+    const duplicate = client.duplicate.bind(client)
+    client.duplicate = (overrides) => {
+      const own = duplicate(overrides)
+      const subscribe = own.subscribe.bind(own) as (...channels: string[]) => Promise<unknown>
+      let asked = 0
+      let answer = () => {}
+      const whenAllAreAsked = new Promise<void>((resolve) => {
+        answer = resolve
+      })
+      own.subscribe = (async (...channels: string[]) => {
+        if (channels.length > 1 && ++asked === 3) answer()
+        if (channels.length > 1) await whenAllAreAsked
+        return subscribe(...channels)
+      }) as typeof own.subscribe
+      return own
+    }
+    const adapter = new RedisAdapter(client, { keyPrefix: 'far:', timeoutMs: 30_000 })
+    adapter.start({ ageMs: 60_000, events: 100, bytes: 100_000 })
+    try {
+      const heard: number[] = []
+      const listener = { entries: (entries: readonly LogEntry[]) => heard.push(entries.length), doubt: () => {} }
+      // Before there is a connection.
+      await Promise.all(Array.from({ length: 250 }, (_, n) => adapter.open(`p${n}`, listener)))
+      await adapter.append('p249', [{ type: 'a:b', data: '1', channel: 'default' }])
+      await eventually(() => expect(heard).toEqual([1]))
+    } finally {
+      await adapter.close()
+      await server.end()
+    }
   })
 })
