@@ -3,10 +3,11 @@ import type { LimitName, Newcomer, Registry } from '../registry/registry'
 import type { Addressed } from '../seams/exchange'
 import type { Ports } from '../seams/ports'
 import type { Sink } from '../seams/sink'
+import type { Cluster } from './cluster'
 import type { HubError } from './error'
 import type { Grant } from './grant'
 import type { HubSettings } from './options'
-import { isPromise, Questions } from './questions'
+import { isPromise, Questions, type Waiting } from './questions'
 import { Refusals } from './refusals'
 
 /** A stream that a mount asks for. */
@@ -59,16 +60,21 @@ export class Admission {
    * Asks the application. A flood that would be refused anyway does not reach it, and one that waits for it is bounded, also that of one
    * address. Only streams that are granted use up the rate: whoever has no rights cannot lock out those who have.
    *
+   * @param waiting is told an answer that is still to come, in place of the promise that is returned
    * @throws HubError `UNAVAILABLE`; the same where an answer takes too long
    */
   ask<Answer>(
     isDraining: boolean,
     from: Addressed,
     question: () => Answer | Promise<Answer>,
+    waiting?: Waiting<Answer>,
   ): Answer | Promise<Answer> {
     this.#letIn(isDraining, from)
     const answer = question()
-    return isPromise(answer) ? this.questions.wait(answer, from, this.#unauthorized) : answer
+    if (!isPromise(answer)) return answer
+    if (!waiting) return this.questions.wait(answer, from, this.#unauthorized)
+    this.questions.tell(answer, waiting, this.#unauthorized)
+    return answer
   }
 
   /**
@@ -76,9 +82,9 @@ export class Admission {
    *
    * @throws HubError `UNAVAILABLE`, and what the log fails with
    */
-  hear(isDraining: boolean, from: Addressed, question: () => Promise<void> | undefined): Promise<void> | undefined {
+  hear(isDraining: boolean, from: Addressed, others: Pick<Cluster, 'ready'>): Promise<void> | undefined {
     this.#letIn(isDraining, from)
-    const hearing = question()?.catch((error) => {
+    const hearing = others.ready()?.catch((error) => {
       throw this.refusals.ofLog(error)
     })
     return hearing && this.questions.wait(hearing, from, this.#unheard)

@@ -33,6 +33,7 @@ import { type EventHubOptions, type HubSettings, readOptions } from './options'
 import { Pace } from './pace'
 import { type ProjectPublisher, projectPublisher } from './project'
 import { Publisher, type PublishOptions } from './publisher'
+import type { Waiting } from './questions'
 import { Streams } from './streams'
 import { type HubStats, readStats, Tally } from './tally'
 
@@ -299,14 +300,21 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
     return this.#opening.connect(request)
   }
 
-  /** Asks the application, in the name of that address. Throws or rejects with `UNAVAILABLE`, also when an answer takes longer than 10 s. For mounts. */
-  ask<Answer>(from: Addressed, question: () => Answer | Promise<Answer>): Answer | Promise<Answer> {
-    return this.#admission.ask(this.draining, from, question)
+  /**
+   * Asks the application, in the name of that address. Throws or rejects with `UNAVAILABLE`, also when an answer takes longer than 10 s. With
+   * `waiting` the promise is the application's own, and whoever waits is told. For mounts.
+   */
+  ask<Answer>(
+    from: Addressed,
+    question: () => Answer | Promise<Answer>,
+    waiting?: Waiting<Answer>,
+  ): Answer | Promise<Answer> {
+    return this.#admission.ask(this.draining, from, question, waiting)
   }
 
   /** Resolves when what other instances revoke is heard here; nothing where it is already. Refuses as `ask` does. For mounts. */
   ready(from: Addressed): Promise<void> | undefined {
-    return this.#admission.hear(this.draining, from, () => this.#cluster.ready())
+    return this.#admission.hear(this.draining, from, this.#cluster)
   }
 
   /** Counts a refusal. The result is what the client is told of what was thrown. For mounts. */

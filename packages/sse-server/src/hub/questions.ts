@@ -5,12 +5,22 @@ import type { Clock } from '../seams/ports'
 /** An answer may take this long, in milliseconds. */
 const TIMEOUT_MS = 10_000
 
-/** A question that has not been answered. */
-interface Question {
+/** Who waits for the answer to a question. Of the two exactly one is called, once. */
+export interface Waiting<Answer> {
   readonly from: Addressed
-  readonly askedAt: number
-  /** It is no longer waited for. */
-  readonly late: () => void
+  answered(answer: Answer): void
+  /** Also where the answer takes too long. */
+  failed(error: unknown): void
+}
+
+/** A question that has not been answered. */
+class Question {
+  constructor(
+    /** Any answer is one's own: nobody is told what somebody else has asked for. */
+    readonly waiting: Waiting<never>,
+    readonly askedAt: number,
+    readonly late: () => Error,
+  ) {}
 }
 
 /**
@@ -26,7 +36,7 @@ export class Questions {
     readonly clock: Clock,
     perIp: number,
   ) {
-    this.#addresses = new Addresses(this.#open, perIp, ({ from }) => from)
+    this.#addresses = new Addresses(this.#open, perIp, ({ waiting }) => waiting.from)
   }
 
   get size(): number {
@@ -40,38 +50,38 @@ export class Questions {
 
   /** The answer, if it comes in time; otherwise a rejection with what `late` gives. */
   wait<Answer>(answer: Promise<Answer>, from: Addressed, late: () => Error): Promise<Answer> {
-    return new Promise((resolve, reject) => {
-      const question: Question = {
-        from,
-        askedAt: this.clock.monotonic(),
-        late: () => reject(late()),
-      }
-      this.#open.add(question)
-      this.#addresses.add(question)
-      this.#cancel ??= this.clock.after(TIMEOUT_MS, this.#look)
-      // Other libraries' may throw here, or hold another promise. Of the language's own it is the very same.
-      Promise.resolve(answer).then(
-        (given) => {
-          this.#over(question)
-          resolve(given)
-        },
-        (error) => {
-          this.#over(question)
-          reject(error)
-        },
-      )
-    })
+    return new Promise((answered, failed) => this.tell(answer, { from, answered, failed }, late))
+  }
+
+  /** The same without a promise: one each, for thousands who come at once. */
+  tell<Answer>(answer: Promise<Answer>, waiting: Waiting<Answer>, late: () => Error): void {
+    // Other libraries' may throw here, or hold another promise. Of the language's own it is the very same.
+    const coming = Promise.resolve(answer)
+    const question = new Question(waiting, this.clock.monotonic(), late)
+    this.#open.add(question)
+    this.#addresses.add(question)
+    this.#cancel ??= this.clock.after(TIMEOUT_MS, this.#look)
+    coming.then(
+      (given) => {
+        if (this.#over(question)) waiting.answered(given)
+      },
+      (error) => {
+        if (this.#over(question)) waiting.failed(error)
+      },
+    )
+  }
+
+  /** Whether it was waited for until now. */
+  #over(question: Question): boolean {
+    if (!this.#open.delete(question)) return false
+    this.#addresses.remove(question)
+    if (this.#open.size === 0) this.#stop()
+    return true
   }
 
   #stop(): void {
     this.#cancel?.()
     this.#cancel = undefined
-  }
-
-  #over(question: Question): void {
-    if (!this.#open.delete(question)) return
-    this.#addresses.remove(question)
-    if (this.#open.size === 0) this.#stop()
   }
 
   readonly #look = (): void => {
@@ -84,7 +94,7 @@ export class Questions {
         return
       }
       this.#over(question)
-      question.late()
+      question.waiting.failed(question.late())
     }
   }
 }

@@ -7,7 +7,7 @@ import { corsHeaders, preflightHeaders } from './cors'
 import { acceptsGzip, readCompression, varying } from './encoding'
 import { HubError } from './error'
 import type { Grant } from './grant'
-import { isPromise } from './questions'
+import { isPromise, type Waiting } from './questions'
 import { assertStreamOptions, type EventStreamOptions } from './stream-options'
 
 const STREAM_HEADERS = {
@@ -27,36 +27,28 @@ const NO_QUERY: Query = { channels: undefined, lastEventId: undefined }
 
 const CREDENTIALS = ['token', 'access_token', 'jwt', 'authorization', 'api_key']
 
+const DONE = Promise.resolve()
+
 const NO_HEADERS: Readonly<Record<string, string>> = {}
 
 /**
  * Answers one request for the stream: everything that is the same in every framework. For authors of mounts; never throws, never rejects.
  */
-export async function serveStream<Source>(
+export function serveStream<Source>(
   hub: AnyHub,
   options: EventStreamOptions<Source>,
   source: Source,
   request: StreamRequest,
   response: StreamResponse,
 ): Promise<void> {
-  // What is kept while one waits is kept in one object, and not in this function: of thousands who come at once each pays for it.
-  const exchange = new Exchange(hub, options, source, request, response)
-  try {
-    const hearing = exchange.begin()
-    if (hearing) await hearing
-    if (exchange.isOver) return
-    const answer = exchange.ask()
-    const grant = isPromise(answer) ? await answer : answer
-    if (exchange.isOver) return
-    const opening = exchange.connect(grant)
-    if (opening) await opening
-  } catch (thrown) {
-    exchange.refuse(thrown)
-  }
+  return new Exchange(hub, options, source, request, response).serve()
 }
 
-/** A request and its answer; for the hub it is also the request for a stream. */
-class Exchange<Source> implements ConnectRequest {
+/**
+ * A request and its answer; for the hub it is also the request for a stream. What is kept while one waits is kept in this one object, and
+ * there is no `async` and no promise that is not needed: of thousands who come at once each pays for it.
+ */
+class Exchange<Source> implements ConnectRequest, Waiting<Grant | null | undefined> {
   grant!: Grant
   askedAt = 0
   from: Addressed & { readonly isIpOfPeer?: boolean | undefined }
@@ -66,6 +58,8 @@ class Exchange<Source> implements ConnectRequest {
   #headers = NO_HEADERS
   #gzip = false
   #isAnswered = false
+  /** Set while the application is asked. */
+  #served: ((opening?: Promise<void>) => void) | undefined
 
   constructor(
     readonly hub: AnyHub,
@@ -82,8 +76,60 @@ class Exchange<Source> implements ConnectRequest {
     return this.#isAnswered || this.response.gone
   }
 
+  /** Resolves when the stream is open or refused. Never rejects. */
+  serve(): Promise<void> {
+    try {
+      const hearing = this.#begin()
+      return hearing ? this.#hear(hearing) : this.#ask()
+    } catch (thrown) {
+      this.failed(thrown)
+      return DONE
+    }
+  }
+
+  async #hear(hearing: Promise<void>): Promise<void> {
+    try {
+      await hearing
+      await this.#ask()
+    } catch (thrown) {
+      this.failed(thrown)
+    }
+  }
+
+  /** @throws whatever the application throws, and why it is not asked */
+  #ask(): Promise<void> {
+    if (this.isOver) return DONE
+    const { hub, options, request, source } = this
+    if (!request.isGranted) this.askedAt = hub.moment
+    const answer = hub.ask(this.from, () => options.authorize(source), this)
+    if (!isPromise(answer)) return this.#granted(answer) ?? DONE
+    return new Promise((resolve) => {
+      this.#served = resolve
+    })
+  }
+
+  answered(grant: Grant | null | undefined): void {
+    this.#served?.(this.#granted(grant))
+  }
+
+  failed(error: unknown): void {
+    this.#refuse(error)
+    this.#served?.()
+  }
+
+  /** Nothing where it is open or refused at once. Never throws, never rejects. */
+  #granted(grant: Grant | null | undefined): Promise<void> | undefined {
+    try {
+      if (this.isOver) return undefined
+      return this.#connect(grant)?.catch((error) => this.#refuse(error))
+    } catch (thrown) {
+      this.#refuse(thrown)
+      return undefined
+    }
+  }
+
   /** What needs no grant. The result is to be waited for, where there is one: an answer from before revocations are heard may be revoked unheard. */
-  begin(): Promise<void> | undefined {
+  #begin(): Promise<void> | undefined {
     const { hub, options, request } = this
     assertStreamOptions(hub, options)
     this.#cors = corsHeaders(options.cors, request)
@@ -97,13 +143,7 @@ class Exchange<Source> implements ConnectRequest {
     return hub.ready(this.from)
   }
 
-  ask(): ReturnType<EventStreamOptions<Source>['authorize']> {
-    const { hub, options, request, source } = this
-    if (!request.isGranted) this.askedAt = hub.moment
-    return hub.ask(this.from, () => options.authorize(source))
-  }
-
-  connect(grant: Grant | null | undefined): Promise<void> | undefined {
+  #connect(grant: Grant | null | undefined): Promise<void> | undefined {
     const { hub, options, request, source } = this
     if (!grant) throw new HubError('UNAUTHORIZED', 'No valid credentials')
     const projectId = request.header('x-project-id')
@@ -141,7 +181,7 @@ class Exchange<Source> implements ConnectRequest {
     return this.response.open(this.#headers, this.#gzip)
   }
 
-  refuse(thrown: unknown): void {
+  #refuse(thrown: unknown): void {
     const { hub, options, response } = this
     const error = hub.refused(thrown)
     if (response.gone) return
