@@ -136,17 +136,16 @@ export class Connection implements Reader, SinkListener {
 
   /** Says hello and sends what lies after the cursor. */
   open(heartbeatMs: number, retryMs: number): void {
-    // For this connection alone: there is nothing to gain, and an id to keep.
-    this.#write(new Chunk(this.#greeting(heartbeatMs, retryMs), false))
+    this.#write(this.#greeting(heartbeatMs, retryMs))
     this.sink.listen(this)
     this.advance()
   }
 
-  #greeting(heartbeatMs: number, retryMs: number): string {
+  #greeting(heartbeatMs: number, retryMs: number): Chunk {
     const { feed, id, offset, resume } = this
     const leftMs = Math.floor(this.grant.expiresAt - this.openedAt)
     const expires = leftMs !== Number.POSITIVE_INFINITY
-    const known = expires ? undefined : feed.greeting.text(id, feed.epoch, offset, resume)
+    const known = expires ? undefined : feed.greeting.chunk(id, feed.epoch, offset, resume)
     if (known !== undefined) return known
     const text = encodeFrame({
       event: 'connected',
@@ -161,8 +160,9 @@ export class Connection implements Reader, SinkListener {
         ...(expires && { expiresInMs: leftMs }),
       }),
     })
-    if (!expires) feed.greeting.keep(text, id, feed.epoch, offset, resume)
-    return text
+    const chunk = new Chunk(text, false)
+    if (!expires) feed.greeting.keep(chunk, id, feed.epoch, offset, resume)
+    return chunk
   }
 
   /** Sends what lies after the cursor, as far as the socket takes it. Live delivery, resume and catching up are this one loop. */

@@ -8,9 +8,11 @@ export interface CorsOptions {
   credentials?: boolean
 }
 
+const NO_HEADERS: Readonly<Record<string, string>> = {}
+
 /** The headers that let a page of this origin read the answer; none where it may not. */
-export function corsHeaders(cors: CorsOptions | undefined, request: StreamRequest): Record<string, string> {
-  if (!cors) return {}
+export function corsHeaders(cors: CorsOptions | undefined, request: StreamRequest): Readonly<Record<string, string>> {
+  if (!cors) return NO_HEADERS
   const origin = request.header('origin')
   const any = cors.origins === '*'
   const headers: Record<string, string> = any ? {} : { vary: 'Origin' }
@@ -22,7 +24,10 @@ export function corsHeaders(cors: CorsOptions | undefined, request: StreamReques
 }
 
 /** The same for the question that a browser asks before it sends `Authorization` or `Last-Event-ID`. */
-export function preflightHeaders(cors: CorsOptions | undefined, request: StreamRequest): Record<string, string> {
+export function preflightHeaders(
+  cors: CorsOptions | undefined,
+  request: StreamRequest,
+): Readonly<Record<string, string>> {
   const headers = corsHeaders(cors, request)
   if (!headers['access-control-allow-origin']) return headers
   return {

@@ -34,7 +34,9 @@ const NO_LIMITS = {
 
 /** Every open connection of the process, by id, project and user, and how many each address has. */
 export class Registry {
-  readonly #byId = new Map<string, Connection>()
+  readonly #open = new Set<Connection>()
+  /** From the first time on that one is looked for: each would cost every stream, and most applications never name one. */
+  #byId: Map<string, Connection> | undefined
   readonly #byProject = new Map<string, Set<Connection>>()
   /** In all projects. */
   readonly #byUser = new Map<string, Set<Connection>>()
@@ -45,12 +47,13 @@ export class Registry {
   }
 
   get size(): number {
-    return this.#byId.size
+    return this.#open.size
   }
 
   add(connection: Connection): void {
     const { feed, userId } = connection
-    this.#byId.set(connection.id, connection)
+    this.#open.add(connection)
+    this.#byId?.set(connection.id, connection)
     put(this.#byProject, feed.projectId, connection)
     if (userId !== undefined) put(this.#byUser, userId, connection)
     this.#addresses.add(connection)
@@ -58,7 +61,8 @@ export class Registry {
 
   /** Called once for each connection that was added, when its end begins: one that is on its way out no longer counts. */
   remove(connection: Connection): void {
-    if (!this.#byId.delete(connection.id)) return
+    if (!this.#open.delete(connection)) return
+    this.#byId?.delete(connection.id)
     const { feed, userId } = connection
     drop(this.#byProject, feed.projectId, connection)
     if (userId !== undefined) drop(this.#byUser, userId, connection)
@@ -66,11 +70,12 @@ export class Registry {
   }
 
   get(connectionId: string): Connection | undefined {
+    this.#byId ??= new Map(Array.from(this.#open, (connection) => [connection.id, connection]))
     return this.#byId.get(connectionId)
   }
 
   [Symbol.iterator](): IterableIterator<Connection> {
-    return this.#byId.values()
+    return this.#open.values()
   }
 
   /** At the cost of those that belong to the connection, the user or the project that is named, in this order. */
@@ -82,7 +87,7 @@ export class Registry {
   exceeded({ projectId, userId, from }: Newcomer, without?: Connection): LimitName | undefined {
     const { limits } = this
     const less = without ? 1 : 0
-    if (this.#byId.size - less >= limits.perProcess) return 'perProcess'
+    if (this.#open.size - less >= limits.perProcess) return 'perProcess'
     if ((this.#byProject.get(projectId)?.size ?? 0) - less >= limits.perProject) return 'perProject'
     if (userId !== undefined && this.#isUserFull(projectId, userId, limits.perUser + less)) return 'perUser'
     return this.#addresses.isFull(from, without) ? 'perIp' : undefined
@@ -97,7 +102,7 @@ export class Registry {
 
   #candidates({ connectionId, userId, projectId }: ConnectionFilter): Iterable<Connection> {
     if (connectionId !== undefined) {
-      const connection = this.#byId.get(connectionId)
+      const connection = this.get(connectionId)
       return connection ? [connection] : []
     }
     if (userId !== undefined) return this.#byUser.get(userId) ?? []

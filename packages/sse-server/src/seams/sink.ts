@@ -5,8 +5,6 @@ import { deflatePiece } from './deflate'
  * A writer takes the form that its kind of response wants.
  */
 export class Chunk {
-  /** Length of the text in UTF-8. */
-  readonly byteLength: number
   #framed: Buffer | undefined
   #bytes: Buffer | undefined
   #framedDeflated: Buffer | undefined
@@ -16,9 +14,9 @@ export class Chunk {
     readonly text: string,
     /** False: `deflated` is stored as it is, so that its length tells nothing but the text's. */
     readonly compressible = true,
-  ) {
-    this.byteLength = Buffer.byteLength(text)
-  }
+    /** Length of the text in UTF-8. */
+    readonly byteLength = Buffer.byteLength(text),
+  ) {}
 
   /** The text as one chunk of `Transfer-Encoding: chunked` (RFC 9112, section 7.1), for a socket whose headers are out. */
   get framed(): Buffer {
