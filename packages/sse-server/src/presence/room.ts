@@ -20,6 +20,8 @@ const IDLE_MS = 60_000
 const RECORDS_A_STATE = 100
 /** What this instance holds is said again at most so often where the log says otherwise, in milliseconds. */
 const AGAIN_MS = 1_000
+/** What could not be done is tried again after this, in milliseconds. */
+const RETRY_MS = 500
 /** Events that are published together at most. */
 const MAX_TELLING = 200
 
@@ -95,6 +97,7 @@ export class Room {
         this.#saidTo = 0
         this.#helloAt = undefined
         this.#own = undefined
+        this.#retryAt = 0
         this.work()
       },
     })
@@ -190,9 +193,9 @@ export class Room {
   async #work(): Promise<void> {
     const { clock } = this.around.ports
     try {
-      if (clock.monotonic() >= this.#retryAt) while (!this.#isClosed && (await this.#step()));
+      while (!this.#isClosed && clock.monotonic() >= this.#retryAt && (await this.#step()));
     } catch (error) {
-      this.#retryAt = clock.monotonic() + 500
+      this.#pause()
       this.around.host.failed(error)
     } finally {
       this.#isWorking = false
@@ -357,9 +360,15 @@ export class Room {
     try {
       const { epoch, offset } = await adapter.append(presenceLog(this.projectId), messages.map(encodePresence))
       if (epoch === this.#journal.epoch) this.#saidTo = offset
+      // The log is another one, and that has not been heard: until it is, the same would be said over and over.
+      else this.#pause()
     } finally {
       this.#isSaying = false
     }
+  }
+
+  #pause(): void {
+    this.#retryAt = this.around.ports.clock.monotonic() + RETRY_MS
   }
 
   #wake(): void {

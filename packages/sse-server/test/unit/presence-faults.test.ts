@@ -64,6 +64,24 @@ describe('presence, where the log does what it may do', () => {
     expect(told(witness).slice(2).join()).toMatch(/^(\+u1,-u1)?$/)
   })
 
+  it('[B4] a log that is another one, of which nothing has been heard yet, is not filled with what is said again and again', async () => {
+    const [a] = await hubs.start(1, { presence: true, retention: { ageMs: 20_000 } })
+    const { hub, instance } = a as (typeof hubs.members)[number]
+    await open(hub, { projectId: 'p', userId: 'u1' })
+    await hubs.clock.advance(2_000)
+    const ears = [...hubs.log.ears]
+    hubs.log.ears.clear()
+    await hubs.log.wipe()
+    let said = 0
+    instance.fails = (call, projectId) => call === 'append' && projectId === LOG && ++said > 1_000
+    await hubs.clock.advance(20_000)
+    expect(said).toBeGreaterThan(0)
+    expect(said).toBeLessThan(50)
+    for (const ear of ears) hubs.log.ears.add(ear)
+    await hubs.log.doubtAll(instance, LOG)
+    expect(await users(hub)).toEqual(['u1'])
+  })
+
   it('the same where it comes while something else is being said', async () => {
     const [a, b] = await hubs.start(2, { presence: { graceMs: 1_000 } })
     await open(a!.hub, { projectId: 'p' })
