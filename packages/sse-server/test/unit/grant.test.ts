@@ -98,29 +98,6 @@ describe('what authorize answers', () => {
   }
 })
 
-describe('a grant with a misspelt field', () => {
-  it.each([
-    [{ projectId: 'p1', channel: ['a'] }, '"channel" is not a field of a grant; did you mean channels?'],
-    [{ projectId: 'p1', userID: 'u1' }, '"userID" is not a field of a grant; did you mean userId?'],
-    [{ project_id: 'p1' }, '"project_id" is not a field of a grant; did you mean projectId?'],
-    [{ projectId: 'p1', expires_at: 1_800_000_000_000 }, 'did you mean expiresAt?'],
-    [true, 'authorize returned true; a grant is { projectId'],
-  ])('[D8] opens no stream to more than was meant, and the log says which: %o', async (grant, says) => {
-    const { hub, logger } = testHub()
-    await open(hub, grant as never)
-    expect(logger.lines).toMatchObject([{ details: { cause: expect.stringContaining(says) } }])
-    await hub.close()
-  })
-
-  it("[D8] may have other fields, such as a token's, and two ways to write one that is there", async () => {
-    const { hub } = testHub()
-    const token = { iat: 1, exp: 1_800_000_000, sub: 'u1', user_id: 'u1', name: 'Ann', project: 'p1' }
-    const stream = await open(hub, { ...token, projectId: 'p1', userId: 'u1' })
-    expect(stream.status).toBe(200)
-    await hub.close()
-  })
-})
-
 describe('a grant that ends in seconds', () => {
   it('[D8] is reported as that: what a token has as `exp` is the usual mistake', async () => {
     const { hub, logger } = testHub()
