@@ -179,7 +179,7 @@ export class NatsAdapter implements Adapter {
     const log = new LiveLog(
       () =>
         this.#link.use((wire) => {
-          // One that was made ready when this project was not followed yet does not listen to it.
+          // Here, and not before: a wire that was made ready when this project was not followed yet does not listen to it either.
           if (this.#lives.has(live)) wire.subscribe(live)
           return wire.flush(live)
         }),
@@ -193,7 +193,6 @@ export class NatsAdapter implements Adapter {
     )
     this.#logs.set(projectId, log)
     this.#lives.set(live, projectId)
-    this.#link.wire?.subscribe(live)
     return log
   }
 
