@@ -2,7 +2,7 @@ import { type Spread, show } from './statistics'
 import type { Bars } from './workload'
 
 /*
- * The chart beside the tables: one panel a workload, one bar a server, and a thin line from the smallest to the largest round.
+ * The chart beside the tables: one panel a workload, one bar a server, and a thin line from quartile to quartile, or from the smallest to the largest of a few rounds.
  * It brings its own background, so that it can be read on a light page and on a dark one.
  */
 
@@ -45,7 +45,7 @@ ${parts.join('\n')}
 
 function panelOf({ bars }: Bars, top: number): string {
   const room = WIDTH - LABELS - VALUES - GAP
-  const most = Math.max(...bars.map(({ value }) => value.max).filter(Number.isFinite), Number.MIN_VALUE)
+  const most = Math.max(...bars.map(({ value }) => value.high).filter(Number.isFinite), Number.MIN_VALUE)
   const scale = (value: number) => round((value / most) * room)
   return bars
     .map(({ label, value, ours }, i) => {
@@ -54,14 +54,14 @@ function panelOf({ bars }: Bars, top: number): string {
       if (!Number.isFinite(value.median)) {
         return `${text}<text class="value" x="${LABELS}" y="${y + 14}">not measured</text>`
       }
-      return `${text}<rect class="bar${ours ? ' ours' : ''}" x="${LABELS}" y="${y + 2}" width="${Math.max(1, scale(value.median))}" height="${ROW - 6}" rx="2"/>${rangeOf(value, y, scale)}<text class="value" x="${LABELS + scale(value.max) + 8}" y="${y + 14}">${show(value.median)}</text>`
+      return `${text}<rect class="bar${ours ? ' ours' : ''}" x="${LABELS}" y="${y + 2}" width="${Math.max(1, scale(value.median))}" height="${ROW - 6}" rx="2"/>${rangeOf(value, y, scale)}<text class="value" x="${LABELS + scale(value.high) + 8}" y="${y + 14}">${show(value.median)}</text>`
     })
     .join('\n')
 }
 
-function rangeOf({ min, max }: Spread, y: number, scale: (value: number) => number): string {
-  if (scale(max) - scale(min) < 1) return ''
-  return `<path class="range" d="M${LABELS + scale(min)} ${y + ROW / 2 - 1}H${LABELS + scale(max)}"/>`
+function rangeOf({ low, high }: Spread, y: number, scale: (value: number) => number): string {
+  if (scale(high) - scale(low) < 1) return ''
+  return `<path class="range" d="M${LABELS + scale(low)} ${y + ROW / 2 - 1}H${LABELS + scale(high)}"/>`
 }
 
 /** Labels are Markdown in the tables. */

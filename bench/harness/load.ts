@@ -93,6 +93,12 @@ export class Load {
     return Promise.race([this.failed, new Promise<void>((resolve) => this.#waiting.push({ number, resolve }))])
   }
 
+  /** Ends all streams, and can open others. */
+  async closeStreams(): Promise<void> {
+    this.#reached = -1
+    await this.#ask('close\n')
+  }
+
   async close(): Promise<void> {
     this.#ended = true
     this.#process.stdin.end()

@@ -18,14 +18,20 @@ export function familyOf(pid: number): number[] {
 export function usageOf(pids: readonly number[]): Usage {
   let user = 0
   let system = 0
+  let total = 0
   for (const pid of pids) {
-    // The name may hold anything, so the fields are counted from its closing bracket; a tick is 10 ms.
+    // The name may hold anything, so the fields are counted from its closing bracket. A tick is 10 ms: good enough for the shares.
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-    user += Number(fields[11]) * 10_000
-    system += Number(fields[12]) * 10_000
+    user += Number(fields[11])
+    system += Number(fields[12])
+    for (const task of readdirSync(`/proc/${pid}/task`)) {
+      const [nanos] = readFileSync(`/proc/${pid}/task/${task}/schedstat`, 'utf8').split(' ')
+      total += Number(nanos) / 1_000
+    }
   }
-  return { userMicros: user, systemMicros: system, rssBytes: rssOf(pids) }
+  const userMicros = (total * user) / Math.max(1, user + system)
+  return { userMicros, systemMicros: total - userMicros, rssBytes: rssOf(pids) }
 }
 
 export function rssOf(pids: readonly number[]): number {

@@ -4,7 +4,7 @@ import { chart } from './chart'
 import { absent } from './contestants'
 import { BENCH } from './load'
 import { machine, versions } from './machine'
-import { showSpread } from './statistics'
+import { show, showSpread } from './statistics'
 import type { Aim, Effort, Findings, Workload } from './workload'
 
 /** One workload, and what came of it. */
@@ -56,8 +56,10 @@ ${absent()
 - Frames have 264 bytes, and the same fields for every server. Every delivery is counted and checked: the load generator ends a measurement at the first
   event that is missing, doubled or out of order.
 - The loop is closed: a server publishes its next turn when all streams have the one before the last. Nothing is merely buffered.
-- Servers are warm, and take turns: ${rounds} rounds of ${seconds} s each, the order moved on by one each round. A ratio compares two measurements of the same round; figures are
-  the median, with the smallest and the largest in brackets.
+- A core of a virtual machine may need twice as long for the same instructions, for some tenths of a second or some seconds. So all servers of a table are up with their streams
+  open, and take turns in slices of a tenth of a second to half of one, in another order each round, some ${show(rounds * seconds)} s for each; or they have their turns in the same seconds, one after the other. The
+  first turns of a slice do not count: what others did meanwhile has taken the caches, for all alike. A ratio compares two slices of the same round.
+- Figures are the median. In brackets are the quartiles: half of all slices, or of all ratios, lie between; with fewer than eight of them, the smallest and the largest.
 - The figure is deliveries for each second of the *server's* processor time, user and kernel together: it says how many streams a core carries, and does not
   depend on what else the machine does as much as a rate would. Absolute figures are this machine's; the ratios carry over.
 - The load generator is a C program (\`bench/c/load.c\`) that parses nothing. Its own processor time stands beside each server's. Over loopback a part of

@@ -10,6 +10,8 @@ export interface Usage {
   userMicros: number
   systemMicros: number
   rssBytes: number
+  /** Streams that are open, where the server can tell. */
+  open?: number
 }
 
 /** A server in the table, running. */

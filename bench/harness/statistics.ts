@@ -1,16 +1,26 @@
-/** What several rounds gave: the middle one, and how far they lay apart. */
+/** What several measurements gave: the middle one, and how far they lay apart. */
 export interface Spread {
   readonly median: number
-  readonly min: number
-  readonly max: number
+  /** The smallest and the largest; of many, the quartiles: half of all lie between. */
+  readonly low: number
+  readonly high: number
 }
 
+/** From so many on, the outermost say only how long was measured. */
+const MANY = 8
+
 export function spread(values: readonly number[]): Spread {
-  if (values.length === 0) return { median: Number.NaN, min: Number.NaN, max: Number.NaN }
   const sorted = [...values].sort((a, b) => a - b)
-  const at = (i: number) => sorted[i] as number
-  const middle = (sorted.length - 1) / 2
-  return { median: (at(Math.floor(middle)) + at(Math.ceil(middle))) / 2, min: at(0), max: at(sorted.length - 1) }
+  const cut = sorted.length < MANY ? 0 : 0.25
+  return { median: quantile(sorted, 0.5), low: quantile(sorted, cut), high: quantile(sorted, 1 - cut) }
+}
+
+function quantile(sorted: readonly number[], share: number): number {
+  if (sorted.length === 0) return Number.NaN
+  const place = share * (sorted.length - 1)
+  const below = sorted[Math.floor(place)] as number
+  const above = sorted[Math.ceil(place)] as number
+  return below + (above - below) * (place % 1)
 }
 
 /** Each value through the one of the same round: what was measured minutes apart is never compared. */
@@ -25,6 +35,6 @@ export function show(value: number, unit = ''): string {
   return `${value.toLocaleString('en-GB', { minimumFractionDigits: digits, maximumFractionDigits: digits })}${unit}`
 }
 
-export function showSpread({ median, min, max }: Spread, unit = ''): string {
-  return Number.isFinite(median) ? `${show(median, unit)} (${show(min)}–${show(max)})` : '–'
+export function showSpread({ median, low, high }: Spread, unit = ''): string {
+  return Number.isFinite(median) ? `${show(median, unit)} (${show(low)}–${show(high)})` : '–'
 }

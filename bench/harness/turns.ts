@@ -45,6 +45,10 @@ export async function takeTurns<Each extends Subject, Result>(
   return { results, notes }
 }
 
+export function rest(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms))
+}
+
 export function failure({ label }: Subject, error: unknown): string {
   return `${label} was left out: ${(error as Error).message}`
 }

@@ -3,7 +3,7 @@ import { within } from '../harness/children'
 import type { Contestant } from '../harness/contestants'
 import { Load } from '../harness/load'
 import type { RunningServer } from '../harness/server'
-import { failure } from '../harness/turns'
+import { failure, rest } from '../harness/turns'
 import type { Effort } from '../harness/workload'
 
 /** Turns that may be on their way: the server always has something to do, and nothing is merely buffered. */
@@ -11,6 +11,9 @@ const WINDOW_TURNS = 2
 
 /** The generator looks at its sockets this often: it reads many at once, and no write of the server has to wake it. */
 const NAP_MICROS = 1_000
+
+/** After the last delivery: what the server still does for it is counted too. */
+const SETTLE_MS = 5
 
 /** A server gets this long to open its streams. */
 const OPEN_LIMIT_MS = 30_000
@@ -123,6 +126,7 @@ export class Arena {
     this.#number = firstNumber + (allowed - firstTurn) * events
     await load.reached(this.#number)
     const took = (performance.now() - began) / 1_000
+    await rest(SETTLE_MS)
     const after = await server.usage()
     const seen = await load.stats()
     const deliveries = (this.#number - firstNumber) * connections
@@ -171,6 +175,12 @@ export class Arena {
     }
   }
 
+  /** A short measurement, after some turns that do not count: what others did meanwhile has taken the caches. */
+  async slice(events: number, coldSeconds: number, seconds: number): Promise<Measured> {
+    await this.measure(events, coldSeconds)
+    return this.measure(events, seconds)
+  }
+
   /** Before the first measurement: code is compiled, buffers have their size. */
   async warm(events: number, seconds: number): Promise<void> {
     await this.measure(events, seconds)
@@ -194,7 +204,7 @@ export function measureTogether(
 ): Promise<Measured[]> {
   return Promise.all(
     arenas.map(async (arena, i) => {
-      await new Promise((resolve) => setTimeout(resolve, (i * everyMs) / arenas.length))
+      await rest((i * everyMs) / arenas.length)
       return arena.measure(events, seconds, everyMs)
     }),
   )
@@ -204,7 +214,7 @@ export function measureTogether(
 async function settled(load: Load): Promise<void> {
   await load.stats()
   for (;;) {
-    await new Promise((resolve) => setTimeout(resolve, 150))
+    await rest(150)
     if ((await load.stats()).bytes === 0) return
   }
 }

@@ -1,9 +1,8 @@
 import { type Contestant, contestants } from '../harness/contestants'
 import { Load } from '../harness/load'
 import { show, showSpread, spread } from '../harness/statistics'
-import { takeTurns } from '../harness/turns'
+import { rest, takeTurns } from '../harness/turns'
 import type { Effort, Findings, Workload } from '../harness/workload'
-import { rest } from './idle'
 
 const LIVE = 200
 const COMING_BACK = 1_000

@@ -10,10 +10,11 @@ import type { Usage } from '../harness/server'
 
 /*
  * Ours in several processes behind one port: `node cluster-program.mjs <workers>`. Driven like any other server; the first worker
- * publishes, and all of them deliver.
+ * publishes, and all of them deliver. With `strangers` after the number they share nothing but the port: each publishes for its own.
  */
 
 const PROJECT = 'proj_123'
+const STRANGERS = process.argv[3] === 'strangers'
 
 /** What the primary tells a worker. */
 type Task = { turns: number; events: number } | 'usage'
@@ -25,7 +26,7 @@ function usageHere(): Usage {
 
 async function work(): Promise<void> {
   const hub = new EventHub({
-    adapter: new ClusterAdapter(),
+    ...(!STRANGERS && { adapter: new ClusterAdapter() }),
     limits: {
       perUser: 100_000,
       perIp: 100_000,
@@ -63,7 +64,7 @@ async function work(): Promise<void> {
 }
 
 async function lead(count: number): Promise<void> {
-  startClusterLog()
+  if (!STRANGERS) startClusterLog()
   const ports: Promise<number>[] = []
   const workers = Array.from({ length: count }, (): Worker => {
     const worker = cluster.fork()
@@ -81,8 +82,15 @@ async function lead(count: number): Promise<void> {
       worker.send('usage')
     })
   process.on('message', async (order: Order) => {
-    if (order.do === 'allow') workers[0]?.send({ turns: order.turns, events: order.events })
-    else if (order.do === 'usage') {
+    if (order.do === 'allow') {
+      const gap = Number(process.env.BENCH_GAP ?? 0)
+      const publishers = STRANGERS ? workers : workers.slice(0, 1)
+      publishers.forEach((worker, n) => {
+        const send = () => worker.send({ turns: order.turns, events: order.events })
+        if (gap && n > 0) setTimeout(send, gap * n)
+        else send()
+      })
+    } else if (order.do === 'usage') {
       const here = usageHere()
       const theirs = await Promise.all(workers.map(usageOf))
       process.send?.({ all: [here, ...theirs.map(({ used }) => used)], streams: theirs.map(({ streams }) => streams) })

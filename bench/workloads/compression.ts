@@ -2,13 +2,23 @@ import { contestants } from '../harness/contestants'
 import { ratios, show, showSpread, spread } from '../harness/statistics'
 import { takeTurns } from '../harness/turns'
 import type { Effort, Findings, Workload } from '../harness/workload'
-import { Arena, type Measured } from './arena'
+import { Arena, type Measured, measureTogether } from './arena'
 
 const STREAMS = 1_000
 const EVENTS = [1, 8, 16] as const
 /** One turn every so many milliseconds: as many writes with compression as without. */
 const EVERY_MS = 25
 const WARM_SECONDS = 1.5
+
+type Read = (measured: Measured) => number
+
+/** For each number of events a turn, what one of the two has used. */
+interface Round {
+  readonly plain: Measured[]
+  readonly gzip: Measured[]
+}
+
+const micros: Read = ({ userMicros, systemMicros }) => userMicros + systemMicros
 
 /** The same events as plain text and compressed once for all: bytes on the wire, and what they cost. */
 export const compression: Workload = {
@@ -44,34 +54,36 @@ export const compression: Workload = {
         }
         arenas.push(await Arena.open(contestant, STREAMS, { compress }, (load) => load.open(STREAMS, { headers })))
       }
-      for (const arena of arenas) await arena.measure(8, WARM_SECONDS, EVERY_MS)
-      // Short and often: both must have the same machine.
+      await measureTogether(arenas, 8, WARM_SECONDS, EVERY_MS)
+      const pair = { id: 'pair', label: 'Both' }
       const rounds = effort.rounds * 3
-      const { results, notes } = await takeTurns(arenas, { rounds, log: effort.log }, async (arena) => {
-        const all: Measured[] = []
+      const { results, notes } = await takeTurns([pair], { rounds, log: effort.log }, async (): Promise<Round> => {
+        const round: Round = { plain: [], gzip: [] }
         for (const events of EVENTS) {
-          const measured = await arena.measure(events, effort.seconds / 2, EVERY_MS)
-          all.push(measured)
+          const [plain, gzip] = (await measureTogether(arenas, events, effort.seconds, EVERY_MS)) as [
+            Measured,
+            Measured,
+          ]
+          round.plain.push(plain)
+          round.gzip.push(gzip)
           effort.log(
-            `compression: ${arena.id}, ${events} a turn: ${show(measured.bytesPerDelivery)} bytes, ` +
-              `${show(measured.userMicros)} + ${show(measured.systemMicros)} µs, generator ${show(measured.loadMicros)} µs`,
+            `compression: ${events} a turn: ${show(plain.bytesPerDelivery)} and ${show(gzip.bytesPerDelivery)} bytes, ` +
+              `${show(micros(plain))} and ${show(micros(gzip))} µs, generators ${show(plain.loadMicros)} and ${show(gzip.loadMicros)} µs`,
           )
         }
-        return all
+        return round
       })
-      type Read = (measured: Measured) => number
-      const of = (id: string, events: number, read: Read) =>
-        (results.get(id) ?? []).map((all) => read(all[EVENTS.indexOf(events as 1)] as Measured))
+      const of = (id: keyof Round, events: number, read: Read) =>
+        (results.get(pair.id) ?? []).map((round) => read(round[id][EVENTS.indexOf(events as 1)] as Measured))
       const bytes: Read = ({ bytesPerDelivery }) => bytesPerDelivery
-      const micros: Read = ({ userMicros, systemMicros }) => userMicros + systemMicros
-      const middle = (id: string, events: number, read: Read) => show(spread(of(id, events, read)).median)
+      const middle = (id: keyof Round, events: number, read: Read) => show(spread(of(id, events, read)).median)
       const fewer = (events: number) => spread(ratios(of('plain', events, bytes), of('gzip', events, bytes)))
       const time = (events: number) => spread(ratios(of('gzip', events, micros), of('plain', events, micros)))
       const both = (events: number, read: Read) => `${middle('plain', events, read)} → ${middle('gzip', events, read)}`
       return {
         title: `${STREAMS.toLocaleString('en-GB')} streams, compressed`,
         method:
-          `A turn every ${EVERY_MS} ms, so that there are as many writes with compression as without. Once nobody accepts gzip, once everybody does. Each stream is inflated by ` +
+          `A turn every ${EVERY_MS} ms, so that there are as many writes with compression as without. Once nobody accepts gzip, once everybody does, both in the same seconds and turn by turn. Each stream is inflated by ` +
           'itself at first; after that a chunk that another stream has just had, byte for byte, is not inflated once more: clients do that on machines of their own, and here ' +
           'a busy generator would cost one of the two its caches. The events hold a run of 68 equal letters, which flatters; a test asks for the same with events that have none.',
         columns: [

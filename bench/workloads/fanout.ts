@@ -1,14 +1,21 @@
 import { contestants } from '../harness/contestants'
-import { ratios, show, showSpread, spread } from '../harness/statistics'
-import { type Taken, takeTurns } from '../harness/turns'
+import { type Slices, takeSlices } from '../harness/slices'
+import { show, showSpread, spread } from '../harness/statistics'
 import type { Aim, Effort, Findings, Workload } from '../harness/workload'
 import { type Arena, type Measured, openArenas } from './arena'
+
+/** What is around a slice: asking who used how much, until every stream has everything, in milliseconds. */
+const AROUND_MS = 20
+/** Turns at the beginning of a slice that do not count, as a part of its length. */
+const COLD = 0.25
 
 interface FanoutPlan {
   id: string
   title: string
   connections: number
   events: number
+  /** Length of a slice, in seconds: some turns of whoever it is judged by, and long enough for processor time. */
+  slice: number
   who: readonly string[] | 'all'
   quickly?: readonly string[]
   /** At least so many times the figure of another server. */
@@ -17,7 +24,7 @@ interface FanoutPlan {
 
 /** The same events to many streams, as fast as the server can, a fixed number of events a turn of its event loop. */
 function fanout(plan: FanoutPlan): Workload {
-  const { id, title, connections, events, who, quickly } = plan
+  const { id, title, connections, events, slice, who, quickly } = plan
   return {
     id,
     quick: quickly !== undefined,
@@ -28,15 +35,16 @@ function fanout(plan: FanoutPlan): Workload {
       const warm = (arena: Arena) => arena.warm(events, effort.quick ? 0.7 : 1)
       const { arenas, notes } = await openArenas(chosen, connections, warm, log)
       try {
-        const taken = await takeTurns(arenas, { ...effort, log }, async (arena, round) => {
-          const measured = await arena.measure(events, effort.seconds)
-          log(
-            `round ${round + 1} ${arena.id} ${show(measured.perCpuSecond)} a CPU second, ` +
-              `${show(measured.userMicros)} + ${show(measured.systemMicros)} µs, generator ${show(measured.loadMicros)} µs`,
-          )
-          return measured
-        })
-        return { ...findings(plan, arenas, taken), notes: [...notes, ...taken.notes], title }
+        const judged = ['entitycast', 'earlier', 'plain-http', ...plan.goals.map(({ peer }) => peer)]
+        const seconds = effort.rounds * effort.seconds * arenas.length
+        const seldom = (arena: Arena) => !judged.includes(arena.id)
+        const slices = await takeSlices(
+          arenas,
+          { seconds, sliceMs: slice * (1 + COLD) * 1_000 + AROUND_MS, seldom, log },
+          (arena) => arena.slice(events, slice * COLD, slice),
+        )
+        for (const { id: who } of arenas) log(said(slices, who))
+        return { ...findings(plan, arenas, slices), notes: [...notes, ...slices.notes], title }
       } finally {
         for (const arena of arenas) await arena.close()
       }
@@ -48,17 +56,24 @@ function aimOf({ id, title }: FanoutPlan, peer: string, name: string, least: num
   return { id: `${id}/${peer}`, work: title, text: `≥ ${least} × ${name}`, least, unit: ' ×' }
 }
 
+const rate = ({ perCpuSecond }: Measured) => perCpuSecond
+
+function said(slices: Slices<Measured>, who: string): string {
+  const rates = slices.of(who, rate)
+  const reads = slices.of(who, ({ readsPerDelivery }) => readsPerDelivery)
+  return `${who}: ${rates.length} slices, ${showSpread(spread(rates))} a CPU second, ${showSpread(spread(reads))} reads a delivery`
+}
+
 function findings(
-  { title, connections, events, goals, id }: FanoutPlan,
+  { title, connections, events, slice, goals, id }: FanoutPlan,
   arenas: readonly Arena[],
-  { results }: Taken<Measured>,
+  slices: Slices<Measured>,
 ): Omit<Findings, 'title' | 'notes'> {
-  const rates = (who: string) => (results.get(who) ?? []).map(({ perCpuSecond }) => perCpuSecond)
-  const ours = rates('entitycast')
-  const plain = rates('plain-http')
+  const rates = (who: string) => spread(slices.of(who, rate))
+  const against = (who: string, base: string) => spread(slices.ratios(who, base, rate))
   return {
     method:
-      `${connections.toLocaleString('en-GB')} streams, ${events === 1 ? 'one event' : `${events} events`} a turn of the event loop, closed loop with two turns on their way. ` +
+      `${connections.toLocaleString('en-GB')} streams, ${events === 1 ? 'one event' : `${events} events`} a turn of the event loop, closed loop with two turns on their way, in slices of ${slice * 1_000} ms. ` +
       'A server may write two turns that are on their way together; ours does while it is busy. ' +
       '“p50 ms” is from `publish` until the generator has it, and the generator looks every millisecond. ' +
       '“generator” is the load generator’s own processor time for each delivery, and how much of a core it was busy.',
@@ -73,12 +88,11 @@ function findings(
       'generator busy',
     ],
     rows: arenas.map((arena) => {
-      const measured = results.get(arena.id) ?? []
-      const pick = (read: (one: Measured) => number) => spread(measured.map(read)).median
+      const pick = (read: (one: Measured) => number) => spread(slices.of(arena.id, read)).median
       return [
         arena.label,
-        showSpread(spread(rates(arena.id))),
-        showSpread(spread(ratios(rates(arena.id), plain))),
+        showSpread(rates(arena.id)),
+        showSpread(against(arena.id, 'plain-http')),
         show(pick(({ userMicros }) => userMicros)),
         show(pick(({ systemMicros }) => systemMicros)),
         show(pick(({ latencyMs }) => latencyMs)),
@@ -89,12 +103,12 @@ function findings(
         ),
       ]
     }),
-    reached: Object.fromEntries(goals.map(({ peer }) => [`${id}/${peer}`, spread(ratios(ours, rates(peer)))])),
+    reached: Object.fromEntries(goals.map(({ peer }) => [`${id}/${peer}`, against('entitycast', peer)])),
     bars: {
       title: `${title}: deliveries for each second of the server’s CPU`,
       bars: arenas.map((arena) => ({
         label: arena.label,
-        value: spread(rates(arena.id)),
+        value: rates(arena.id),
         ours: arena.id === 'entitycast',
       })),
     },
@@ -111,6 +125,7 @@ export const fanouts: readonly Workload[] = [
     title: '1,000 streams, one event a turn',
     connections: 1_000,
     events: 1,
+    slice: 0.1,
     who: 'all',
     quickly: QUICK,
     goals: [
@@ -123,6 +138,7 @@ export const fanouts: readonly Workload[] = [
     title: '5,000 streams, one event a turn',
     connections: 5_000,
     events: 1,
+    slice: 0.25,
     who: ['entitycast', 'plain-http', 'c', 'better-sse', 'ws', 'nchan'],
     goals: [
       { ...PLAIN, least: 1.5 },
@@ -134,6 +150,7 @@ export const fanouts: readonly Workload[] = [
     title: '1,000 streams, 16 events a turn',
     connections: 1_000,
     events: 16,
+    slice: 0.1,
     who: 'all',
     quickly: QUICK,
     goals: [

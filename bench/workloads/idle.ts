@@ -1,7 +1,7 @@
 import { type Contestant, contestants } from '../harness/contestants'
 import { Load } from '../harness/load'
 import { show, showSpread, spread } from '../harness/statistics'
-import { takeTurns } from '../harness/turns'
+import { rest, takeTurns } from '../harness/turns'
 import type { Effort, Findings, Workload } from '../harness/workload'
 
 const STREAMS = 10_000
@@ -35,8 +35,8 @@ export const idle: Workload = {
     const once = chosen.filter(({ id }) => !OFTEN.includes(id))
     const often = chosen.filter(({ id }) => OFTEN.includes(id))
     const first = await takeTurns(once, { ...effort, rounds: 1 }, measure)
-    const rest = await takeTurns(often, { ...effort, rounds: Math.min(effort.rounds, 2) }, measure)
-    const of = (id: string) => spread(rest.results.get(id) ?? first.results.get(id) ?? [])
+    const later = await takeTurns(often, { ...effort, rounds: Math.min(effort.rounds, 2) }, measure)
+    const of = (id: string) => spread(later.results.get(id) ?? first.results.get(id) ?? [])
     return {
       title: '10,000 idle streams',
       method:
@@ -45,7 +45,7 @@ export const idle: Workload = {
       columns: ['server', 'KB a stream'],
       rows: chosen.map(({ id, label }) => [label, showSpread(of(id))]),
       reached: { 'idle/12': of('entitycast'), 'idle/7': of('entitycast-lean') },
-      notes: [...first.notes, ...rest.notes],
+      notes: [...first.notes, ...later.notes],
       bars: {
         title: '10,000 idle streams: KB of the server process for each (less is better)',
         bars: chosen.map(({ id, label }) => ({ label, value: of(id), ours: id.startsWith('entitycast') })),
@@ -74,8 +74,4 @@ async function kilobytesOf({ asking, start }: Contestant): Promise<number> {
 async function settledMemory(server: Awaited<ReturnType<Contestant['start']>>): Promise<number> {
   await rest(500)
   return (await server.usage(true)).rssBytes
-}
-
-export function rest(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms))
 }
