@@ -31,6 +31,9 @@ export interface Asking {
   atOnce?: number
 }
 
+/** What an arena asks of it, or of several. */
+export type Generator = Pick<Load, 'open' | 'nap' | 'inflate' | 'stats' | 'reached' | 'close' | 'failed' | 'onReached'>
+
 /** The load generator, `c/load.c`: opens streams, reads them, and fails at the first event that is missing, doubled or out of order. */
 export class Load {
   readonly #process: ChildProcessByStdio<Writable, Readable, null>

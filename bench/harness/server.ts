@@ -17,6 +17,8 @@ export interface Usage {
 /** A server in the table, running. */
 export interface RunningServer {
   readonly port: number
+  /** Those of its processes, where each has one of its own: as many generators. */
+  readonly ports?: readonly number[]
   /** Publishes up to this many turns in all since the start, each of so many events. */
   allow(turns: number, events: number): void
   /** Publishes one event every so many milliseconds. Resolves with the number of the last one. */

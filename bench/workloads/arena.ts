@@ -1,7 +1,8 @@
 import type { ServerOptions } from '../contenders/contender'
 import { within } from '../harness/children'
 import type { Contestant } from '../harness/contestants'
-import { Load } from '../harness/load'
+import { type Generator, Load } from '../harness/load'
+import { Loads } from '../harness/loads'
 import type { RunningServer } from '../harness/server'
 import { failure, rest } from '../harness/turns'
 import type { Effort } from '../harness/workload'
@@ -51,7 +52,7 @@ export class Arena {
   private constructor(
     readonly contestant: Contestant,
     readonly server: RunningServer,
-    readonly load: Load,
+    readonly load: Generator,
     readonly connections: number,
   ) {}
 
@@ -59,10 +60,10 @@ export class Arena {
     contestant: Contestant,
     connections: number,
     options: ServerOptions = {},
-    open: (load: Load) => Promise<unknown> = (load) => load.open(connections, contestant.asking),
+    open: (load: Generator) => Promise<unknown> = (load) => load.open(connections, contestant.asking),
   ): Promise<Arena> {
     const server = await contestant.start(options)
-    const load = new Load(server.port)
+    const load = server.ports ? new Loads(server.ports) : new Load(server.port)
     const arena = new Arena(contestant, server, load, connections)
     try {
       if (options.compress) load.inflate()
@@ -211,7 +212,7 @@ export function measureTogether(
 }
 
 /** Until nothing more arrives by itself: greetings are over. */
-async function settled(load: Load): Promise<void> {
+async function settled(load: Generator): Promise<void> {
   await load.stats()
   for (;;) {
     await rest(150)

@@ -9,8 +9,9 @@ import type { Order } from '../contenders/serve'
 import type { Usage } from '../harness/server'
 
 /*
- * Ours in several processes behind one port: `node cluster-program.mjs <workers>`. Driven like any other server; the first worker
- * publishes, and all of them deliver. With `strangers` after the number they share nothing but the port: each publishes for its own.
+ * Ours in several processes: `node cluster-program.mjs <workers>`. Driven like any other server; the first worker publishes, and all of
+ * them deliver. With `strangers` after the number they have nothing to do with each other, and each publishes for its own streams: that is
+ * what the machine allows. Each worker has a port of its own, for a generator of its own.
  */
 
 const PROJECT = 'proj_123'
@@ -18,6 +19,9 @@ const STRANGERS = process.argv[3] === 'strangers'
 
 /** What the primary tells a worker. */
 type Task = { turns: number; events: number } | 'usage'
+
+/** What a worker says. */
+type Said = { port: number } | { used: Usage; streams: number }
 
 function usageHere(): Usage {
   const { user, system } = process.cpuUsage()
@@ -60,36 +64,33 @@ async function work(): Promise<void> {
   })
   // Whoever comes first must not wait for the log's first answer.
   await hub.cursor(PROJECT)
-  await listening(createServer(eventStream(hub, { authorize: () => ({ projectId: PROJECT, userId: 'bench' }) })))
+  const authorize = () => ({ projectId: PROJECT, userId: 'bench' })
+  const port = await listening(createServer(eventStream(hub, { authorize })), { exclusive: true })
+  process.send?.({ port })
 }
 
 async function lead(count: number): Promise<void> {
   if (!STRANGERS) startClusterLog()
-  const ports: Promise<number>[] = []
-  const workers = Array.from({ length: count }, (): Worker => {
-    const worker = cluster.fork()
-    ports.push(new Promise((resolve) => worker.once('listening', ({ port }) => resolve(port))))
-    return worker
-  })
-  const usageOf = (worker: Worker) =>
-    new Promise<{ used: Usage; streams: number }>((resolve) => {
-      const hear = ({ used, streams }: { used?: Usage; streams?: number }) => {
-        if (!used || streams === undefined) return
+  const workers = Array.from({ length: count }, () => cluster.fork())
+  const next = <Name extends 'port' | 'used'>(worker: Worker, name: Name) =>
+    new Promise<Extract<Said, Record<Name, unknown>>>((resolve) => {
+      const hear = (said: Said) => {
+        if (!(name in said)) return
         worker.off('message', hear)
-        resolve({ used, streams })
+        resolve(said as Extract<Said, Record<Name, unknown>>)
       }
       worker.on('message', hear)
-      worker.send('usage')
     })
+  const ports = Promise.all(workers.map((worker) => next(worker, 'port')))
+  const usageOf = (worker: Worker) => {
+    const answer = next(worker, 'used')
+    worker.send('usage')
+    return answer
+  }
   process.on('message', async (order: Order) => {
     if (order.do === 'allow') {
-      const gap = Number(process.env.BENCH_GAP ?? 0)
       const publishers = STRANGERS ? workers : workers.slice(0, 1)
-      publishers.forEach((worker, n) => {
-        const send = () => worker.send({ turns: order.turns, events: order.events })
-        if (gap && n > 0) setTimeout(send, gap * n)
-        else send()
-      })
+      for (const worker of publishers) worker.send({ turns: order.turns, events: order.events })
     } else if (order.do === 'usage') {
       const here = usageHere()
       const theirs = await Promise.all(workers.map(usageOf))
@@ -97,8 +98,7 @@ async function lead(count: number): Promise<void> {
     }
   })
   process.on('disconnect', () => process.exit())
-  const [port = 0] = await Promise.all(ports)
-  process.send?.({ port })
+  process.send?.({ ports: (await ports).map(({ port }) => port) })
 }
 
 if (cluster.isPrimary) await lead(Number(process.argv[2]))

@@ -1,8 +1,8 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import path from 'node:path'
 import { adopt, ended, within } from '../harness/children'
-import { contestants } from '../harness/contestants'
-import { BUILT, type Load } from '../harness/load'
+import { type Contestant, contestants } from '../harness/contestants'
+import { BUILT } from '../harness/load'
 import type { RunningServer, Usage } from '../harness/server'
 import { ratios, show, showSpread, spread } from '../harness/statistics'
 import { takeTurns } from '../harness/turns'
@@ -12,16 +12,14 @@ import { Arena, type Measured, measureTogether } from './arena'
 const STREAMS = 4_000
 const WORKERS = 2
 /**
- * The pace at which processor time is compared, the turns of both half of it apart. So slow that no process joins turns, or who did it more
+ * The pace at which processor time is compared, the turns of all three a third of it apart. So slow that no process joins turns, or who did it more
  * often would win. So that acknowledgements which the kernel holds back for 40 ms come when nobody publishes: their time is that of
  * whoever happens to run. And without a pause of 200 ms: after that it acknowledges the next turns at once, which cost whoever had to wait
  * longer a tenth more.
  */
-const EVERY_MS = 140
-/** A round, in lengths of a measurement: 20 turns of each. */
-const LENGTHS = 4
-/** The primary hands out connections in turn, but to nobody who is busy: one after the other, each worker gets exactly its half. */
-const AT_ONCE = 1
+const EVERY_MS = 180
+/** A round, in lengths of a measurement: 12 turns of each. */
+const LENGTHS = 3
 /** Fewer reads for each delivery, and somebody has joined turns. Heartbeats make it more. */
 const LEAST_READS = 0.98
 
@@ -38,7 +36,10 @@ interface Found {
 interface Round {
   readonly one: Found
   readonly two: Found
+  readonly apart: Found
 }
+
+const IDS = ['one', 'two', 'apart'] as const
 
 /** What two workers of `node:cluster` deliver, and what one process does. */
 export const cluster: Workload = {
@@ -47,7 +48,7 @@ export const cluster: Workload = {
   aims: [
     {
       id: 'cluster/two',
-      work: 'two workers behind one port, both busy',
+      work: 'two workers of `node:cluster`, both busy',
       text: '≥ 1.9 × the deliveries of one process, where each process has a core',
       least: 1.9,
       unit: ' ×',
@@ -56,66 +57,66 @@ export const cluster: Workload = {
   async run(effort: Effort): Promise<Findings> {
     const [ours] = contestants(['entitycast'])
     if (!ours) throw new Error('this is about our own')
-    const processes = new Processes()
-    const open = (load: Load) => load.open(STREAMS, {}, AT_ONCE)
-    const one = await Arena.open({ ...ours, id: 'one', label: 'one process' }, STREAMS, {}, open)
-    const two = await Arena.open(
-      { id: 'two', label: `${WORKERS} workers`, asking: {}, start: () => processes.start(WORKERS) },
-      STREAMS,
-      {},
-      open,
-    )
-    const both = [one, two]
+    const workers = new Processes()
+    const strangers = new Processes()
+    const arenas: Arena[] = []
+    const open = async (id: string, label: string, start: Contestant['start']) => {
+      const arena = await Arena.open({ id, label, asking: {}, start }, STREAMS)
+      arenas.push(arena)
+      return arena
+    }
     try {
-      for (const arena of both) await arena.warm(1, 1.5)
+      const one = await open('one', 'one process', ours.start)
+      const two = await open('two', `${WORKERS} workers`, () => workers.start(WORKERS))
+      await open('apart', `${WORKERS} processes that share nothing`, () => strangers.start(WORKERS, 'strangers'))
+      for (const arena of arenas) await arena.warm(1, 1.5)
       // Short and often: both must have the same machine.
-      const rounds = effort.rounds * 3
-      const fastest = await takeTurns(both, { rounds, log: effort.log }, (arena) =>
+      const fastest = await takeTurns([one, two], { rounds: effort.rounds * 3, log: effort.log }, (arena) =>
         arena.measure(1, effort.seconds / 2),
       )
       const seconds = effort.seconds * LENGTHS
       // After the pauses of what was before, streams are acknowledged in another way for some turns.
-      await measureTogether(both, 1, seconds, EVERY_MS)
-      const pair = { id: 'pair', label: 'At its pace, each of the two' }
-      const paced = await takeTurns([pair], { rounds, log: effort.log }, async (): Promise<Round> => {
-        const [alone, shared] = (await measureTogether(both, 1, seconds, EVERY_MS)) as [Measured, Measured]
-        const busiest = (shared.deliveries / processes.busiestMicros) * 1_000_000
-        effort.log(
-          `cluster: one process ${show(alone.perCpuSecond)} a CPU second; ${WORKERS} workers ${show(busiest)} a second of the busiest, ` +
-            `${show(busiest / alone.perCpuSecond)} ×, streams ${processes.streams.join(' + ')}; generators ${show((alone.loadBusy + shared.loadBusy) * 100)} %`,
-        )
-        return {
+      await measureTogether(arenas, 1, seconds, EVERY_MS)
+      const all = { id: 'all', label: 'At its pace, each of the three' }
+      const rounds = effort.rounds * 4
+      const paced = await takeTurns([all], { rounds, log: effort.log }, async (): Promise<Round> => {
+        const [alone, shared, apart] = (await measureTogether(arenas, 1, seconds, EVERY_MS)) as [
+          Measured,
+          Measured,
+          Measured,
+        ]
+        const round = {
           one: { ...alone, perCoreSecond: alone.perCpuSecond, primaryMicros: 0 },
-          two: {
-            ...shared,
-            perCoreSecond: busiest,
-            primaryMicros: processes.primaryMicros / (shared.deliveries / STREAMS),
-          },
+          two: workers.found(shared),
+          apart: strangers.found(apart),
         }
+        const times = (id: keyof Round) => show(round[id].perCoreSecond / round.one.perCoreSecond)
+        effort.log(
+          `cluster: one process ${show(alone.perCpuSecond)} a CPU second; ${WORKERS} workers ${times('two')} ×, processes that share nothing ${times('apart')} ×; ` +
+            `streams ${workers.streams.join(' + ')}; generators ${[alone, shared, apart].map(({ loadMicros }) => show(loadMicros)).join(', ')} µs`,
+        )
+        return round
       })
       const notes = [...fastest.notes, ...paced.notes]
-      const results = paced.results.get(pair.id) ?? []
+      const results = paced.results.get(all.id) ?? []
       const pick = (id: keyof Round, read: (found: Found) => number) => results.map((round) => read(round[id]))
       const clock = (id: string, read: (measured: Measured) => number) => (fastest.results.get(id) ?? []).map(read)
-      const byCore = spread(
-        ratios(
-          pick('two', ({ perCoreSecond }) => perCoreSecond),
-          pick('one', ({ perCoreSecond }) => perCoreSecond),
-        ),
-      )
+      const perCore = (id: keyof Round) => pick(id, ({ perCoreSecond }) => perCoreSecond)
+      const byCore = (id: keyof Round) => spread(ratios(perCore(id), perCore('one')))
       const perSecond = (id: string) => clock(id, (measured) => measured.perSecond)
-      const byClock = spread(ratios(perSecond('two'), perSecond('one')))
-      const reads = ({ readsPerDelivery }: Found) => readsPerDelivery
-      const least = Math.min(...pick('one', reads), ...pick('two', reads))
+      const byClock = (id: string) => spread(ratios(perSecond(id), perSecond('one')))
+      const least = Math.min(...IDS.flatMap((id) => pick(id, ({ readsPerDelivery }) => readsPerDelivery)))
       if (least < LEAST_READS)
         notes.push(`Turns were joined on the way: ${show(least)} reads for each delivery in one round.`)
       return {
-        title: 'Two processes behind one port',
+        title: 'Two processes beside one',
         method:
-          `${STREAMS.toLocaleString('en-GB')} streams, one event a turn. One process; and ${WORKERS} workers of node:cluster with the log in the primary, one of them publishing ` +
-          `and both delivering; each has ${show(STREAMS / WORKERS)} of the streams. Processor time in the same seconds: both have their streams open, and turn by turn one of them publishes, ` +
-          `then the other one, each every ${EVERY_MS} ms, in ${rounds} rounds of ${show(seconds)} s. So what else the machine does happens to both, and both have as many writes: in a closed loop each of them joins turns, ` +
-          'and the less the less it has to do. “Busiest”: that of the worker, or the primary, that used most, which is what bounds them where each has a core. By the clock, one after the ' +
+          `${STREAMS.toLocaleString('en-GB')} streams, one event a turn. One process; ${WORKERS} workers of node:cluster with the log in the primary, one of them publishing ` +
+          `and both delivering, with ${show(STREAMS / WORKERS)} of the streams each; and ${WORKERS} processes with as many streams that have nothing to do with each other, each of which publishes for its own: that is what this machine ` +
+          "allows, for they too share its caches and its memory, and each has a turn's fixed costs for half as many streams. " +
+          `Processor time in the same seconds: all have their streams open, and turn by turn one of the three publishes, each every ${EVERY_MS} ms, in ${rounds} rounds of ${show(seconds)} s. So what else the machine does happens to all, and all have as many writes: in a closed loop each of them joins turns, ` +
+          'and the less the less it has to do. Each process has a port and a generator of its own: one generator waits for all its sockets at one place in the kernel, and there two processes that write at once would meet, which they do not where clients are on machines of their own. ' +
+          '“Busiest”: that of the worker, or the primary, that used most, which is what bounds them where each has a core. By the clock, one after the ' +
           'other and in a closed loop with two turns on their way, the ratio is that of a machine that has nothing else to do, or it is noise.',
         columns: [
           '',
@@ -127,22 +128,24 @@ export const cluster: Workload = {
           '× one process by the clock',
           'p50 ms',
         ],
-        rows: (['one', 'two'] as const).map((id) => [
-          id === 'one' ? one.label : two.label,
-          showSpread(spread(pick(id, (found) => found.perCoreSecond))),
-          id === 'one' ? '1' : showSpread(byCore),
-          showSpread(spread(pick(id, (found) => found.perCpuSecond))),
-          id === 'one' ? '–' : show(spread(pick(id, (found) => found.primaryMicros)).median),
-          showSpread(spread(perSecond(id))),
-          id === 'one' ? '1' : showSpread(byClock),
-          show(spread(clock(id, ({ latencyMs }) => latencyMs)).median),
-        ]),
-        reached: { 'cluster/two': byCore },
+        rows: arenas.map(({ label }, i) => {
+          const id = IDS[i] as keyof Round
+          return [
+            label,
+            showSpread(spread(perCore(id))),
+            id === 'one' ? '1' : showSpread(byCore(id)),
+            showSpread(spread(pick(id, ({ perCpuSecond }) => perCpuSecond))),
+            id === 'two' ? show(spread(pick(id, ({ primaryMicros }) => primaryMicros)).median) : '–',
+            showSpread(spread(perSecond(id))),
+            id === 'one' ? '1' : showSpread(byClock(id)),
+            show(spread(clock(id, ({ latencyMs }) => latencyMs)).median),
+          ]
+        }),
+        reached: { 'cluster/two': byCore('two') },
         notes,
       }
     } finally {
-      await one.close()
-      await two.close()
+      for (const arena of arenas) await arena.close()
     }
   },
 }
@@ -154,20 +157,22 @@ class Processes {
   /** How many each worker had when anybody asked last. */
   streams: readonly number[] = []
 
-  /** Processor time of the process that used most, between the last two times that anybody asked. */
-  get busiestMicros(): number {
-    return Math.max(...this.#after.map((micros, n) => micros - (this.#before[n] ?? 0)))
-  }
-
-  get primaryMicros(): number {
-    return (this.#after[0] ?? 0) - (this.#before[0] ?? 0)
-  }
-
-  async start(workers: number): Promise<RunningServer> {
-    const child = adopt(fork(path.join(BUILT, 'cluster-program.mjs'), [String(workers)]))
-    const { port } = await within(15_000, 'starting the cluster', next<{ port: number }>(child, 'port'))
+  /** What a measurement has found, by the processor time between the last two times that anybody asked. */
+  found(measured: Measured): Found {
+    const micros = this.#after.map((after, n) => after - (this.#before[n] ?? 0))
     return {
-      port,
+      ...measured,
+      perCoreSecond: (measured.deliveries / Math.max(...micros)) * 1_000_000,
+      primaryMicros: (micros[0] ?? 0) / (measured.deliveries / STREAMS),
+    }
+  }
+
+  async start(workers: number, ...flags: string[]): Promise<RunningServer> {
+    const child = adopt(fork(path.join(BUILT, 'cluster-program.mjs'), [String(workers), ...flags]))
+    const { ports } = await within(15_000, 'starting the cluster', next<{ ports: number[] }>(child, 'ports'))
+    return {
+      port: ports[0] as number,
+      ports,
       allow: (turns, events) => void child.send({ do: 'allow', turns, events }, () => {}),
       pace: () => Promise.reject(new Error('nobody asks for it')),
       usage: async () => {
