@@ -27,7 +27,7 @@ npm run bench:quick [-- options]  under two minutes, for a change to a hot path;
   --workloads a,b   only these, and print instead of writing: ${workloads.map(({ id }) => id).join(', ')}
   --servers a,b     only these servers, in the rows that compare servers
   --against folder  our own package in another checkout takes part too: what a change has gained
-  --rounds n        times that each server is measured (5; quick 3)
+  --rounds n        times that each server is measured (5; quick 3); where there are slices, for rounds × seconds in all
   --seconds n       length of one measurement (0.7; quick 0.6)`)
   process.exit(0)
 }

@@ -16,6 +16,8 @@ interface FanoutPlan {
   events: number
   /** Length of a slice, in seconds: some turns of whoever it is judged by, and long enough for processor time. */
   slice: number
+  /** So many times as long as others. */
+  times?: number
   who: readonly string[] | 'all'
   quickly?: readonly string[]
   /** At least so many times the figure of another server. */
@@ -36,7 +38,7 @@ function fanout(plan: FanoutPlan): Workload {
       const { arenas, notes } = await openArenas(chosen, connections, warm, log)
       try {
         const judged = ['entitycast', 'earlier', 'plain-http', ...plan.goals.map(({ peer }) => peer)]
-        const seconds = effort.rounds * effort.seconds * arenas.length
+        const seconds = effort.rounds * effort.seconds * arenas.length * (plan.times ?? 1)
         const seldom = (arena: Arena) => !judged.includes(arena.id)
         const slices = await takeSlices(
           arenas,
@@ -139,6 +141,7 @@ export const fanouts: readonly Workload[] = [
     connections: 5_000,
     events: 1,
     slice: 0.25,
+    times: 2,
     who: ['entitycast', 'plain-http', 'c', 'better-sse', 'ws', 'nchan'],
     goals: [
       { ...PLAIN, least: 1.5 },
