@@ -154,7 +154,7 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
    *
    * @returns a function that stops it
    * @throws ProtocolError `INVALID_PROJECT_ID`, `INVALID_PATTERN`
-   * @throws HubError `CLOSED` after `close()`
+   * @throws HubError `CLOSED` after `close()`, `INVALID_FILTER`, `INVALID_OPTION`
    * @example
    * const stop = hub.listen({ projectId: 'proj_123', type: 'lock:*' }, (event) => console.log(event.type, event.data))
    */

@@ -26,19 +26,42 @@ interface Surroundings {
   readonly clock: Clock
 }
 
+const FIELDS = ['projectId', 'type', 'pattern']
+
+/** A misspelt `type` would be every type. */
+function assertListening(filter: ListenFilter, handler: unknown, options: ListenOptions): void {
+  for (const name in filter) {
+    if (!FIELDS.includes(name))
+      throw new HubError('INVALID_FILTER', `${name} is not a field of the filter; there are ${FIELDS.join(', ')}`)
+  }
+  if (filter.type !== undefined && filter.pattern !== undefined)
+    throw new HubError('INVALID_FILTER', 'the filter has a type and a pattern; listen once for each')
+  if (typeof handler !== 'function')
+    throw new HubError('INVALID_OPTION', `handler is ${quote(handler)}; it must be a function`)
+  if (typeof options !== 'object' || options === null)
+    throw new HubError('INVALID_OPTION', `options is ${quote(options)}; it must be an object, or be left out`)
+  for (const name in options) {
+    if (name !== 'onResync') throw new HubError('INVALID_OPTION', `${name} is not an option; there is onResync`)
+  }
+  const { onResync } = options
+  if (onResync !== undefined && typeof onResync !== 'function')
+    throw new HubError('INVALID_OPTION', `onResync is ${quote(onResync)}; it must be a function, or be left out`)
+}
+
 /**
  * A reader inside the server, until the result is called.
  *
  * @throws ProtocolError `INVALID_PATTERN`
+ * @throws HubError `INVALID_FILTER`, `INVALID_OPTION`
  */
 export function listen(
-  { projectId, type, pattern }: ListenFilter,
+  filter: ListenFilter,
   handler: (event: ProjectEvent) => unknown,
   options: ListenOptions,
   { open, failed, ended, clock }: Surroundings,
 ): () => void {
-  if (typeof handler !== 'function')
-    throw new HubError('INVALID_OPTION', `handler is ${quote(handler)}; it must be a function`)
+  assertListening(filter, handler, options)
+  const { projectId, type, pattern } = filter
   const index = new HandlerIndex()
   // An async handler's rejection is the handler's failure like any other.
   const run = (event: ProjectEvent) => void Promise.resolve(handler(event)).catch(failed)

@@ -7,6 +7,20 @@ it('[N11] a listener without a handler is refused at once', () => {
   expect(() => new EventHub().listen({ projectId: 'p1' }, undefined as never)).toThrow('handler is undefined')
 })
 
+it.each([
+  [{ projectId: 'p1', typ: 'lock:*' }, {}, 'INVALID_FILTER', 'typ'],
+  [{ projectId: 'p1', type: 'lock:*', pattern: 'document:*' }, {}, 'INVALID_FILTER', 'pattern'],
+  [{ projectId: 'p1' }, { onresync: () => {} }, 'INVALID_OPTION', 'onresync'],
+  [{ projectId: 'p1' }, { onResync: 5 }, 'INVALID_OPTION', 'onResync'],
+  [{ projectId: 'p1' }, null, 'INVALID_OPTION', 'options'],
+])(
+  '[N11] a listener %o that is misspelt is refused, rather than given more than was meant: %o',
+  (filter, options, code, name) => {
+    const refused = expect.objectContaining({ code, message: expect.stringContaining(name) })
+    expect(() => new EventHub().listen(filter as { projectId: string }, () => {}, options as object)).toThrow(refused)
+  },
+)
+
 it.each([{ audiences: { users: ['u1'] } }, { audence: { users: ['u1'] }, version: 1 }])(
   '[D8] a misspelt audience publishes nothing, rather than to everyone: %o',
   async (options) => {
