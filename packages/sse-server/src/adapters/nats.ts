@@ -11,13 +11,21 @@ import {
   type OpenLog,
   type Retention,
 } from '@entitycast/sse-server'
+import { readSettings } from '../seams/adapter-settings'
 import { Appends, MAX_RECORD_BYTES, randomName } from './nats-appends'
 import { Care, ttlOf } from './nats-care'
 import { Link, pause } from './nats-link'
 import { LiveLog, type Oddities } from './nats-live'
 import { add, FOREIGN, type Found, findAfter, newest, readAfter, type Seen } from './nats-log'
 import { follow, headOf, type Stored } from './nats-message'
-import { type NatsAdapterOptions, type NatsNames, type NatsSettings, readNames, readOptions } from './nats-options'
+import {
+  invalid,
+  type NatsAdapterOptions,
+  type NatsNames,
+  type NatsSettings,
+  readNames,
+  readOptions,
+} from './nats-options'
 import { type NatsStreamConfig, prepareStream, streamConfig } from './nats-stream'
 import { closed, Wire } from './nats-wire'
 
@@ -76,11 +84,16 @@ export class NatsAdapter implements Adapter {
    * @example
    * console.log(JSON.stringify(NatsAdapter.streamConfig({ replicas: 3 })))
    */
-  static streamConfig({
-    replicas = 1,
-    events = 1_000,
-    ...names
-  }: NatsNames & { replicas?: number; events?: number } = {}): NatsStreamConfig {
+  static streamConfig(options: NatsNames & { replicas?: number; events?: number } = {}): NatsStreamConfig {
+    const { replicas, events, ...names } = readSettings(options, {
+      adapter: 'NatsAdapter.streamConfig',
+      defaults: { ...readNames({}), replicas: 1, events: 1_000 },
+      ranges: [
+        ['replicas', 1, 5],
+        ['events', 1, 1_000_000],
+      ],
+      invalid,
+    })
     return streamConfig({ ...readNames(names), replicas, retention: { ageMs: 0, bytes: 0, events } })
   }
 

@@ -11,6 +11,7 @@ import {
   type OpenLog,
   type Retention,
 } from '@entitycast/sse-server'
+import { readSettings } from '../seams/adapter-settings'
 import { checkSizes } from '../seams/append-queue'
 import { encodeRecord, type Found, weightOf } from '../seams/record-text'
 import { Appends, MAX_RECORD_BYTES } from './postgres-appends'
@@ -82,7 +83,10 @@ export class PostgresAdapter implements Adapter {
    * @throws HubError `INVALID_OPTION`
    */
   static sql(names: PostgresNames = {}): string {
-    return migrationText(readNames(names))
+    const defaults = { schema: undefined, prefix: undefined }
+    return migrationText(
+      readNames(readSettings(names, { adapter: 'PostgresAdapter.sql', defaults, ranges: [], invalid })),
+    )
   }
 
   start(retention: Retention): void {

@@ -34,6 +34,18 @@ describe('the options of NatsAdapter', () => {
     }
   })
 
+  it('[N1] a configuration with a misspelt name is none for a stream that nobody wants', () => {
+    for (const [options, message] of [
+      [{ subjectprefix: 'shop' }, /subjectprefix is not an option of NatsAdapter\.streamConfig.*subjectPrefix/],
+      [{ replicas: '3' }, /replicas is "3".*1 to 5/],
+      [{ events: Number.NaN }, /events is NaN/],
+    ] as const) {
+      expect(() => NatsAdapter.streamConfig(options as never)).toThrow(
+        expect.objectContaining({ code: 'INVALID_OPTION', message: expect.stringMatching(message) }),
+      )
+    }
+  })
+
   it('[N1] the configuration of the stream can be had beforehand', () => {
     expect(NatsAdapter.streamConfig({ subjectPrefix: 'shop.events', replicas: 3, events: 5_000 })).toMatchObject({
       name: 'ENTITYCAST',

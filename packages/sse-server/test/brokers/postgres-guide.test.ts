@@ -20,6 +20,12 @@ it('[docs] the file with the migration is what the adapter needs', () => {
   return expect(PostgresAdapter.sql()).toMatchFileSnapshot('../../../../docs/adapters/postgres.sql')
 })
 
+it('[N1] a misspelt name makes no tables where nobody looks for them', () => {
+  expect(() => PostgresAdapter.sql({ prefx: 'shop_' } as never)).toThrow(
+    'prefx is not an option of PostgresAdapter.sql; there are schema, prefix',
+  )
+})
+
 describe.runIf(HAS_POSTGRES)('a role with the rights that the guide names', () => {
   let server: PostgresServer
   beforeAll(async () => {
