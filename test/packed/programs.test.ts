@@ -53,6 +53,7 @@ const IN_NODE = [
   'design-nest',
   'mounts',
   'loading',
+  'loading-many',
   'presence',
   'redis',
   'postgres',
