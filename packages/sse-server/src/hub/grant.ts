@@ -19,11 +19,12 @@ export interface Grant {
 const FIELDS = ['projectId', 'userId', 'channels', 'expiresAt'] as const
 const MEANT = new Map(FIELDS.map((name) => [plain(name), name]))
 
-/** However it is written: `user_id`, `userID`, `channel`. */
-function plain(name: string): string {
+/** However it is written: `user_id`, `userID`, `channel`, `reauthorise`. */
+export function plain(name: string): string {
   return name
     .toLowerCase()
     .replace(/[^a-z]/g, '')
+    .replace(/ise$/, 'ize')
     .replace(/s$/, '')
 }
 

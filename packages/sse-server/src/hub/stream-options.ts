@@ -2,7 +2,7 @@ import { quote } from '@entitycast/sse-protocol'
 import type { CorsOptions } from './cors'
 import { readCompression } from './encoding'
 import { HubError } from './error'
-import type { Grant } from './grant'
+import { type Grant, plain } from './grant'
 
 /** How streams are opened. `Source` is the framework's own request. */
 export interface EventStreamOptions<Source> {
@@ -36,6 +36,10 @@ export interface EventStreamOptions<Source> {
 /** As browsers send one: no path, and nothing behind it. `null` is what sandboxed pages send. */
 const ORIGIN = /^(?:null|[a-z][a-z0-9+.-]*:\/\/[^\s/?#]+)$/
 
+const NAMES = ['authorize', 'reauthorize', 'clientIp', 'refuse', 'cors', 'compression'] as const
+const KNOWN = new Set<string>(NAMES)
+const MEANT = new Map(NAMES.map((name) => [plain(name), name]))
+
 /**
  * That a mount can work with what it was given: before the first request comes, where it can be. For authors of mounts.
  *
@@ -52,6 +56,7 @@ export function assertStreamOptions<Source>(hub: unknown, options: EventStreamOp
   if (typeof authorize !== 'function') {
     throw invalid(`authorize is ${quote(authorize)}; it must be a function that returns a grant, or null for 401`)
   }
+  assertNames(options)
   assertFunction('reauthorize', reauthorize)
   assertFunction('clientIp', clientIp)
   if (refuse !== undefined && refuse !== 'status' && refuse !== 'stream') {
@@ -59,6 +64,15 @@ export function assertStreamOptions<Source>(hub: unknown, options: EventStreamOp
   }
   readCompression(compression)
   if (cors !== undefined) assertCors(cors)
+}
+
+/** `reauthorise` would ask nobody. What else is there may be the framework's, as Fastify's `prefix`. */
+function assertNames(options: object): void {
+  for (const name in options) {
+    if (KNOWN.has(name)) continue
+    const meant = MEANT.get(plain(name))
+    if (meant) throw invalid(`${quote(name)} is not an option of a mount; did you mean ${meant}?`)
+  }
 }
 
 function assertFunction(name: string, value: unknown): void {

@@ -19,6 +19,8 @@ const bad: [object | null | undefined, string][] = [
   [{ ...good, clientIp: '10.0.0.1' }, 'clientIp'],
   [{ ...good, refuse: 'retry' }, 'refuse'],
   [{ ...good, compression: 'br' }, 'compression'],
+  [{ ...good, reauthorise: () => false }, '"reauthorise" is not an option of a mount; did you mean reauthorize?'],
+  [{ ...good, clientIP: () => '10.0.0.1' }, 'did you mean clientIp?'],
   [{ ...good, cors: true }, 'cors.origins'],
   [{ ...good, cors: null }, 'cors.origins'],
   [{ ...good, cors: { origin: 'https://app.example.com' } }, 'cors.origins'],
