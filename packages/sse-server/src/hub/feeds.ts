@@ -73,7 +73,7 @@ export class Feeds {
     }
   }
 
-  async close(): Promise<void> {
+  close(): void {
     this.#closed = true
     for (const feed of this.#open.values()) {
       feed.listeners.clear()

@@ -368,7 +368,9 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
     this.#closed = true
     this.#streams.destroy()
     this.#caretaker.stop()
-    for (const part of [this.#cluster, this.#feeds, this.#adapter]) {
+    // In this turn: one that opens later would start the timer again.
+    this.#feeds.close()
+    for (const part of [this.#cluster, this.#adapter]) {
       try {
         await atMost(clock, CUT_AFTER_MS, part.close())
       } catch (error) {

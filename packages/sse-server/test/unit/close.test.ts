@@ -190,23 +190,31 @@ describe('close', () => {
     expect(logger.lines).toHaveLength(1)
   })
 
-  it('[C9] a log that opens only after it wakes nobody', async () => {
-    const hubs = new SharedHubs()
-    const { clock } = hubs
-    const { hub, instance } = hubs.add()
-    await clock.advance(1_500)
-    const letGo = instance.holdOpening()
-    const asked = hub.cursor('p1')
-    await clock.settle()
-    const closed = hub.close()
-    await clock.advance(5_000)
-    await closed
-    letGo()
-    await asked
-    await clock.advance(1_000)
-    expect(clock.timers).toBe(0)
-    expect(hubs.log.ears.size).toBe(0)
-  })
+  for (const afterMs of [500, 5_000]) {
+    it(`[C9] a log that opens only ${afterMs} ms into it wakes nobody, while goodbye is being said and after it`, async () => {
+      const hubs = new SharedHubs()
+      const { clock } = hubs
+      let letGo = () => {}
+      const { hub, instance } = hubs.add()
+      await clock.advance(1_500)
+      const openLog = instance.open.bind(instance)
+      instance.open = async (projectId, listener) => {
+        await new Promise<void>((resolve) => (letGo = resolve))
+        return openLog(projectId, listener)
+      }
+      instance.append = () => new Promise(() => {})
+      const asked = hub.cursor('p1')
+      await clock.settle()
+      const closed = hub.close()
+      await clock.advance(afterMs)
+      letGo()
+      await asked
+      await clock.advance(6_000)
+      await closed
+      expect(clock.timers).toBe(0)
+      expect(hubs.log.ears.size).toBe(0)
+    })
+  }
 
   it('[D7] what is published while the last window goes into the log is refused or goes there too', async () => {
     const clock = new VirtualClock()
