@@ -59,6 +59,7 @@ ${absent()
 - A core of a virtual machine may need twice as long for the same instructions, for some tenths of a second or some seconds. So all servers of a table are up with their streams
   open, and take turns in slices of a tenth of a second to half of one, in another order each round, some ${show(rounds * seconds)} s for each; or they have their turns in the same seconds, one after the other. The
   first turns of a slice do not count: what others did meanwhile has taken the caches, for all alike. A ratio compares two slices of the same round.
+  Memory, catching up, the adapters, publishing and the client are measured one after the other, each in a process of its own.
 - Figures are the median. In brackets are the quartiles: half of all slices, or of all ratios, lie between; with fewer than eight of them, the smallest and the largest.
 - The figure is deliveries for each second of the *server's* processor time, user and kernel together: it says how many streams a core carries, and does not
   depend on what else the machine does as much as a rate would. Absolute figures are this machine's; the ratios carry over.
