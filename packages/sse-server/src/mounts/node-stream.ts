@@ -234,8 +234,7 @@ export class NodeStream implements StreamResponse, Sink {
   #lean(plain: Duplex, compressed: boolean): LeanStream | undefined {
     const lent = plain as Partial<Lent>
     const res = this.#res
-    // As the headers went out, a middleware may have named an encoding of its own.
-    if (!lent[TAKE] || (compressed && res.getHeader('content-encoding') !== 'gzip')) return undefined
+    if (!lent[TAKE] || (compressed && this.#isEncodedByOthers)) return undefined
     // Its end is none of the stream.
     res.off('close', this.#onEnd)
     const taken = lent[TAKE](res)
@@ -248,11 +247,16 @@ export class NodeStream implements StreamResponse, Sink {
 
   /** The gzip stream begins, unless a middleware has put its own encoding in the place of ours as the headers went out. */
   #begin(): void {
-    const named = this.#res.getHeader('content-encoding')
-    this.#compressed = named === undefined || named === 'gzip'
+    this.#compressed = !this.#isEncodedByOthers
     if (!this.#compressed) return
     if (this.#socket) this.#socket.write(FRAMED_GZIP_HEADER)
     else this.#res.write(GZIP_HEADER)
+  }
+
+  /** As the headers went out, a middleware may have named an encoding of its own. Where nobody had set a header before, http keeps none. */
+  get #isEncodedByOthers(): boolean {
+    const named = this.#res.getHeader('content-encoding')
+    return named !== undefined && named !== 'gzip'
   }
 
   /** Node says false far below our mark; only after a false it tells of a drain. */
