@@ -3,6 +3,7 @@ import process from 'node:process'
 import { type Chunk, GZIP_HEADER, LAGGING_BYTES, type Sink, type SinkListener } from '@entitycast/sse-server'
 import { deadPeers } from './node-dead-peers'
 import { OWNER, type Owned, type Owner } from './node-lean'
+import { isOpen, isStraight, type StraightSocket, writeStraight } from './node-straight'
 import type { Ends } from './node-tcp-table'
 
 /** As one chunk of `Transfer-Encoding: chunked`. */
@@ -14,6 +15,8 @@ const LAST_CHUNK = '0\r\n\r\n'
 export class LeanStream implements Sink, Owner {
   #listener: SinkListener | undefined
   #full = false
+  /** The socket, where it may be written to by its descriptor. */
+  readonly #straight: StraightSocket | undefined
   /** Until the first chunk goes out. */
   #headers: string | undefined
   /** Most streams are never full: a listener from the start would be memory for nothing. */
@@ -27,6 +30,7 @@ export class LeanStream implements Sink, Owner {
   ) {
     this.#headers = headers
     socket[OWNER] = this
+    if (isStraight(socket)) this.#straight = socket
     // What a client says after its request means nothing, and must not fill the socket.
     socket.resume()
     deadPeers.watch(this, heartbeatMs)
@@ -44,7 +48,7 @@ export class LeanStream implements Sink, Owner {
   }
 
   get writable(): boolean {
-    return this.socket.writable
+    return this.#straight ? isOpen(this.#straight) : this.socket.writable
   }
 
   get ip(): string | undefined {
@@ -101,7 +105,10 @@ export class LeanStream implements Sink, Owner {
 
   #send(chunk: Chunk): boolean {
     const { socket } = this
-    if (this.#headers === undefined) return socket.write(this.compressed ? chunk.framedDeflated : chunk.framed)
+    if (this.#headers === undefined) {
+      const bytes = this.compressed ? chunk.framedDeflated : chunk.framed
+      return this.#straight ? writeStraight(this.#straight, bytes) : socket.write(bytes)
+    }
     const text = chunk.framedText
     this.#begin(text)
     return text === undefined ? socket.write(chunk.framed) : !socket.writableNeedDrain

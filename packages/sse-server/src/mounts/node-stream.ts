@@ -14,6 +14,7 @@ import {
 import { deadPeers } from './node-dead-peers'
 import { type Lent, TAKE } from './node-lean'
 import { FRAMED_GZIP_HEADER, LeanStream } from './node-lean-stream'
+import { isOpen, isStraight, type StraightSocket, writeStraight } from './node-straight'
 import type { Ends } from './node-tcp-table'
 
 export type NodeRequest = IncomingMessage | Http2ServerRequest
@@ -42,6 +43,8 @@ export class NodeStream implements StreamResponse, Sink {
   #closed: boolean
   /** Where to write past the response, once its headers are out. */
   #socket: Duplex | undefined
+  /** The same, where that may be written to by its descriptor. */
+  #straight: StraightSocket | undefined
   #compressed = false
   /** Headers wait for the first chunk of this turn: they are one text, and one write to the system. */
   #held = false
@@ -112,6 +115,7 @@ export class NodeStream implements StreamResponse, Sink {
 
   get writable(): boolean {
     if (this.#closed || this.#ended) return false
+    if (this.#straight) return isOpen(this.#straight)
     return this.#socket ? this.#socket.writable : !this.#res.writableEnded
   }
 
@@ -168,6 +172,7 @@ export class NodeStream implements StreamResponse, Sink {
     this.#held = plain !== undefined && !compressed
     if (!this.#held) res.flushHeaders()
     this.#socket = plain
+    if (plain && isStraight(plain)) this.#straight = plain
     if (plain && !this.#hearsEnd) res.on('prefinish', this.#onEnd)
     if (compressed) this.#begin()
     if (plain) return this
@@ -184,6 +189,9 @@ export class NodeStream implements StreamResponse, Sink {
       const text = chunk.framedText
       this.flush(text)
       if (text !== undefined) return this.#hasRoom(!this.#socket?.writableNeedDrain)
+    }
+    if (this.#straight) {
+      return this.#hasRoom(writeStraight(this.#straight, this.#compressed ? chunk.framedDeflated : chunk.framed))
     }
     if (this.#socket) {
       return this.#hasRoom(this.#socket.write(this.#compressed ? chunk.framedDeflated : chunk.framed))
