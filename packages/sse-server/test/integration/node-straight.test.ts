@@ -246,6 +246,8 @@ describe('[S4] a descriptor that the system has given to somebody else', () => {
     const size = await untilReused(async () => {
       const client = await StreamClient.open(server.url)
       await client.next('connected')
+      await hub.project('p').updated('document', 'd1')
+      await client.next('entity.updated')
       const accepted = socket as Socket
       const size = reuse(accepted, () => accepted.destroy())
       const ended = hub.disconnect({ projectId: 'p' })
