@@ -34,12 +34,13 @@ const NO_LIMITS = {
 
 /** Every open connection of the process, by id, project and user, and how many each address has. */
 export class Registry {
-  readonly #open = new Set<Connection>()
+  #size = 0
   /** From the first time on that one is looked for: each would cost every stream, and most applications never name one. */
   #byId: Map<string, Connection> | undefined
+  /** All of them are here: a set is what a stream's opening pays for most, in the collector too, so there is no other one of them all. */
   readonly #byProject = new Map<string, Set<Connection>>()
-  /** In all projects. */
-  readonly #byUser = new Map<string, Set<Connection>>()
+  /** In all projects. Most users have one stream, and need no set. */
+  readonly #byUser = new Map<string, Connection | Set<Connection>>()
   readonly #addresses: Addresses<Connection>
 
   constructor(readonly limits: Readonly<Record<LimitName, number>> = NO_LIMITS) {
@@ -47,35 +48,40 @@ export class Registry {
   }
 
   get size(): number {
-    return this.#open.size
+    return this.#size
   }
 
   add(connection: Connection): void {
     const { feed, userId } = connection
-    this.#open.add(connection)
+    const neighbours = this.#byProject.get(feed.projectId)
+    if (neighbours) neighbours.add(connection)
+    else this.#byProject.set(feed.projectId, new Set([connection]))
+    this.#size++
     this.#byId?.set(connection.id, connection)
-    put(this.#byProject, feed.projectId, connection)
-    if (userId !== undefined) put(this.#byUser, userId, connection)
+    if (userId !== undefined) this.#enter(userId, connection)
     this.#addresses.add(connection)
   }
 
   /** Called once for each connection that was added, when its end begins: one that is on its way out no longer counts. */
   remove(connection: Connection): void {
-    if (!this.#open.delete(connection)) return
-    this.#byId?.delete(connection.id)
     const { feed, userId } = connection
-    drop(this.#byProject, feed.projectId, connection)
-    if (userId !== undefined) drop(this.#byUser, userId, connection)
+    const neighbours = this.#byProject.get(feed.projectId)
+    if (!neighbours?.delete(connection)) return
+    if (neighbours.size === 0) this.#byProject.delete(feed.projectId)
+    this.#size--
+    this.#byId?.delete(connection.id)
+    if (userId !== undefined) this.#leave(userId, connection)
     this.#addresses.remove(connection)
   }
 
   get(connectionId: string): Connection | undefined {
-    this.#byId ??= new Map(Array.from(this.#open, (connection) => [connection.id, connection]))
+    this.#byId ??= new Map(Array.from(this, (connection) => [connection.id, connection]))
     return this.#byId.get(connectionId)
   }
 
-  [Symbol.iterator](): IterableIterator<Connection> {
-    return this.#open.values()
+  /** One project after the other; in each the oldest first. */
+  *[Symbol.iterator](): Generator<Connection, void, undefined> {
+    for (const neighbours of this.#byProject.values()) yield* neighbours
   }
 
   /** At the cost of those that belong to the connection, the user or the project that is named, in this order. */
@@ -87,7 +93,7 @@ export class Registry {
   exceeded({ projectId, userId, from }: Newcomer, without?: Connection): LimitName | undefined {
     const { limits } = this
     const less = without ? 1 : 0
-    if (this.#open.size - less >= limits.perProcess) return 'perProcess'
+    if (this.#size - less >= limits.perProcess) return 'perProcess'
     if ((this.#byProject.get(projectId)?.size ?? 0) - less >= limits.perProject) return 'perProject'
     if (userId !== undefined && this.#isUserFull(projectId, userId, limits.perUser + less)) return 'perUser'
     return this.#addresses.isFull(from, without) ? 'perIp' : undefined
@@ -105,7 +111,7 @@ export class Registry {
       const connection = this.get(connectionId)
       return connection ? [connection] : []
     }
-    if (userId !== undefined) return this.#byUser.get(userId) ?? []
+    if (userId !== undefined) return this.#of(userId)
     if (projectId !== undefined) return this.#byProject.get(projectId) ?? []
     return this
   }
@@ -113,22 +119,29 @@ export class Registry {
   /** A user with streams in many projects is counted only as far as one of them could be full. */
   #isUserFull(projectId: string, userId: string, limit: number): boolean {
     const connections = this.#byUser.get(userId)
-    if (!connections || connections.size < limit) return false
+    if (!connections || (connections instanceof Set ? connections.size : 1) < limit) return false
     let open = 0
-    for (const { feed } of connections) if (feed.projectId === projectId) open++
+    for (const { feed } of this.#of(userId)) if (feed.projectId === projectId) open++
     return open >= limit
   }
-}
 
-function put(index: Map<string, Set<Connection>>, key: string, connection: Connection): void {
-  const connections = index.get(key)
-  if (connections) connections.add(connection)
-  else index.set(key, new Set([connection]))
-}
+  #of(userId: string): Iterable<Connection> {
+    const connections = this.#byUser.get(userId)
+    if (!connections) return []
+    return connections instanceof Set ? connections : [connections]
+  }
 
-function drop(index: Map<string, Set<Connection>>, key: string, connection: Connection): void {
-  const connections = index.get(key)
-  if (connections?.delete(connection) && connections.size === 0) index.delete(key)
+  #enter(userId: string, connection: Connection): void {
+    const others = this.#byUser.get(userId)
+    if (others instanceof Set) others.add(connection)
+    else this.#byUser.set(userId, others ? new Set([others, connection]) : connection)
+  }
+
+  #leave(userId: string, connection: Connection): void {
+    const connections = this.#byUser.get(userId)
+    if (!(connections instanceof Set)) this.#byUser.delete(userId)
+    else if (connections.delete(connection) && connections.size === 0) this.#byUser.delete(userId)
+  }
 }
 
 /** What may be told of a connection; `now` is the monotonic clock's. */
