@@ -37,7 +37,10 @@ export class Registry {
   #size = 0
   /** From the first time on that one is looked for: each would cost every stream, and most applications never name one. */
   #byId: Map<string, Connection> | undefined
-  /** All of them are here: a set is what a stream's opening pays for most, in the collector too, so there is no other one of them all. */
+  /**
+   * The feeds' own: a set is what a stream's opening pays for most, in the collector too, so there is no second one of a project's streams, and
+   * none of them all. A feed with a reader is the only one of its project.
+   */
   readonly #byProject = new Map<string, Set<Connection>>()
   /** In all projects. Most users have one stream, and need no set. */
   readonly #byUser = new Map<string, Connection | Set<Connection>>()
@@ -51,23 +54,20 @@ export class Registry {
     return this.#size
   }
 
+  /** Called when it reads its feed already. */
   add(connection: Connection): void {
     const { feed, userId } = connection
-    const neighbours = this.#byProject.get(feed.projectId)
-    if (neighbours) neighbours.add(connection)
-    else this.#byProject.set(feed.projectId, new Set([connection]))
+    if (!this.#byProject.has(feed.projectId)) this.#byProject.set(feed.projectId, feed.connections as Set<Connection>)
     this.#size++
     this.#byId?.set(connection.id, connection)
     if (userId !== undefined) this.#enter(userId, connection)
     this.#addresses.add(connection)
   }
 
-  /** Called once for each connection that was added, when its end begins: one that is on its way out no longer counts. */
+  /** Called once for each connection that was added, when its end begins and it has left its feed: one that is on its way out no longer counts. */
   remove(connection: Connection): void {
     const { feed, userId } = connection
-    const neighbours = this.#byProject.get(feed.projectId)
-    if (!neighbours?.delete(connection)) return
-    if (neighbours.size === 0) this.#byProject.delete(feed.projectId)
+    if (feed.connections.size === 0) this.#byProject.delete(feed.projectId)
     this.#size--
     this.#byId?.delete(connection.id)
     if (userId !== undefined) this.#leave(userId, connection)

@@ -212,10 +212,11 @@ describe('the registry', () => {
   it('[C4] looks only at the connections of the user, or of the project, that is named', () => {
     const registry = new Registry()
     let looks = 0
+    const feeds = Array.from({ length: 10 }, (_, n) => ({ projectId: `p${n}`, connections: new Set<Connection>() }))
     const connection = (id: string, projectId: string, userId: string | undefined) =>
       ({
         id,
-        feed: { projectId },
+        feed: feeds.find((feed) => feed.projectId === projectId),
         userId,
         grant: { ip: undefined },
         matches: (filter: { projectId?: string; userId?: string }) => {
@@ -226,7 +227,15 @@ describe('the registry', () => {
     const all = Array.from({ length: 1_000 }, (_, n) =>
       connection(`c${n}`, `p${n % 10}`, n % 3 ? `u${n % 100}` : undefined),
     )
-    for (const one of all) registry.add(one)
+    const add = (one: Connection) => {
+      one.feed.connections.add(one)
+      registry.add(one)
+    }
+    const remove = (one: Connection) => {
+      one.feed.connections.delete(one)
+      registry.remove(one)
+    }
+    for (const one of all) add(one)
     const ids = (filter: Parameters<Registry['matching']>[0]) => {
       looks = 0
       return { ids: [...registry.matching(filter)].map(({ id }) => id), looks }
@@ -240,11 +249,11 @@ describe('the registry', () => {
     expect(ids({ connectionId: 'c5', projectId: 'p5' })).toEqual({ ids: ['c5'], looks: 1 })
     expect(ids({ connectionId: 'c5', projectId: 'p6' })).toEqual({ ids: [], looks: 1 })
     expect(ids({ userId: 'nobody' })).toEqual({ ids: [], looks: 0 })
-    registry.remove(all[5] as Connection)
+    remove(all[5] as Connection)
     expect(ids({ connectionId: 'c5' })).toEqual({ ids: [], looks: 0 })
-    registry.add(all[5] as Connection)
+    add(all[5] as Connection)
     expect(ids({ connectionId: 'c5' })).toEqual({ ids: ['c5'], looks: 1 })
-    for (const one of all) registry.remove(one)
+    for (const one of all) remove(one)
     expect(ids({ userId: 'u7' })).toEqual({ ids: [], looks: 0 })
     expect(ids({ projectId: 'p3' })).toEqual({ ids: [], looks: 0 })
     expect(registry.size).toBe(0)
