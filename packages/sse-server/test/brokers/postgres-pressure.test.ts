@@ -199,7 +199,7 @@ describe.runIf(HAS_POSTGRES)('a PostgreSQL that takes nothing', () => {
 
   it('[D1 P7] a transaction that has left more than a statement can do in its time: it is done in several, in order, before what is published after it', async () => {
     // Nobody else does any of it meanwhile.
-    const one = hubs.add(server, { pollIntervalMs: 600_000 })
+    const one = hubs.add(server, { pollIntervalMs: 600_000, timeoutMs: 60_000 })
     await emit(one, 'first')
     const leave = (project: string, count: number, size: number) =>
       server.ask(`INSERT INTO ${hubs.prefix}outbox (project, record, size)
