@@ -68,6 +68,7 @@ updates.subscribe('chunk:*', () => {})
 updates.on('lock:aquired', () => {})
 declare const nobody: string | undefined
 declare const none: undefined
+export const fromEnvironment = () => new EventHub({ heartbeatIntervalMs: none, retention: { ageMs: none }, limits: { perUser: none } })
 export const anonymous = () =>
   hub.publish({ type: 'entity.updated', entity: 'document', id: 'd', projectId: 'p', userId: nobody, channel: nobody, version: none, data: none })
 fromPattern(updates, 'document:*').subscribe(({ data }) => data?.embeddedChunks.toFixed())

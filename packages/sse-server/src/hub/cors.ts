@@ -5,7 +5,7 @@ export interface CorsOptions {
   /** Origins as browsers send them (`https://app.example.com`), or `'*'` for all, which `credentials` forbids. */
   origins: '*' | readonly string[]
   /** Whether cookies are allowed. Default false. */
-  credentials?: boolean
+  credentials?: boolean | undefined
 }
 
 const NO_HEADERS: Readonly<Record<string, string>> = {}

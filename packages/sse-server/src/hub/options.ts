@@ -23,52 +23,55 @@ export interface ConnectionLimits {
 /** How users come and go. */
 export interface PresenceOptions {
   /** A user who is back within so long, in milliseconds, 0 to 300,000, has not left. Default 10,000: a reload, a change of networks, a deploy. */
-  graceMs?: number
+  graceMs?: number | undefined
   /** The channel of `user:joined` and `user:left`: only streams that are granted it see them. Default `presence`. */
-  channel?: string
+  channel?: string | undefined
 }
+
+/** `undefined` is as good as nothing, also with `exactOptionalPropertyTypes`: what is read from the environment may be missing. */
+type Some<Options> = { readonly [Name in keyof Options]?: Options[Name] | undefined }
 
 /** Options of `new EventHub()`. All have defaults; one that is bad or misspelt throws `INVALID_OPTION`. */
 export interface EventHubOptions<Definitions extends EventDefinitions = EventDefinitions> {
   /** Where the log is kept. Default: this process's memory. */
-  adapter?: Adapter
+  adapter?: Adapter | undefined
   /** What may be published, from `defineEvents`. Default: any entity, any named type. */
-  events?: Definitions
+  events?: Definitions | undefined
   /** Milliseconds between heartbeats, 100 to 300,000; `false` for none. Default 15,000: under the idle limits of common proxies. */
-  heartbeatIntervalMs?: number | false
+  heartbeatIntervalMs?: number | false | undefined
   /** `event` moves cursors and reaches scripts; `comment` sends `:keepalive` for clients that cannot bear unknown events. Default `event`. */
-  heartbeat?: 'event' | 'comment'
+  heartbeat?: 'event' | 'comment' | undefined
   /** What is kept for readers who come back. Default 5 min, 1,000 events, 1 MiB a project, whichever ends first. */
-  retention?: Partial<Retention>
+  retention?: Some<Retention> | undefined
   /** See {@link ConnectionLimits}; `false` for none at all. */
-  limits?: Partial<ConnectionLimits> | false
+  limits?: Some<ConnectionLimits> | false | undefined
   /** The largest event, in bytes of its JSON. Default 65,536. */
-  maxEventBytes?: number
+  maxEventBytes?: number | undefined
   /**
    * Updates of one entity published within this time enter the log as one, as far as `maxEventBytes` allows; in milliseconds, up to 10,000.
    * Default `false`: each at once.
    */
-  conflateWindowMs?: number | false
+  conflateWindowMs?: number | false | undefined
   /** How long a stream lives, ± 20 %, before the client is asked to open it anew. Default 600,000 (10 min); `false` for ever. */
-  maxAgeMs?: number | false
+  maxAgeMs?: number | false | undefined
   /** A socket that took nothing for so long is closed. Default 30,000. */
-  stallTimeoutMs?: number
+  stallTimeoutMs?: number | undefined
   /** The `retry:` of each stream: how long a browser waits before it reconnects, in milliseconds. Default 1,000. */
-  retryMs?: number
+  retryMs?: number | undefined
   /**
    * Publishes `user:joined` and `user:left`, and answers `hub.presence()`: see {@link PresenceOptions}. `true` for its defaults. Default `false`.
    * The same for all instances of one application.
    */
-  presence?: boolean | PresenceOptions
+  presence?: boolean | PresenceOptions | undefined
   /**
    * An instance that the others have not heard for so long, in milliseconds, 500 to 300,000, counts as crashed, and its users as gone. Each says a word
    * three times in that time. Default 15,000. The same for all instances of one application.
    */
-  instanceTtlMs?: number
+  instanceTtlMs?: number | undefined
   /** Where warnings go. Default: `console`. `false` for silence. */
-  logger?: Logger | false
+  logger?: Logger | false | undefined
   /** Clock and randomness, for simulations. Default: the system's. */
-  ports?: Partial<Ports>
+  ports?: Some<Ports> | undefined
 }
 
 /** The options with every default in its place. */

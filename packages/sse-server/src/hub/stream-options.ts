@@ -22,7 +22,7 @@ export interface EventStreamOptions<Source> {
    * How a full or draining server refuses. `status`: 429 or 503 with `Retry-After`. `stream`: 200, a `retry:` and the end, for browsers'
    * own `EventSource`, which gives up for good after one error status. Default `status`.
    */
-  refuse?: 'status' | 'stream'
+  refuse?: 'status' | 'stream' | undefined
   /** The address that limits count by, as text; `undefined` or `null` is not counted. Default: what the framework says. */
   clientIp?(source: Source): string | null | undefined
   /**
