@@ -105,7 +105,7 @@ describe('a write by the descriptor', () => {
     expect(socket.bytesWritten).toBe(0)
   })
 
-  it('[P1] what the system takes in part is finished by the socket: every byte arrives, once and in order', async () => {
+  it('[S1] what the system takes in part is finished by the socket: every byte arrives, once and in order', async () => {
     const { socket, client } = await pair()
     const written: Buffer[] = []
     const write = (bytes: Buffer) => {
@@ -130,7 +130,7 @@ describe('a write by the descriptor', () => {
     expect(Buffer.concat(chunks).equals(Buffer.concat(written))).toBe(true)
   })
 
-  it('a full system is no error: the chunk waits in the socket, and arrives', async () => {
+  it('[S1] a full system is no error: the chunk waits in the socket, and arrives', async () => {
     const { socket, client, errors } = await pair()
     let filled = 0
     const fill = () => {
@@ -203,7 +203,7 @@ describe('a write by the descriptor', () => {
   })
 })
 
-describe('[S4] a descriptor that the system has given to somebody else', () => {
+describe('a descriptor that the system has given to somebody else', () => {
   it('is not written to, once the socket is destroyed', async () => {
     const { socket, size } = await untilReused(async () => {
       const { socket } = await pair()
