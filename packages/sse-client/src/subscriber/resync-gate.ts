@@ -95,7 +95,8 @@ export function createResyncGate({ clock, random }: Ports, timeoutMs: number, to
     isShut,
     ask(reason) {
       const alone = !isShut()
-      waiting = reason
+      // What is shown is another user's: whatever else comes, that is what has to be told.
+      if (waiting !== 'identity') waiting = reason
       if (alone) next()
     },
     recall(closed) {

@@ -124,6 +124,25 @@ test('[D4 S8] after close() a handler that fails does nothing; whoever connects 
   expect(page.subscriber.state).toBe('connected')
 })
 
+test('[D4 P8] somebody else signs in while data is loaded: what the load fails with does not stand in the place of identity', async () => {
+  let user = 'ada'
+  const page = openLoading({ identity: () => user, maxEventBytes: 1024 })
+  await page.open(connected({ id: at(0), heartbeatMs: 0 }), resync('epoch', at(5)))
+  user = 'bob'
+  page.subscriber.reconnect()
+  const next = await page.next()
+  const stream = next.stream()
+  await page.send(stream, connected({ id: at(7), heartbeatMs: 0 }))
+  // The load of the one before: 401.
+  await page.loads[0]?.fail()
+  await page.send(stream, resync('broker-gap', at(9)))
+  for (let offset = 10; offset < 40; offset++) await page.send(stream, updated(`doc_${offset}`, at(offset)))
+  await page.clock.advance(2_000)
+  expect([page.resyncs, page.ids]).toEqual([['epoch', 'identity'], []])
+  await page.loads[1]?.done()
+  expect([page.subscriber.state, page.subscriber.cursor]).toEqual(['connected', at(39)])
+})
+
 test('[D4] a handler that throws has begun to load nothing that could be waited for: it is told once', async () => {
   const page = openPage()
   page.subscriber.onResync(() => {
