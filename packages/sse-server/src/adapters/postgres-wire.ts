@@ -38,10 +38,11 @@ export class Wire {
   /** @throws HubError `MIGRATION_MISSING`, `TRANSACTION_POOLING`, `UNSUPPORTED`, which no second try mends */
   async connect(): Promise<void> {
     await Promise.all([this.#listening.connect(), this.#writing.connect()])
-    await Promise.all([this.#prepare(this.#listening), this.#prepare(this.#writing)])
     await this.#checkServer()
-    await this.#checkMigrations()
+    // Before anything is set: behind a proxy that shares sessions it would stay set for the application.
     await this.#checkSessions()
+    await Promise.all([this.#prepare(this.#listening), this.#prepare(this.#writing)])
+    await this.#checkMigrations()
   }
 
   /** Runs what reads, and what must not wait for appends. */

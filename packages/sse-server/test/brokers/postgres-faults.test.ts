@@ -181,6 +181,14 @@ describe.runIf(HAS_PGBOUNCER)('behind a PgBouncer', () => {
     }
     isOver = true
     await Promise.all(others)
+    // All sessions of the proxy, at the same time: none was left as ours are to be.
+    const clients = await Promise.all(Array.from({ length: 10 }, () => busy.connect()))
+    await Promise.all(clients.map((client) => client.query('BEGIN')))
+    const settings = `SELECT current_setting('search_path') AS path, current_setting('statement_timeout') AS timeout`
+    const answers = await Promise.all(clients.map((client) => client.query(settings)))
+    await Promise.all(clients.map((client) => client.query('COMMIT')))
+    for (const client of clients) client.release()
+    for (const { rows } of answers) expect(rows).toEqual([{ path: '"$user", public', timeout: '0' }])
     await hubs.end()
     await pooler.end()
   })
