@@ -89,6 +89,7 @@ export function createDelivery(
       const mine = stream
       const frames = waiting
       dropWaiting()
+      keep()
       to.moved()
       for (const one of frames) {
         if (mine !== stream) return
@@ -311,11 +312,19 @@ export function createDelivery(
     heldBytes = 0
   }
 
+  /**
+   * For the page after this one. Not while a resync is due, or its data is being loaded: who comes meanwhile must be told of it, too. Nor
+   * what no header can carry: there the place before is better than none.
+   */
+  function keep(): void {
+    if (!gate.isShut() && !owed && cursor()) keeper?.keep(place)
+  }
+
   /** Moves the cursor to the id of a frame that has been dealt with. */
   function commit(id: string | undefined): void {
     if (id === undefined) return
     place = id
-    keeper?.keep(cursor())
+    keep()
     // Of those of one turn only the last can be gone on from: one look is enough.
     if (looked === stream) return
     const mine = stream

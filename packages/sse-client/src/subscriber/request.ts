@@ -47,7 +47,8 @@ export interface SubscriberOptions {
   /**
    * Where the cursor is kept over a reload: `sessionCursor`, or `storedCursor` for a storage of your own. Only of use where what the page shows is kept too:
    * the stream goes on right after it, and whoever loads the data anew has a newer one, for `since`, which goes before it. Written at most
-   * once a second, and when the stream ends. It needs `identity`, so that users who share a tab share no cursor.
+   * once a second, and when the stream ends; the place after a resync only when `onResync` handlers are done. It needs `identity`, so that users who
+   * share a tab share no cursor.
    */
   cursorStore?: CursorStore | undefined
   /** Largest event, in bytes (counted as characters of its text); a larger one ends the stream. Default 1 MiB. */

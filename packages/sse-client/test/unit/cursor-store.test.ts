@@ -98,6 +98,42 @@ test('[D4] while a resync is due the cursor before it is kept; another user begi
   expect([...cursorStore.kept.values()]).toEqual([at(11), at(12)])
 })
 
+test('[D4] the place after a resync is kept when the data is there: a page that is loaded again before is told of it, too', async () => {
+  const cursorStore = new MemoryStore()
+  const page = openPage({ cursorStore: cursorStore.option, identity: 'ada' })
+  const loads: { done(): void; fail(error: Error): void }[] = []
+  page.subscriber.onResync(() => new Promise<void>((done, fail) => loads.push({ done, fail })))
+  const first = await page.open(connected({ id: at(1), heartbeatMs: 0 }))
+  await page.clock.advance(1_000)
+  await page.send(first, resync('epoch', at(5)), updated('a', at(6)))
+  await page.clock.advance(2_000)
+  loads[0]?.fail(new Error('503'))
+  await page.clock.advance(2_000)
+  first.end()
+  await page.settle()
+  loads[1]?.fail(new Error('no network'))
+  await page.clock.advance(2_000)
+  page.subscriber.close()
+  expect([loads.length, cursorStore.writes.at(-1)]).toEqual([2, at(1)])
+  page.subscriber.connect()
+  await page.settle()
+  page.network.last.stream(connected({ id: at(5), heartbeatMs: 0 }), updated('a', at(6)))
+  await page.clock.advance(2_000)
+  loads[2]?.done()
+  await page.clock.advance(1_000)
+  expect([page.subscriber.state, cursorStore.writes.at(-1)]).toEqual(['connected', at(6)])
+  page.subscriber.close()
+})
+
+test('[D3] where an id is no cursor the one before is kept: from there on all of it comes again', async () => {
+  const cursorStore = new MemoryStore()
+  const page = openPage({ cursorStore: cursorStore.option, identity: 'ada' })
+  await page.open(connected({ id: at(1) }), updated('a', at(2)), updated('b', 'no cursor'))
+  page.subscriber.close()
+  expect([page.ids, page.codes]).toEqual([['a', 'b'], ['INVALID_CURSOR']])
+  expect(await firstCursor(cursorStore.option)).toBe(at(2))
+})
+
 test('[A6] a kept cursor that the server does not take is removed', async () => {
   const cursorStore = new MemoryStore()
   const before = openPage({ cursorStore: cursorStore.option, identity: 'ada' })
