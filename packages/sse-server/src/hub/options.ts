@@ -29,7 +29,7 @@ export interface PresenceOptions {
 }
 
 /** `undefined` is as good as nothing, also with `exactOptionalPropertyTypes`: what is read from the environment may be missing. */
-type Some<Options> = { readonly [Name in keyof Options]?: Options[Name] | undefined }
+type Some<Options> = { [Name in keyof Options]?: Options[Name] | undefined }
 
 /** Options of `new EventHub()`. All have defaults; one that is bad or misspelt throws `INVALID_OPTION`. */
 export interface EventHubOptions<Definitions extends EventDefinitions = EventDefinitions> {

@@ -87,6 +87,13 @@ describe('options', () => {
     it(`[N11] ${JSON.stringify(options)} is taken`, () => new EventHub(options).close())
   }
 
+  it('[C4] limits may be set one after the other, as an application reads them', () => {
+    const limits: Extract<EventHubOptions['limits'], object> = {}
+    limits.perUser = 5
+    limits.perIp = 0
+    expect(() => new EventHub({ limits })).toThrow('limits.perIp')
+  })
+
   it('[C4] a limit that is undefined is the default one, and not off', async () => {
     const { open } = await import('../support/stream')
     const hub = new EventHub({ limits: { perUser: undefined }, logger: false })
