@@ -42,6 +42,7 @@ export class Wire {
     // Before anything is set: behind a proxy that shares sessions it would stay set for the application.
     await this.#checkSessions()
     await Promise.all([this.#prepare(this.#listening), this.#prepare(this.#writing)])
+    this.server = this.settings.durable ? DURABLE : await this.#past()
     await this.#checkMigrations()
   }
 
@@ -78,8 +79,9 @@ export class Wire {
 
   async #checkServer(): Promise<void> {
     const [row] = await this.write({
-      text: `SELECT pg_is_in_recovery() AS standby, current_database() AS database, current_setting('server_encoding') AS encoding,
-        current_setting('server_version_num') AS number, current_setting('server_version') AS version`,
+      text: `SELECT pg_catalog.pg_is_in_recovery() AS standby, pg_catalog.current_database() AS database,
+        pg_catalog.current_setting('server_encoding') AS encoding, pg_catalog.current_setting('server_version') AS version,
+        pg_catalog.current_setting('server_version_num') AS number`,
     })
     const { standby, database, encoding, number, version } = row as Row
     this.database = database
@@ -90,7 +92,6 @@ export class Wire {
     if (encoding !== 'UTF8') {
       throw new HubError('UNSUPPORTED', `The database has the encoding ${encoding}; use one with UTF8`)
     }
-    this.server = this.settings.durable ? DURABLE : await this.#past()
   }
 
   /** The cluster, and its timeline, which is another one after a promotion or a restore. */
@@ -142,7 +143,7 @@ export class Wire {
       timer = setTimeout(resolve, Math.min(this.settings.timeoutMs / 2, 2_000)).unref()
     })
     const pid = async (session: Session, before = '', after = '') =>
-      (await session.run({ text: `${before}SELECT pg_backend_pid() AS pid${after}` }))[0]?.pid
+      (await session.run({ text: `${before}SELECT pg_catalog.pg_backend_pid() AS pid${after}` }))[0]?.pid
     try {
       const first = await pid(this.#listening, `LISTEN ${probe}; LISTEN "${channelOf(this.settings)}"; `)
       const other = await pid(this.#writing, 'BEGIN; ', `; NOTIFY ${probe}; COMMIT`)

@@ -209,7 +209,7 @@ describe.runIf(HAS_POSTGRES)('a PostgreSQL that takes nothing', () => {
         await server.ask(`SELECT count(*)::integer AS count, min("offset")::integer AS first FROM ${hubs.prefix}log
           WHERE project = '${project}' GROUP BY tag ORDER BY 2`)
       ).map(({ count }) => count)
-    // Followed, or by nobody; many, or large.
+    // A project that has events, or none yet; many, or large.
     for (const [project, count, size, parts] of [
       ['p', 25_000, 10, [1, 10_000, 10_000, 5_001]],
       ['many', 25_000, 10, [10_000, 10_000, 5_001]],
