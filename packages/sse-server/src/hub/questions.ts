@@ -90,6 +90,8 @@ export class Questions {
     for (const question of this.#open) {
       const leftMs = question.askedAt + TIMEOUT_MS - now
       if (leftMs > 0) {
+        // Who was told just now may have asked again.
+        this.#stop()
         this.#cancel = this.clock.after(leftMs, this.#look)
         return
       }

@@ -1,7 +1,7 @@
 import type { Addressed } from '../seams/exchange'
 import { networkOf } from './network'
 
-/** Those who are there, oldest first. Who comes while one goes through them is gone through too. */
+/** Those who are there, in any order. Who comes while one goes through them may be gone through too, or not. */
 export interface Crowd<Member> extends Iterable<Member> {
   readonly size: number
 }

@@ -1,5 +1,6 @@
 import { describe, expect, it, vi } from 'vitest'
 import type { Connection } from '../../src/feed/connection'
+import { Questions, type Waiting } from '../../src/hub/questions'
 import { Registry } from '../../src/registry/registry'
 import { GatedLog } from '../support/gated-log'
 import { end, testHub } from '../support/hub'
@@ -118,6 +119,22 @@ describe('before the application is asked', () => {
     expect(waiting.map(({ stream }) => stream.status)).toEqual([503, 503, 503, 503])
     expect((await open(hub, null, { authorize: () => query((resolve) => resolve(grant)) })).status).toBe(200)
     await hub.close()
+  })
+
+  it('[C9] whoever asks again in the turn in which it is told that the answer is late leaves no second timer', async () => {
+    const clock = new VirtualClock()
+    const questions = new Questions(clock, Number.POSITIVE_INFINITY)
+    const late = () => new Error('late')
+    let answer = () => {}
+    const again: Waiting<void> = { from: {}, answered: vi.fn(), failed: vi.fn() }
+    const failed = () => questions.tell(new Promise<void>((resolve) => (answer = resolve)), again, late)
+    questions.tell(new Promise<void>(() => {}), { ...again, failed }, late)
+    await clock.advance(10_000)
+    expect(questions.size).toBe(1)
+    answer()
+    await clock.settle()
+    expect(again.answered).toHaveBeenCalledOnce()
+    expect(clock.timers).toBe(0)
   })
 
   it('[C4] those who are turned away do not use up the rate of those who are let in', async () => {
