@@ -317,7 +317,7 @@ export function createDelivery(
    * what no header can carry: there the place before is better than none.
    */
   function keep(): void {
-    if (!gate.isShut() && !owed && cursor()) keeper?.keep(place)
+    if (keeper && !gate.isShut() && !owed && cursor()) keeper.keep(place)
   }
 
   /** Moves the cursor to the id of a frame that has been dealt with. */
