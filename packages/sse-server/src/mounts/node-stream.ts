@@ -61,8 +61,6 @@ export class NodeStream implements StreamResponse, Sink {
   /** Most streams are never full: a listener from the start would be memory for nothing. */
   #onDrain: (() => void) | undefined
   #onSocketClose: (() => void) | undefined
-  /** Of the end of the response, from the start. */
-  readonly #hearsEnd: boolean
   /** Bytes that a middleware has taken and not passed on. */
   #withheld = 0
   #flush: (() => void) | undefined
@@ -73,15 +71,12 @@ export class NodeStream implements StreamResponse, Sink {
     this.#req = req
     this.#res = res as ServerResponse
     this.#http1 = req.httpVersionMajor !== 2
+    // Never removed: a write that lost a race with the end reports it here, and an `error` without a listener ends the process.
+    res.on('error', this.#http1 ? destroy : () => this.destroy())
     this.#closed = this.#isGone()
-    this.#hearsEnd = this.#http1 && !this.#closed && isOwn(this.#res.socket)
-    // Never removed: a write that lost a race with the end reports it here, and an `error` without a listener ends the process. Most
-    // streams are told of the end of the response before that can be, and listen then.
-    if (!this.#hearsEnd) res.on('error', this.#http1 ? destroy : () => this.destroy())
     if (this.#closed) return
     // The response's `close`: that of the request may have come as soon as a body was parsed.
     res.on('close', this.#onEnd)
-    if (this.#hearsEnd) this.#res.on('prefinish', this.#onEnd)
     // A pipelined response that waits for its turn is not told when the connection goes.
     if (this.#http1 && !res.socket) {
       this.#onSocketClose = () => this.#close()
@@ -173,7 +168,7 @@ export class NodeStream implements StreamResponse, Sink {
     if (!this.#held) res.flushHeaders()
     this.#socket = plain
     if (plain && isStraight(plain)) this.#straight = plain
-    if (plain && !this.#hearsEnd) res.on('prefinish', this.#onEnd)
+    if (plain) res.on('prefinish', this.#onEnd)
     if (compressed) this.#begin()
     if (plain) return this
     // compression() and its like put a `flush` on the response itself; one that all responses inherit would be another thing.
@@ -318,12 +313,9 @@ export class NodeStream implements StreamResponse, Sink {
 
   /** `close`, and before it `prefinish`: in the very call of `end`, long before `close` where the socket still holds something. */
   readonly #onEnd = (): void => {
-    if (!this.#http1 || this.#res.destroyed) {
-      this.#close()
-      return
-    }
-    if (!this.#ended && this.#hearsEnd) this.#res.on('error', destroy)
-    this.#ended = true
+    // `prefinish` is heard only where there is such a socket; before `close` Node has destroyed the response.
+    if (!this.#socket || this.#res.destroyed) this.#close()
+    else this.#ended = true
   }
 
   #close(): void {
@@ -363,11 +355,6 @@ function destroy(this: ServerResponse): void {
 function release(stream: NodeStream, socket: Duplex): void {
   stream.flush()
   socket.uncork?.()
-}
-
-/** Whether the socket stays Node's as long as the response is open. */
-function isOwn(socket: Duplex | null): boolean {
-  return socket !== null && !(TAKE in socket)
 }
 
 /**

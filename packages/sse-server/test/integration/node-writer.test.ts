@@ -168,6 +168,47 @@ describe('on HTTP/1', () => {
     next.close()
   })
 
+  it('what somebody writes after the end of the response is none either where the socket, ended first, still holds something', async () => {
+    const responses: ServerResponse[] = []
+    const { server, hub } = await start((stream) => (req, res) => {
+      responses.push(res)
+      stream(req, res)
+    })
+    const client = await dial(server, 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n')
+    await client.has('event: connected')
+    const [res] = responses as [ServerResponse]
+    const socket = res.socket as Socket
+    const held: (() => void)[] = []
+    const { _write: write } = socket
+    socket._write = (...args) => held.push(() => write.apply(socket, args))
+    socket.write('4\r\n:ok\n\r\n')
+    // As http does when the client has ended its side.
+    socket.end()
+    res.end()
+    const code = await new Promise((told) => {
+      res.write('late', (error) => told((error as NodeJS.ErrnoException).code))
+    })
+    expect(code).toBe('ERR_STREAM_WRITE_AFTER_END')
+    socket._write = write
+    held[0]?.()
+    await vi.waitFor(() => expect(hub.stats().connections).toBe(0), WAIT)
+    expect(client.received.text).not.toContain('late')
+  })
+
+  it('[C9] a response that is more than Node’s own has ended when it says so', async () => {
+    const responses: ServerResponse[] = []
+    const { server, hub } = await start((stream) => (req, res) => {
+      res.write = ServerResponse.prototype.write.bind(res)
+      responses.push(res)
+      stream(req, res)
+    })
+    const client = await StreamClient.open(server.url)
+    await client.next('connected')
+    responses[0]?.emit('close')
+    expect(hub.stats().connections).toBe(0)
+    client.close()
+  })
+
   it('[C9] headers and first frame are one text on their way to the socket', async () => {
     const sent: unknown[][] = []
     const { server } = await start((stream) => (req, res) => {
