@@ -137,9 +137,9 @@ export const SERVER_BUGS = [
   {
     name: "a grant's end moves with the system's clock",
     edits: [
-      { file: 'sse-server/src/hub/opening.ts', from: 'expiresAt - clock.now()', to: 'expiresAt' },
+      { file: 'sse-server/src/hub/grant.ts', from: 'expiresAt - clock.now()', to: 'expiresAt' },
       {
-        file: 'sse-server/src/hub/opening.ts',
+        file: 'sse-server/src/hub/grant.ts',
         from: 'if (lifetimeMs <= 0) throw',
         to: 'if (lifetimeMs <= clock.now()) throw',
       },
@@ -192,8 +192,8 @@ export const SERVER_BUGS = [
     edits: [
       {
         file: 'sse-server/src/feed/connection.ts',
-        from: "return now - this.#stalledAt >= stallMs ? 'slow' : undefined",
-        to: 'return undefined',
+        from: "if (now - this.#stalledAt >= stallMs) return 'slow'",
+        to: '',
       },
     ],
   },

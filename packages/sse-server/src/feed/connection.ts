@@ -1,25 +1,10 @@
 import { type ClosingReason, encodeFrame, formatCursor, type Resume, type ResyncReason } from '@entitycast/sse-protocol'
 import { Chunk, LAGGING_BYTES, type Sink, type SinkListener } from '../seams/sink'
+import type { ConnectionGrant } from './connection-grant'
 import type { Feed, Gap } from './feed'
 import type { Reader, Start } from './reader'
 import type { Page } from './span'
 import type { View } from './view'
-
-/** What a connection may see, and for how long. */
-export interface ConnectionGrant {
-  readonly connectionId: string
-  readonly userId: string | undefined
-  readonly channels: readonly string[] | undefined
-  readonly from: Pick<Sink, 'ip'>
-  /** By the monotonic clock. */
-  readonly openedAt: number
-  /** By the monotonic clock; infinite where the grant has no end. */
-  readonly expiresAt: number
-  /** By the monotonic clock: when the stream is ended to be opened anew. */
-  readonly rotateAt: number
-  /** Asked before each heartbeat, where the application wants that. */
-  readonly reauthorize: (() => boolean | Promise<boolean>) | undefined
-}
 
 /** Which connections are meant. At least one field; each that is given must fit. */
 export interface ConnectionFilter {
@@ -73,6 +58,8 @@ export class Connection implements Reader, SinkListener {
   lagging = false
   /** Since when `reauthorize` is being asked. */
   #askedAt: number | undefined
+  /** The heartbeat that waits for the answer, where none was written meanwhile. */
+  #held: BeatFrames | undefined
   readonly #reauthorizes: boolean
   /** The grant's end or the stream's, whichever comes first: in whole milliseconds, which are no object of their own. */
   readonly #endsAt: number
@@ -207,12 +194,15 @@ export class Connection implements Reader, SinkListener {
 
   /** Writes a heartbeat, where there are any and the socket has room. Whether it may be open is asked in any case. */
   beat(frames: BeatFrames | undefined): void {
-    if (this.#ended || this.#askedAt !== undefined) return
+    if (this.#ended) return
     const reauthorize = this.#reauthorizes ? this.grant.reauthorize : undefined
-    if (!reauthorize) {
+    if (!reauthorize || this.#askedAt !== undefined) {
+      // A slow answer must not look like a dead peer: only one heartbeat waits for it.
+      this.#held = undefined
       this.#writeBeat(frames)
       return
     }
+    this.#held = frames
     this.observer.watch(this)
     this.#askedAt = this.feed.clock.monotonic()
     void (async () => {
@@ -225,7 +215,7 @@ export class Connection implements Reader, SinkListener {
         this.observer.failed(this, error)
       }
       this.#askedAt = undefined
-      if (allowed) this.#writeBeat(frames)
+      if (allowed) this.#writeBeat(this.#held)
       // Not knowing is not a no: the client may come back and ask `authorize` again.
       else this.close(failed ? 'expired' : 'revoked')
     })()
@@ -275,7 +265,9 @@ export class Connection implements Reader, SinkListener {
     this.#stalledAt += sleptMs
     if (unsent < this.#unsent) this.#stalledAt = now
     this.#unsent = unsent
-    return now - this.#stalledAt >= stallMs ? 'slow' : undefined
+    if (now - this.#stalledAt >= stallMs) return 'slow'
+    // Whoever takes a byte now and then is full for ever, and has only so long for the rest.
+    return now - this.#rotateAt >= stallMs ? 'rotated' : undefined
   }
 
   /** Whether the socket is full. */

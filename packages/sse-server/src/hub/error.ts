@@ -62,6 +62,11 @@ const STATUS: Record<HubErrorCode, number> = {
   INVALID_FILTER: 500,
 }
 
+/** Whether the code is one of ours: an application may put any text into its errors. */
+export function isHubErrorCode(code: string): code is HubErrorCode {
+  return Object.hasOwn(STATUS, code)
+}
+
 /**
  * What the hub throws, and what `authorize` may throw to refuse with a status of its own. Check `code`, never `instanceof`.
  * The message reaches the client of a refused request: no secrets in it.

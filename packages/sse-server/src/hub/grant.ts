@@ -1,4 +1,5 @@
 import { assertChannel, assertProjectId, assertUserId, quote } from '@entitycast/sse-protocol'
+import type { Clock } from '../seams/ports'
 import { HubError } from './error'
 
 /**
@@ -68,6 +69,13 @@ export function readGrant(grant: Grant): Grant {
   } catch (cause) {
     throw new HubError('BAD_GRANT', 'The server could not grant access', { cause })
   }
+}
+
+/** How long it lasts from now on, in milliseconds; infinite where it has no end. @throws HubError `UNAUTHORIZED` */
+export function lifetimeOf({ expiresAt }: Grant, clock: Pick<Clock, 'now'>): number {
+  const lifetimeMs = expiresAt === undefined ? Number.POSITIVE_INFINITY : expiresAt - clock.now()
+  if (lifetimeMs <= 0) throw new HubError('UNAUTHORIZED', 'The grant has expired')
+  return lifetimeMs
 }
 
 /** A token's `exp` as it is: from 2001 on in seconds, and 1970 to 1973 in milliseconds. */

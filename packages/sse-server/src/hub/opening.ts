@@ -9,7 +9,7 @@ import type { Caretaker } from './caretaker'
 import type { Cluster } from './cluster'
 import { HubError } from './error'
 import type { Feeds } from './feeds'
-import { grantedChannels, readGrant } from './grant'
+import { grantedChannels, lifetimeOf, readGrant } from './grant'
 import { inTime } from './in-time'
 import type { HubSettings } from './options'
 import type { Streams } from './streams'
@@ -50,9 +50,8 @@ export class Opening {
     const { clock } = this.ports
     const grant = readGrant(request.grant)
     const channels = grantedChannels(grant, request.channels)
-    const { projectId, userId, expiresAt } = grant
-    const lifetimeMs = expiresAt === undefined ? Number.POSITIVE_INFINITY : expiresAt - clock.now()
-    if (lifetimeMs <= 0) throw new HubError('UNAUTHORIZED', 'The grant has expired')
+    const { projectId, userId } = grant
+    const lifetimeMs = lifetimeOf(grant, clock)
     const now = clock.monotonic()
     const ends = now + lifetimeMs
     const asked = { projectId, userId, from: request.from ?? NOBODY, request, channels, ends }

@@ -25,7 +25,9 @@ export class Refusals {
    */
   ofLog(thrown: unknown): HubError {
     if (!isOurs(thrown)) return this.#failed(LOG_AWAY, thrown)
-    const { code, status, cause = isExpected(code) ? undefined : thrown, retryAfterMs } = thrown
+    const { code, status } = thrown
+    const isPassing = isExpected(code)
+    const { cause = isPassing ? undefined : thrown, retryAfterMs = isPassing ? RETRY_AFTER_MS : undefined } = thrown
     const told = { status, ...(retryAfterMs !== undefined && { retryAfterMs: this.#spread(retryAfterMs) }) }
     return new HubError(code, LOG_AWAY, cause === undefined ? told : { ...told, cause })
   }

@@ -6,7 +6,7 @@ import type { AnyHub } from './any-hub'
 import { corsHeaders, preflightHeaders } from './cors'
 import { acceptsGzip, readCompression, varying } from './encoding'
 import { HubError } from './error'
-import type { Grant } from './grant'
+import { type Grant, grantedChannels, lifetimeOf, readGrant } from './grant'
 import { isPromise, type Waiting } from './questions'
 import { assertStreamOptions, type EventStreamOptions } from './stream-options'
 
@@ -156,6 +156,9 @@ class Exchange<Source> implements ConnectRequest, Waiting<Grant | null | undefin
     const cors = this.#cors
     this.#headers = isPlain ? STREAM_HEADERS : { ...STREAM_HEADERS, ...cors, ...(compression && varying(cors)) }
     if (request.method === 'HEAD') {
+      // What GET would be told of the grant, which needs neither the log nor room.
+      grantedChannels(readGrant(grant), this.channels)
+      lifetimeOf(grant, hub.clock)
       this.#answer(200, this.#headers)
       return undefined
     }

@@ -2,7 +2,7 @@ import type { ClosingReason, ResyncReason } from '@entitycast/sse-protocol'
 import type { Connection, ConnectionFilter, ConnectionObserver } from '../feed/connection'
 import { type LimitName, Registry } from '../registry/registry'
 import type { Logger, Ports } from '../seams/ports'
-import { describe, type HubError } from './error'
+import { describe, type HubError, isHubErrorCode } from './error'
 import { assertFields, assertFilter } from './filter'
 import { isExpected } from './refusals'
 import { Revocations } from './revocations'
@@ -91,7 +91,8 @@ export class Streams implements ConnectionObserver {
   /** A request for a stream was refused. */
   refused(error: HubError): void {
     const { code, status, cause } = error
-    count(this.tally.refused, code)
+    // Whoever makes metrics of it has a label for each name.
+    count(this.tally.refused, isHubErrorCode(code) ? code : 'OTHER')
     if (status < 500 || (isExpected(code) && cause === undefined)) return
     this.logger.error('a stream could not be opened', { code, cause: describe(cause ?? error) })
   }

@@ -27,8 +27,8 @@ export interface HubStats {
   readonly closed: Readonly<Partial<Record<ClosingReason | 'peer', number>>>
   /** Resyncs sent, by reason. */
   readonly resyncs: Readonly<Partial<Record<ResyncReason, number>>>
-  /** Requests that were refused, by code. */
-  readonly refused: Readonly<Partial<Record<HubErrorCode, number>>>
+  /** Requests that were refused, by code; `OTHER` is every code that an application made up. */
+  readonly refused: Readonly<Partial<Record<HubErrorCode | 'OTHER', number>>>
 }
 
 /** The counters behind `stats()`. */
@@ -40,7 +40,7 @@ export class Tally {
   opened = 0
   readonly closed: Partial<Record<ClosingReason | 'peer', number>> = {}
   readonly resyncs: Partial<Record<ResyncReason, number>> = {}
-  readonly refused: Partial<Record<HubErrorCode, number>> = {}
+  readonly refused: Partial<Record<HubErrorCode | 'OTHER', number>> = {}
 }
 
 /** What `stats()` says of a hub that counts here and has these streams and feeds. */

@@ -1,4 +1,4 @@
-import type { Chunk } from '@entitycast/sse-server'
+import { type Chunk, type Grant, HubError } from '@entitycast/sse-server'
 import { describe, expect, it } from 'vitest'
 import { GatedLog } from '../support/gated-log'
 import { codeOf, testHub } from '../support/hub'
@@ -204,6 +204,37 @@ describe('what applications and sockets do wrong', () => {
       const stream = await open(hub, { projectId: 'p1' }, { path: `/stream?channels=a&${name}=x` })
       expect([stream.status, stream.code]).toEqual([400, 'CREDENTIALS_IN_URL'])
     }
+    await hub.close()
+  })
+
+  it('[C9] codes that an application makes up are counted under one name, and reach the client', async () => {
+    const { hub } = testHub()
+    for (const code of ['E1', 'E2', '__proto__', 'toString', 'FORBIDDEN']) {
+      const authorize = () => {
+        throw new HubError(code as 'FORBIDDEN', 'not now', { status: 403 })
+      }
+      expect((await open(hub, null, { authorize })).code).toBe(code)
+    }
+    expect(hub.stats().refused).toEqual({ OTHER: 4, FORBIDDEN: 1 })
+    await hub.close()
+  })
+
+  it('[C5] HEAD is answered as GET would be, as far as the grant goes', async () => {
+    const { hub, clock } = testHub()
+    const past = { projectId: 'p1', expiresAt: clock.now() - 1 }
+    const some = { projectId: 'p1', channels: ['a'] }
+    for (const method of ['GET', 'HEAD']) {
+      const answer = async (grant: Grant, channels?: string[]) => {
+        const { status, code, sink } = await open(hub, grant, { method, ...(channels && { channels }) })
+        sink.cut()
+        return [status, code]
+      }
+      expect(await answer(past)).toEqual([401, 'UNAUTHORIZED'])
+      expect(await answer(some, ['a', 'b'])).toEqual([403, 'CHANNEL_FORBIDDEN'])
+      expect(await answer(some, ['a'])).toEqual([200, undefined])
+      expect(await answer({ ...some, channel: 'a', channels: undefined } as Grant)).toEqual([500, 'BAD_GRANT'])
+    }
+    expect(hub.stats()).toMatchObject({ opened: 1, refused: { UNAUTHORIZED: 2, CHANNEL_FORBIDDEN: 2, BAD_GRANT: 2 } })
     await hub.close()
   })
 

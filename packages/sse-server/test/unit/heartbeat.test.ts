@@ -246,6 +246,46 @@ describe('reauthorize', () => {
     await hub.close()
   })
 
+  it('[D9 L1] heartbeats go on while it is waited for, which ends after 10 s all the same', async () => {
+    const { hub, clock } = testHub({ heartbeatIntervalMs: 1_000 })
+    let asked = 0
+    const stream = await open(hub, grant, {
+      reauthorize: () => {
+        asked++
+        return new Promise(() => {})
+      },
+    })
+    await clock.advance(1_500)
+    expect([asked, stream.types]).toEqual([1, ['connected']])
+    await clock.advance(4_000)
+    expect([asked, stream.collector.of('heartbeat').length]).toEqual([1, 4])
+    await clock.advance(7_000)
+    expect([asked, stream.closing]).toEqual([1, 'expired'])
+    await hub.close()
+  })
+
+  it('[S5] also then none is written after the end of the grant, or after a no', async () => {
+    const { hub, clock } = testHub({ heartbeatIntervalMs: 1_000 })
+    let answer = (_: boolean) => {}
+    const reauthorize = () =>
+      new Promise<boolean>((resolve) => {
+        answer = resolve
+      })
+    const refused = await open(hub, grant, { reauthorize })
+    const expiring = await open(
+      hub,
+      { ...grant, expiresAt: clock.now() + 2_600 },
+      { reauthorize: () => new Promise(() => {}) },
+    )
+    await clock.advance(2_500)
+    answer(false)
+    await clock.advance(5_000)
+    expect(refused.types).toEqual(['connected', 'heartbeat', 'closing'])
+    expect(expiring.types).toEqual(['connected', 'heartbeat', 'closing'])
+    expect([refused.closing, expiring.closing]).toEqual(['revoked', 'expired'])
+    await hub.close()
+  })
+
   it('[S5] is asked for a full socket too', async () => {
     const { hub, clock } = testHub()
     const sink = new RecordingSink()

@@ -86,6 +86,14 @@ describe('many who are refused together', () => {
     expect(waits(await askAll({ authorize }))).toEqual(Array(MANY).fill(60))
   })
 
+  it('[A3] nor where the log is closed already, which does not say when to come back', async () => {
+    log.fails = () => new HubError('CLOSED', 'The adapter is closed')
+    const streams = await askAll()
+    expect(streams.map(({ status, code }) => [status, code])).toEqual(Array(MANY).fill([503, 'CLOSED']))
+    expect(Math.min(...waits(streams))).toBeGreaterThanOrEqual(2)
+    expect(new Set(waits(streams)).size).toBeGreaterThan(3)
+  })
+
   it('[B1] an error of the log that does not ask to come back keeps its code; what is to be mended is for the log, and not for the client', async () => {
     const { hub, logger } = testHub({ adapter: log, ports: { clock } })
     log.fails = () => new HubError('MIGRATION_MISSING', 'Run 3.sql on the schema internal_events')

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { end, testHub } from '../support/hub'
 import { RecordingSink } from '../support/recording-sink'
 import { open } from '../support/stream'
+import type { VirtualClock } from '../support/virtual-clock'
 
 /** A stream whose socket is full from its first event on. */
 async function slowStream(options: Parameters<typeof testHub>[0] = {}) {
@@ -280,6 +281,56 @@ describe('a slow reader', () => {
     expect(stream.closed).toBe(false)
     await clock.advance(31_000)
     expect(stream.closed).toBe(true)
+    await end(hub, clock)
+  })
+
+  /** The peer takes a byte each 5 s, for so long as the stream is open, at the longest for `ms`. */
+  async function drip(clock: VirtualClock, sink: RecordingSink, ms: number): Promise<void> {
+    for (let passed = 0; passed < ms && !sink.closed; passed += 5_000) {
+      await clock.advance(5_000)
+      sink.drain(1)
+    }
+  }
+
+  it('[L5] whoever takes a byte now and then does not outlive the age of a stream by more than a stall', async () => {
+    const { hub, clock, sink, stream } = await slowStream({ maxAgeMs: 60_000 })
+    await drip(clock, sink, 47_000)
+    expect(stream.closed).toBe(false)
+    await drip(clock, sink, 60_000)
+    expect(stream.closed).toBe(true)
+    expect(hub.stats().closed).toEqual({ rotated: 1 })
+    await end(hub, clock)
+  })
+
+  it('[L5] whoever takes the rest in that time is told that it is rotated', async () => {
+    const { hub, clock, sink, stream } = await slowStream({ maxAgeMs: 60_000 })
+    await drip(clock, sink, 75_000)
+    expect(stream.closed).toBe(false)
+    sink.resume()
+    await clock.advance(2_000)
+    expect([stream.closed, stream.closing]).toEqual([true, 'rotated'])
+    expect(ids(stream)).toEqual(['fills-the-socket'])
+    await end(hub, clock)
+  })
+
+  it('[S5] whoever takes a byte now and then outlives neither the end of its grant nor a revocation', async () => {
+    const { hub, clock } = testHub()
+    const expiring = new RecordingSink()
+    const revoked = new RecordingSink()
+    await open(hub, { projectId: 'p1', expiresAt: clock.now() + 60_000 }, { sink: expiring })
+    await open(hub, { projectId: 'p1', userId: 'u1' }, { sink: revoked })
+    expiring.stall()
+    revoked.stall()
+    await hub.project('p1').updated('filler', 'fills-the-socket')
+    await drip(clock, expiring, 25_000)
+    expect([expiring.destroyed, revoked.destroyed]).toEqual([false, false])
+    void hub.revoke({ userId: 'u1' })
+    expect(revoked.destroyed).toBe(true)
+    await drip(clock, expiring, 30_000)
+    expect(expiring.destroyed).toBe(false)
+    await drip(clock, expiring, 10_000)
+    expect(expiring.destroyed).toBe(true)
+    expect(hub.stats().closed).toEqual({ revoked: 1, expired: 1 })
     await end(hub, clock)
   })
 
