@@ -171,8 +171,11 @@ DECLARE
 BEGIN
   FOR i IN 1 .. cardinality(p_projects) LOOP
     v := ${settle}(p_server, p_names[i], p_projects[i]);
-    -- Only where it has just taken something it may have left something.
-    v_more := v.tag = p_names[i] AND EXISTS (SELECT FROM ${outbox} o WHERE o.project = p_projects[i]);
+    -- Only where it has just taken as much as it may. What has been committed since then comes after: waiting for that might not end.
+    v_more := v.tag = p_names[i] AND EXISTS (SELECT FROM ${outbox} o WHERE o.project = p_projects[i]) AND (
+      SELECT count(*) = ${TAKEN} OR sum(l.size) >= ${TAKEN_BYTES} FROM ${log} l
+      WHERE l.project = p_projects[i] AND l."offset" > v.head - ${TAKEN} AND l.tag = p_names[i]
+    );
     v_count := CASE WHEN v_more THEN 0 ELSE p_counts[i] END;
     v_to := v_from + p_counts[i] - 1;
     IF v_count > 0 THEN

@@ -225,4 +225,18 @@ describe.runIf(HAS_POSTGRES)('a PostgreSQL that takes nothing', () => {
       expect(last?.record).toContain('after')
     }
   })
+
+  it('[D1 P7] events that are committed while others get their place come after: an append does not wait for an end of them', async () => {
+    const one = hubs.add(server, { pollIntervalMs: 600_000 })
+    await emit(one, 'first')
+    const [log, outbox] = [`${hubs.prefix}log`, `${hubs.prefix}outbox`]
+    const leave = (n: number) =>
+      `INSERT INTO public.${outbox} (project, record, size) VALUES ('p', '["a:b","{\\"data\\":${n}}","default",0,0]', 10);`
+    await server.ask(`CREATE FUNCTION ${outbox}_more() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN ${leave(2)} RETURN NULL; END $$;
+      CREATE TRIGGER more AFTER INSERT ON ${log} FOR EACH STATEMENT EXECUTE FUNCTION ${outbox}_more(); ${leave(1)}`)
+    const cursor = await emit(one, 'after')
+    // The first, what was left before it, and itself.
+    expect(cursor.split('.')[1]).toBe('3')
+  })
 })
