@@ -186,9 +186,10 @@ BEGIN
   RETURN NEXT;
 END $$;
 
--- Deletes about p_limit records that are beyond the retention, but for young ones, which instances may not have read yet; and forgets
--- projects that nobody has used for long. One at a time; no lock is waited for. Returns how many records there were, or -1 where another
--- instance is at it.
+-- Looks at the p_limit projects that come after those of this session's last call. Deletes about p_limit of their records that are beyond the
+-- retention, but for young ones, which instances may not have read yet; and forgets projects that nobody has used for long. One at a time; no
+-- lock is waited for. Returns at least p_limit where there are more projects to look at, less where these were the last and the next call
+-- begins anew, or -1 where another instance is at it.
 CREATE OR REPLACE FUNCTION "public"."entitycast_trim"(
   p_lock bigint, p_age_ms bigint, p_events bigint, p_most bigint, p_young_ms bigint, p_idle_ms bigint, p_limit integer
 ) RETURNS integer LANGUAGE plpgsql AS $$
@@ -198,6 +199,11 @@ DECLARE
   v_cut bigint;
   v_count integer;
   v_deleted integer := 0;
+  v_looked integer := 0;
+  v_read integer := 0;
+  v_from text := coalesce(current_setting('entitycast.after_public_entitycast_', true), '');
+  v_to text := v_from;
+  v_next text := v_from;
   v_projects text[] := '{}';
   v_epochs text[] := '{}';
   v_cuts bigint[] := '{}';
@@ -205,39 +211,52 @@ DECLARE
   v_young timestamptz := clock_timestamp() - p_young_ms * interval '1 millisecond';
 BEGIN
   IF NOT pg_try_advisory_xact_lock(p_lock) THEN RETURN -1; END IF;
-  FOR v IN SELECT * FROM "public"."entitycast_project" t WHERE t.first <= t.head LOOP
-    -- The first that is to be kept, or what comes after those that were looked at, or after all.
-    SELECT coalesce(min(o."offset") FILTER (WHERE (o.at >= v_young OR (
+  FOR v IN SELECT * FROM "public"."entitycast_project" t WHERE t.project > v_from ORDER BY t.project LIMIT p_limit LOOP
+    v_looked := v_looked + 1;
+    v_to := v.project;
+    IF v.first <= v.head THEN
+      -- The first that is to be kept, or what comes after those that were looked at, or after all.
+      SELECT coalesce(min(o."offset") FILTER (WHERE (o.at >= v_young OR (
         o."offset" > v.head - p_events AND o.at >= v_old AND (o."offset" = v.head OR v.total - o.total + o.size <= p_most)
-      ))), max(o."offset") + 1, v.head + 1)
-    INTO v_cut FROM (
-      SELECT * FROM "public"."entitycast_log" l WHERE l.project = v.project AND l."offset" >= v.first ORDER BY l."offset" LIMIT CASE
-        WHEN EXISTS (SELECT FROM "public"."entitycast_log" l WHERE l.project = v.project AND l."offset" = v.first AND (l.at >= v_young OR (
+      ))), max(o."offset") + 1, v.head + 1), v_read + count(*)
+      INTO v_cut, v_read FROM (
+        SELECT * FROM "public"."entitycast_log" l WHERE l.project = v.project AND l."offset" >= v.first ORDER BY l."offset" LIMIT CASE
+          WHEN EXISTS (SELECT FROM "public"."entitycast_log" l WHERE l.project = v.project AND l."offset" = v.first AND (l.at >= v_young OR (
         l."offset" > v.head - p_events AND l.at >= v_old AND (l."offset" = v.head OR v.total - l.total + l.size <= p_most)
       )))
-        THEN 1 ELSE p_limit END
-    ) o;
-    CONTINUE WHEN v_cut <= v.first;
-    DELETE FROM "public"."entitycast_log" l WHERE l.project = v.project AND l."offset" < v_cut
-      AND EXISTS (SELECT FROM "public"."entitycast_project" t WHERE t.project = v.project AND t.epoch = v.epoch);
-    GET DIAGNOSTICS v_count = ROW_COUNT;
-    v_deleted := v_deleted + v_count;
-    v_projects := v_projects || v.project;
-    v_epochs := v_epochs || v.epoch;
-    v_cuts := v_cuts || v_cut;
-    EXIT WHEN v_deleted >= p_limit;
+          THEN 1 ELSE p_limit END
+      ) o;
+      IF v_cut > v.first THEN
+        DELETE FROM "public"."entitycast_log" l WHERE l.project = v.project AND l."offset" < v_cut
+          AND EXISTS (SELECT FROM "public"."entitycast_project" t WHERE t.project = v.project AND t.epoch = v.epoch);
+        GET DIAGNOSTICS v_count = ROW_COUNT;
+        v_deleted := v_deleted + v_count;
+        v_projects := v_projects || v.project;
+        v_epochs := v_epochs || v.epoch;
+        v_cuts := v_cuts || v_cut;
+        -- There may be more of this one: the next call begins with it.
+        EXIT WHEN v_count >= p_limit;
+      END IF;
+    END IF;
+    v_next := v.project;
+    EXIT WHEN v_deleted >= p_limit OR v_read >= p_limit * 10;
   END LOOP;
+  WITH free AS MATERIALIZED (SELECT s.project FROM "public"."entitycast_project" s WHERE s.project = ANY (v_projects) FOR UPDATE SKIP LOCKED)
   UPDATE "public"."entitycast_project" t SET first = greatest(t.first, c.first)
     FROM unnest(v_projects, v_epochs, v_cuts) c (project, epoch, first)
-    WHERE t.project = c.project AND t.epoch = c.epoch
-      AND t.project IN (SELECT s.project FROM "public"."entitycast_project" s WHERE s.project = ANY (v_projects) FOR UPDATE SKIP LOCKED);
+    WHERE t.project = c.project AND t.epoch = c.epoch AND t.project IN (SELECT f.project FROM free f);
   DELETE FROM "public"."entitycast_project" t WHERE t.project IN (
     SELECT s.project FROM "public"."entitycast_project" s
-    WHERE s.first > s.head AND s.used_at < clock_timestamp() - p_idle_ms * interval '1 millisecond'
+    WHERE s.project > v_from AND s.project <= v_to AND s.first > s.head AND s.used_at < clock_timestamp() - p_idle_ms * interval '1 millisecond'
       AND NOT EXISTS (SELECT FROM "public"."entitycast_outbox" o WHERE o.project = s.project)
-    LIMIT p_limit FOR UPDATE SKIP LOCKED
+    FOR UPDATE SKIP LOCKED
   );
-  RETURN v_deleted;
+  IF v_looked < p_limit AND v_deleted < p_limit AND v_read < p_limit * 10 THEN
+    PERFORM set_config('entitycast.after_public_entitycast_', '', false);
+    RETURN v_deleted;
+  END IF;
+  PERFORM set_config('entitycast.after_public_entitycast_', v_next, false);
+  RETURN greatest(v_deleted, p_limit);
 END $$;
 
 INSERT INTO "public"."entitycast_migration" (id) VALUES (1) ON CONFLICT DO NOTHING;

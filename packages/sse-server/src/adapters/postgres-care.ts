@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { setTimeout as pause } from 'node:timers/promises'
 import type { Retention } from '@entitycast/sse-server'
 import type { Link } from './postgres-link'
 import type { LiveLog } from './postgres-live'
@@ -9,9 +10,8 @@ import { channelOf, named, samePast } from './postgres-sql'
 const COMPARED = 500
 /** Projects that are read at a time, where they differ. */
 const CHECKED = 50
-/** Records that one statement deletes, and statements in a row: enough for what is appended in between, however much that is. */
+/** Records that one statement deletes, and projects that it looks at. */
 const TRIMMED = 500
-const TRIMS = 10_000
 /** Above this part of it the queue of notifications is left to others. */
 const FULL_QUEUE = 0.5
 
@@ -124,12 +124,13 @@ export class Care {
     }, jittered(everyMs)).unref()
   }
 
-  /** One instance at a time; whoever comes meanwhile leaves it to that one. */
+  /** One round over all projects, some at a time. One instance at a time; whoever comes meanwhile leaves it to that one. */
   async #trim(): Promise<void> {
     const { link, settings, retention } = this.options
     const { ageMs, events, bytes } = retention
     const lock = createHash('sha256').update(channelOf(settings)).digest().readBigInt64BE().toString()
-    for (let n = 0; n < TRIMS && !this.#isClosed; n++) {
+    while (!this.#isClosed) {
+      const startedAt = performance.now()
       const [row] = await link.use((wire) =>
         wire.ask({
           text: `SELECT ${named(settings, 'trim')}($1, $2, $3, $4, $5, $6, $7) AS count`,
@@ -137,6 +138,8 @@ export class Care {
         }),
       )
       if (Number(row?.count) < TRIMMED) return
+      // The session that does this is also the one that hears: half of the time it does nothing else.
+      await pause(performance.now() - startedAt, undefined, { ref: false })
     }
   }
 }

@@ -29,6 +29,9 @@ export interface PostgresNames {
 const TAKEN = 10_000
 const TAKEN_BYTES = 16_777_216
 
+/** A trim reads so many records at most for each that it may delete: the first that is to be kept may be the second of them. */
+const READ_FOR_ONE = 10
+
 /** What the server is called where nothing is ever lost. */
 export const DURABLE = 'durable'
 
@@ -66,6 +69,8 @@ export function migrationText(names: Required<PostgresNames>): string {
   const history = `p_server || '/' || pg_relation_filenode(to_regclass('${project}'))`
   const isOf = (row: string) => samePast(names, row, 'p_server')
   const since = (ms: string) => `clock_timestamp() - ${ms} * interval '1 millisecond'`
+  // Where a session's next trim goes on: a setting of its own, which other sessions neither see nor need.
+  const place = `entitycast.after_${names.schema}_${names.prefix}`
   const kept = (row: string) => `(${row}.at >= v_young OR (
         ${row}."offset" > v.head - p_events AND ${row}.at >= v_old AND (${row}."offset" = v.head OR v.total - ${row}.total + ${row}.size <= p_most)
       ))`
@@ -257,9 +262,10 @@ BEGIN
   RETURN NEXT;
 END $$;
 
--- Deletes about p_limit records that are beyond the retention, but for young ones, which instances may not have read yet; and forgets
--- projects that nobody has used for long. One at a time; no lock is waited for. Returns how many records there were, or -1 where another
--- instance is at it.
+-- Looks at the p_limit projects that come after those of this session's last call. Deletes about p_limit of their records that are beyond the
+-- retention, but for young ones, which instances may not have read yet; and forgets projects that nobody has used for long. One at a time; no
+-- lock is waited for. Returns at least p_limit where there are more projects to look at, less where these were the last and the next call
+-- begins anew, or -1 where another instance is at it.
 CREATE OR REPLACE FUNCTION ${trim}(
   p_lock bigint, p_age_ms bigint, p_events bigint, p_most bigint, p_young_ms bigint, p_idle_ms bigint, p_limit integer
 ) RETURNS integer LANGUAGE plpgsql AS $$
@@ -269,6 +275,11 @@ DECLARE
   v_cut bigint;
   v_count integer;
   v_deleted integer := 0;
+  v_looked integer := 0;
+  v_read integer := 0;
+  v_from text := coalesce(current_setting('${place}', true), '');
+  v_to text := v_from;
+  v_next text := v_from;
   v_projects text[] := '{}';
   v_epochs text[] := '{}';
   v_cuts bigint[] := '{}';
@@ -276,35 +287,48 @@ DECLARE
   v_young timestamptz := ${since('p_young_ms')};
 BEGIN
   IF NOT pg_try_advisory_xact_lock(p_lock) THEN RETURN -1; END IF;
-  FOR v IN SELECT * FROM ${project} t WHERE t.first <= t.head LOOP
-    -- The first that is to be kept, or what comes after those that were looked at, or after all.
-    SELECT coalesce(min(o."offset") FILTER (WHERE ${kept('o')}), max(o."offset") + 1, v.head + 1)
-    INTO v_cut FROM (
-      SELECT * FROM ${log} l WHERE l.project = v.project AND l."offset" >= v.first ORDER BY l."offset" LIMIT CASE
-        WHEN EXISTS (SELECT FROM ${log} l WHERE l.project = v.project AND l."offset" = v.first AND ${kept('l')})
-        THEN 1 ELSE p_limit END
-    ) o;
-    CONTINUE WHEN v_cut <= v.first;
-    DELETE FROM ${log} l WHERE l.project = v.project AND l."offset" < v_cut
-      AND EXISTS (SELECT FROM ${project} t WHERE t.project = v.project AND t.epoch = v.epoch);
-    GET DIAGNOSTICS v_count = ROW_COUNT;
-    v_deleted := v_deleted + v_count;
-    v_projects := v_projects || v.project;
-    v_epochs := v_epochs || v.epoch;
-    v_cuts := v_cuts || v_cut;
-    EXIT WHEN v_deleted >= p_limit;
+  FOR v IN SELECT * FROM ${project} t WHERE t.project > v_from ORDER BY t.project LIMIT p_limit LOOP
+    v_looked := v_looked + 1;
+    v_to := v.project;
+    IF v.first <= v.head THEN
+      -- The first that is to be kept, or what comes after those that were looked at, or after all.
+      SELECT coalesce(min(o."offset") FILTER (WHERE ${kept('o')}), max(o."offset") + 1, v.head + 1), v_read + count(*)
+      INTO v_cut, v_read FROM (
+        SELECT * FROM ${log} l WHERE l.project = v.project AND l."offset" >= v.first ORDER BY l."offset" LIMIT CASE
+          WHEN EXISTS (SELECT FROM ${log} l WHERE l.project = v.project AND l."offset" = v.first AND ${kept('l')})
+          THEN 1 ELSE p_limit END
+      ) o;
+      IF v_cut > v.first THEN
+        DELETE FROM ${log} l WHERE l.project = v.project AND l."offset" < v_cut
+          AND EXISTS (SELECT FROM ${project} t WHERE t.project = v.project AND t.epoch = v.epoch);
+        GET DIAGNOSTICS v_count = ROW_COUNT;
+        v_deleted := v_deleted + v_count;
+        v_projects := v_projects || v.project;
+        v_epochs := v_epochs || v.epoch;
+        v_cuts := v_cuts || v_cut;
+        -- There may be more of this one: the next call begins with it.
+        EXIT WHEN v_count >= p_limit;
+      END IF;
+    END IF;
+    v_next := v.project;
+    EXIT WHEN v_deleted >= p_limit OR v_read >= p_limit * ${READ_FOR_ONE};
   END LOOP;
+  WITH free AS MATERIALIZED (SELECT s.project FROM ${project} s WHERE s.project = ANY (v_projects) FOR UPDATE SKIP LOCKED)
   UPDATE ${project} t SET first = greatest(t.first, c.first)
     FROM unnest(v_projects, v_epochs, v_cuts) c (project, epoch, first)
-    WHERE t.project = c.project AND t.epoch = c.epoch
-      AND t.project IN (SELECT s.project FROM ${project} s WHERE s.project = ANY (v_projects) FOR UPDATE SKIP LOCKED);
+    WHERE t.project = c.project AND t.epoch = c.epoch AND t.project IN (SELECT f.project FROM free f);
   DELETE FROM ${project} t WHERE t.project IN (
     SELECT s.project FROM ${project} s
-    WHERE s.first > s.head AND s.used_at < ${since('p_idle_ms')}
+    WHERE s.project > v_from AND s.project <= v_to AND s.first > s.head AND s.used_at < ${since('p_idle_ms')}
       AND NOT EXISTS (SELECT FROM ${outbox} o WHERE o.project = s.project)
-    LIMIT p_limit FOR UPDATE SKIP LOCKED
+    FOR UPDATE SKIP LOCKED
   );
-  RETURN v_deleted;
+  IF v_looked < p_limit AND v_deleted < p_limit AND v_read < p_limit * ${READ_FOR_ONE} THEN
+    PERFORM set_config('${place}', '', false);
+    RETURN v_deleted;
+  END IF;
+  PERFORM set_config('${place}', v_next, false);
+  RETURN greatest(v_deleted, p_limit);
 END $$;
 
 INSERT INTO ${migration} (id) VALUES (1) ON CONFLICT DO NOTHING;

@@ -98,6 +98,44 @@ describe.runIf(HAS_POSTGRES)('what the tables keep', () => {
     await adapter.close()
   })
 
+  it('[D3] deleting looks at so many projects in one call, however many there are, and goes on from there in the next', async () => {
+    const { prefix } = hubs
+    // Of thirty projects one has something to delete, and another is to be forgotten.
+    await server.ask(`
+      INSERT INTO ${prefix}project (project, epoch, history, head, first, total, used_at)
+        SELECT 'p' || n, 'e', 'h', 2, CASE n WHEN 37 THEN 3 ELSE 1 END, 2, now() - CASE n WHEN 37 THEN 60 ELSE 0 END * interval '1 hour'
+        FROM generate_series(10, 39) n;
+      INSERT INTO ${prefix}log (project, "offset", record, tag, before, size, total, at)
+        SELECT 'p' || n, o, '{}', 't', 't', 1, o, now() - CASE WHEN n = 25 AND o = 1 THEN 60 ELSE 0 END * interval '1 hour'
+        FROM generate_series(10, 39) n, generate_series(1, 2) o WHERE n <> 37`)
+    // One session, as where it goes on is kept there.
+    const pool = hubs.pool(server, { max: 1 })
+    const trim = async () => {
+      const { rows } = await pool.query(`SELECT ${prefix}trim(1, 1800000, 1000, 1000000, 0, 1800000, 10) AS count`)
+      const count = async (table: string) => (await server.ask(`SELECT FROM ${prefix}${table}`)).length
+      return [rows[0].count, await count('log'), await count('project')]
+    }
+    expect(await trim()).toEqual([10, 58, 30])
+    expect(await trim()).toEqual([10, 57, 30])
+    expect(await trim()).toEqual([10, 57, 29])
+    // Nothing comes after these: the next round begins.
+    expect(await trim()).toEqual([0, 57, 29])
+    await server.ask(`UPDATE ${prefix}log SET at = now() - interval '1 hour' WHERE project = 'p10'`)
+    expect(await trim()).toEqual([10, 55, 29])
+  })
+
+  it('[D3] an instance comes to all projects, where there are more than one call looks at', async () => {
+    const { prefix } = hubs
+    await server.ask(`
+      INSERT INTO ${prefix}project (project, epoch, history, head, total) SELECT 'p' || n, 'e', 'h', 1, 1 FROM generate_series(1001, 2200) n;
+      INSERT INTO ${prefix}log (project, "offset", record, tag, before, size, total, at)
+        SELECT 'p' || n, 1, '{}', 't', '-', 1, 1, now() - interval '1 hour' FROM generate_series(2191, 2200) n`)
+    const adapter = make()
+    adapter.start({ ageMs: 20_000, events: 10, bytes: 1_000_000 })
+    await eventually(async () => expect(await server.ask(`SELECT FROM ${prefix}log`)).toEqual([]))
+    await adapter.close()
+  })
+
   it('[D3] a project that nobody uses is forgotten after its time, and one that somebody reads is not', async () => {
     const one = hubs.add(server, { idleProjectTtlMs: 1_000 }, { retention: { ageMs: 4_000 } })
     const client = await stream(one, 'read')
