@@ -54,7 +54,8 @@ export function streamConfig({ stream, subjectPrefix, replicas, retention }: Str
 }
 
 /**
- * Makes the stream where it is missing, and refuses one that would break the contract.
+ * Makes the stream where it is missing, lets one that we have made hold more where the retention was raised, and refuses one that would break
+ * the contract.
  *
  * @throws HubError `STREAM_MISSING`, `STREAM_UNSUITABLE`, `UNSUPPORTED`
  */
@@ -63,14 +64,46 @@ export async function prepareStream(wire: Wire, needs: StreamNeeds): Promise<voi
     throw new HubError('UNSUPPORTED', `NATS takes messages of ${wire.maxPayload} bytes; set max_payload to 1MB or more`)
   }
   const wanted = streamConfig(needs)
-  const found = (await ask(wire, 'INFO', needs.stream)) ?? (await create(wire, wanted))
+  const there = (await ask(wire, 'INFO', needs.stream)) ?? (await create(wire, wanted))
+  const found = isOursForLess(there, wanted) ? await grow(wire, there, wanted) : there
   wire.isReplicated = Number(found.num_replicas ?? 1) > 1
   const faults = faultsOf(found, wanted)
   if (faults.length === 0) return
+  const { max_msgs_per_subject } = wanted
+  const isTooSmallOnly = faultsOf({ ...found, max_msgs_per_subject }, wanted).length === 0
+  const edit = `nats stream edit ${needs.stream}`
   throw new HubError(
     'STREAM_UNSUITABLE',
-    `The stream ${needs.stream} would break what is promised: ${faults.join('; ')}. Mend it with nats stream edit ${needs.stream}, or delete it, and it is made anew`,
+    `The stream ${needs.stream} would break what is promised: ${faults.join('; ')}. ${
+      isTooSmallOnly
+        ? `Mend it: ${edit} --max-msgs-per-subject=${max_msgs_per_subject}`
+        : `Mend it with ${edit}, or delete it, and it is made anew`
+    }`,
   )
+}
+
+/** Whether a stream is as we make it, for a retention of fewer events. */
+function isOursForLess(found: Record<string, unknown>, wanted: NatsStreamConfig): boolean {
+  const size = Number(found.max_msgs_per_subject)
+  if (!(size > SPARE_MESSAGES && size < wanted.max_msgs_per_subject)) return false
+  // How many copies there are is for whoever runs NATS to say.
+  const { max_msgs_per_subject, num_replicas, ...same } = wanted
+  return Object.entries(same).every(([name, value]) => JSON.stringify(found[name]) === JSON.stringify(value))
+}
+
+/** Lets a stream hold as much as is wanted, and changes nothing else: what it is now, as it was where that is not allowed. */
+async function grow(
+  wire: Wire,
+  found: Record<string, unknown>,
+  { name, max_msgs_per_subject }: NatsStreamConfig,
+): Promise<Record<string, unknown>> {
+  try {
+    const { config } = await wire.api(`STREAM.UPDATE.${name}`, { ...found, max_msgs_per_subject })
+    return config as Record<string, unknown>
+  } catch (error) {
+    if (!(error instanceof JetStreamError || error instanceof NotAllowed)) throw error
+    return found
+  }
 }
 
 async function create(wire: Wire, wanted: NatsStreamConfig): Promise<Record<string, unknown>> {

@@ -22,7 +22,7 @@ describe.runIf(HAS_NATS)('an account with the rights that the guide names', () =
     const less = authorization
       .match(/\{ user: events[\s\S]*\} \}/)?.[0]
       .replace('user: events', 'user: less')
-      .replace(/.*STREAM\.CREATE.*\n/, '')
+      .replace(/.*STREAM\.(?:CREATE|UPDATE).*\n/g, '')
     const deaf = less?.replace('user: less', 'user: deaf').replace('"entitycast.live.*", ', '')
     const users = `users: [ { user: admin, password: secret }\n${less}\n${deaf}\n`
     server = await NatsServer.start(authorization.replace('users: [', users), admin)
@@ -39,6 +39,21 @@ describe.runIf(HAS_NATS)('an account with the rights that the guide names', () =
     expect(adapter.status()).toBe('degraded')
     await server.ask('STREAM.CREATE.ENTITYCAST', JSON.parse(config))
     await eventually(async () => expect((await adapter.append('p', [record(1)])).offset).toBe(1))
+    await server.ask('STREAM.DELETE.ENTITYCAST')
+  })
+
+  it('[B4] who may not let the stream hold more for a raised retention is told how, and is served once somebody has', async () => {
+    await server.ask('STREAM.CREATE.ENTITYCAST', NatsAdapter.streamConfig())
+    const raised = { ...RETENTION, events: 2_000 }
+    const less = instances.adapter(server, { connect: () => server.connect({ ...events, user: 'less' }) }, raised)
+    await expect(less.append('p', [record(1)])).rejects.toMatchObject({
+      code: 'STREAM_UNSUITABLE',
+      message: expect.stringMatching(/Mend it: nats stream edit ENTITYCAST --max-msgs-per-subject=2024$/),
+    })
+    const more = instances.adapter(server, { connect: () => server.connect(events) }, raised)
+    expect((await more.append('p', [record(1)])).offset).toBe(1)
+    await eventually(async () => expect((await less.append('p', [record(2)])).offset).toBe(2))
+    await instances.end()
     await server.ask('STREAM.DELETE.ENTITYCAST')
   })
 
@@ -113,6 +128,35 @@ describe.runIf(HAS_NATS)('a stream that is not as it must be', () => {
       await instances.end()
       await server.ask('STREAM.DELETE.ENTITYCAST')
     }
+  })
+
+  it('[B4] one that we have made holds more where the retention was raised, with what is in it, beside an instance of before', async () => {
+    const before = instances.adapter(server)
+    const { epoch } = await before.append('p', [record(1)])
+    const made = NatsAdapter.streamConfig({ events: RETENTION.events })
+    const raised = { ...RETENTION, events: RETENTION.events + 1_000 }
+    const after = instances.adapter(server, {}, raised)
+    expect(await after.append('p', [record(2)])).toEqual({ epoch, offset: 2 })
+    expect(await before.append('p', [record(3)])).toEqual({ epoch, offset: 3 })
+    const { config } = await server.ask<{ config: object }>('STREAM.INFO.ENTITYCAST')
+    expect(config).toMatchObject({ ...made, max_msgs_per_subject: made.max_msgs_per_subject + 1_000 })
+    // One of before that starts again leaves it as it is.
+    expect(await instances.adapter(server).append('p', [record(4)])).toEqual({ epoch, offset: 4 })
+    expect(await server.ask('STREAM.INFO.ENTITYCAST')).toMatchObject({ config })
+    await instances.end()
+    await server.ask('STREAM.DELETE.ENTITYCAST')
+  })
+
+  it('[B4] one that somebody else has made is left as it is where the retention was raised, and the error has the command', async () => {
+    await server.ask('STREAM.CREATE.ENTITYCAST', { ...NatsAdapter.streamConfig(), max_bytes: 100_000_000 })
+    const adapter = instances.adapter(server, {}, { ...RETENTION, events: 2_000 })
+    await expect(adapter.append('p', [record(1)])).rejects.toMatchObject({
+      code: 'STREAM_UNSUITABLE',
+      message: expect.stringMatching(/Mend it: nats stream edit ENTITYCAST --max-msgs-per-subject=2024$/),
+    })
+    expect(await server.ask('STREAM.INFO.ENTITYCAST')).toMatchObject({ config: { max_msgs_per_subject: 1_024 } })
+    await instances.end()
+    await server.ask('STREAM.DELETE.ENTITYCAST')
   })
 
   it('[B4] a server that takes small messages only is refused', async () => {
