@@ -123,7 +123,14 @@ class LentSocket extends Duplex implements Lent, Owner {
   override _write(chunk: Buffer | string, encoding: BufferEncoding, done: (error?: Error | null) => void): void {
     // Nothing waits in here while the socket has room.
     if (this.#socket.write(chunk, encoding)) done()
-    else this.#socket.once('drain', done)
+    else this.#socket.once('drain', () => this.#drained(done))
+  }
+
+  /** Told also where no write was refused here: Node 26 counts for itself what it may write, and waits whenever something is left. */
+  #drained(done: () => void): void {
+    const isTold = this.writableNeedDrain
+    done()
+    if (!isTold && this.writableLength === 0) this.emit('drain')
   }
 
   override _final(done: () => void): void {

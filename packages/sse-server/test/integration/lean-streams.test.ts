@@ -173,6 +173,29 @@ describe('leanStreams', () => {
     }
   })
 
+  it('tells of room also where only the socket below was full', async () => {
+    let lent: Socket | undefined
+    let below: Socket | undefined
+    const { port, http } = await start(() => (req) => {
+      lent = req.socket
+    })
+    http.on('connection', (socket: Socket) => {
+      below = socket
+    })
+    const client = await dial(port, 'GET / HTTP/1.1\r\nhost: x\r\n\r\n')
+    client.resume()
+    await vi.waitFor(() => expect(lent).toBeDefined(), WAIT)
+    const [stream, socket] = [lent, below] as unknown as [Socket, Socket]
+    socket.cork()
+    socket.write('-'.repeat(1_000))
+    expect(stream.write('-'.repeat(stream.writableHighWaterMark - 1))).toBe(true)
+    expect(stream.writableLength).toBeGreaterThan(0)
+    const drained = once(stream, 'drain')
+    socket.uncork()
+    await drained
+    expect(stream.writableLength).toBe(0)
+  })
+
   it('keeps the time limits of the server for requests that do not come to an end', async () => {
     const limits = { headersTimeout: 1_000, requestTimeout: 1_000, connectionsCheckingInterval: 50 }
     const { port, hub } = await start(undefined, { server: limits })
