@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { type BrowserContext, type BrowserType, chromium, firefox } from 'playwright-core'
+import { ownPort } from '../../../sse-server/test/support/ports'
 
 /** One tab, as far as the tests of all engines need it. */
 export interface EngineTab {
@@ -83,7 +83,7 @@ export const engines: readonly Engine[] = [
   },
   {
     name: 'WebKitGTK',
-    needs: ['/usr/bin/WebKitWebDriver', '/usr/bin/xvfb-run'],
+    needs: ['/usr/bin/WebKitWebDriver', '/usr/bin/Xvfb'],
     cachesStreams: true,
     differsIn: [],
     start: startWebKit,
@@ -122,12 +122,13 @@ async function openPlaywrightTab(context: BrowserContext): Promise<EngineTab> {
 
 /** Debian's WebKitGTK, by the WebDriver protocol: playwright has no build for it. */
 async function startWebKit(): Promise<RunningEngine> {
-  const port = await freePort()
+  const port = await ownPort()
+  const screen = await startScreen()
   // A group of its own: the browser is many processes, and sleep is for all of them.
-  const child = spawn('xvfb-run', ['-a', 'WebKitWebDriver', `--port=${port}`], {
+  const child = spawn('WebKitWebDriver', [`--port=${port}`], {
     detached: true,
     stdio: 'ignore',
-    env: { ...process.env, WEBKIT_DISABLE_COMPOSITING_MODE: '1', NO_AT_BRIDGE: '1' },
+    env: { ...process.env, DISPLAY: screen.display, WEBKIT_DISABLE_COMPOSITING_MODE: '1', NO_AT_BRIDGE: '1' },
   })
   const ended = new Promise<void>((resolve) => child.on('exit', () => resolve()))
   const send: Send = async (method, path, body) => {
@@ -143,6 +144,7 @@ async function startWebKit(): Promise<RunningEngine> {
   for (let tries = 0; ; tries++) {
     const isUp = await send('GET', '/status').catch(() => undefined)
     if (isUp) break
+    if (child.exitCode !== null) throw new Error(`WebKitWebDriver has ended with ${child.exitCode}`)
     if (tries > 300) throw new Error('WebKitWebDriver does not answer')
     await new Promise((resolve) => setTimeout(resolve, 100))
   }
@@ -153,8 +155,22 @@ async function startWebKit(): Promise<RunningEngine> {
     async close() {
       signal('SIGTERM')
       await ended
+      screen.close()
     },
   }
+}
+
+/** A screen that nobody sees. It chooses its number itself, and says it when it is there: whoever chooses for it may choose what another has chosen. */
+async function startScreen(): Promise<{ readonly display: string; close(): void }> {
+  const child = spawn('Xvfb', ['-displayfd', '3', '-screen', '0', '1280x1024x24', '-nolisten', 'tcp'], {
+    stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
+  })
+  const number = await new Promise<string>((resolve, reject) => {
+    child.stdio[3]?.once('data', (said) => resolve(String(said).trim()))
+    child.once('error', reject)
+    child.once('exit', (code) => reject(new Error(`Xvfb has ended with ${code}`)))
+  })
+  return { display: `:${number}`, close: () => void child.kill() }
 }
 
 const READ = '/execute/sync'
@@ -195,12 +211,4 @@ async function openWebKitWindow(send: Send): Promise<EngineWindow> {
     },
     close: async () => void (await send('DELETE', at)),
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  return typeof address === 'object' && address ? address.port : 0
 }
