@@ -1,10 +1,10 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { openPort } from '../../packages/sse-server/test/support/ports'
 
 /*
  * nginx, HAProxy and Caddy as `docs/deployment` configures them: the very files, with this test's ports and paths in them.
@@ -176,7 +176,7 @@ export class RunningProxy {
     if (!binary || !HAS_OPENSSL)
       throw new Error(`ENTITYCAST_REQUIRE_SERVICES=1, and there is no ${binary ? 'openssl' : kind.binary}`)
     const folder = await mkdtemp(join(tmpdir(), 'entitycast-proxy-'))
-    const [port, tlsPort, adminPort] = await openPorts(3)
+    const [port, tlsPort, adminPort] = await freePorts(3)
     const certificate = join(folder, 'certificate.pem')
     const place: Place = { ...options, folder, certificate, port, tlsPort, adminPort } as Place
     makeCertificate(certificate)
@@ -253,9 +253,16 @@ function makeCertificate(file: string): void {
   spawnSync('tee', [file], { input: stdout, stdio: ['pipe', 'ignore', 'ignore'] })
 }
 
-/** No two are the same. */
-async function openPorts(count: number): Promise<number[]> {
-  const ports = new Set<number>()
-  while (ports.size < count) ports.add(await openPort())
-  return [...ports]
+/** Held all at once, so that no two are the same. */
+async function freePorts(count: number): Promise<number[]> {
+  const servers = await Promise.all(
+    Array.from({ length: count }, async () => {
+      const server = createServer().listen(0, '127.0.0.1')
+      await once(server, 'listening')
+      return server
+    }),
+  )
+  const ports = servers.map((server) => (server.address() as { port: number }).port)
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
+  return ports
 }

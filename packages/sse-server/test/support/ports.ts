@@ -2,12 +2,11 @@ import { randomInt } from 'node:crypto'
 import { createServer, type Server } from 'node:net'
 
 /*
- * Ports for servers that are started at an address, or killed and started again there. A port that the system has given away once it may give to somebody else
- * while its server is not up yet, or down, so these lie below those that systems choose from (32,768 and above), also with the 10,000 that Redis Cluster adds.
+ * Ports for servers that are killed and started again at the same address. A port that the system has given away once it may give to somebody else
+ * while its server is down, so these lie below those that systems choose from (32,768 and above), also with the 10,000 that Redis Cluster adds.
  */
 
 const FIRST = 12_000
-const FIRST_OPEN = 2_000
 const COUNT = 10_000
 /** An address where nobody serves: whoever listens there has the port of this number at 127.0.0.1. */
 const CLAIMS = '127.18.18.18'
@@ -18,17 +17,6 @@ export async function ownPort(): Promise<number> {
     const port = FIRST + randomInt(COUNT)
     if (!(await isClaimed(port))) continue
     const probe = await listen(port, '127.0.0.1')
-    if (typeof probe === 'string') continue
-    await new Promise((resolve) => probe.close(resolve))
-    return port
-  }
-}
-
-/** One that is free at every address, for who listens at all of them. No claim says that another test has it: it is used at once. */
-export async function openPort(): Promise<number> {
-  for (;;) {
-    const port = FIRST_OPEN + randomInt(COUNT)
-    const probe = await listen(port, '0.0.0.0')
     if (typeof probe === 'string') continue
     await new Promise((resolve) => probe.close(resolve))
     return port
