@@ -178,6 +178,10 @@ export class Appends {
           )
         }
         await pause()
+        // A stream that is not there answers nobody who publishes; who looks is told so.
+        await this.#last(wire, subject).catch((trouble) => {
+          if (!(trouble instanceof NoAnswer)) throw trouble
+        })
       }
     }
   }

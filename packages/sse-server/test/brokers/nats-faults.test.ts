@@ -102,6 +102,15 @@ describe.runIf(HAS_NATS)('hubs on a NATS that is harmed', () => {
     })
   }
 
+  it('[B4] the stream is deleted under an instance that only publishes: its next append finds that out by itself', async () => {
+    const one = instances.adapter(server)
+    const before = await one.append('p', [record('before')])
+    await server.ask('STREAM.DELETE.ENTITYCAST')
+    await one.append('p', [record('while')]).catch(() => undefined)
+    const after = await one.append('p', [record('after')])
+    expect(after.epoch).not.toBe(before.epoch)
+  })
+
   it('[B4] one subject is purged: that project has a new epoch, and no other notices', async () => {
     const [one, two] = [instances.adapter(server), instances.adapter(server)]
     const ears = [await Ear.open(one, 'p'), await Ear.open(two, 'p')]
