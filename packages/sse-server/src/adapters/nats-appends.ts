@@ -6,7 +6,7 @@ import { type Link, pause } from './nats-link'
 import { add, compare, FOREIGN, followerOf, newest, seenOf } from './nats-log'
 import { encodeMessage, follow, type Head, headOf, type Message, offsetOf, type Stored, TRAIL } from './nats-message'
 import { MAX_MESSAGE_BYTES } from './nats-stream'
-import { closed, NoAnswer, unavailable, type Wire } from './nats-wire'
+import { closed, JetStreamError, NO_STREAM, NoAnswer, unavailable, type Wire } from './nats-wire'
 
 /** The largest record, in bytes of `data`: what fits into a message of the usual server, beside what else it holds. */
 export const MAX_RECORD_BYTES = 983_040
@@ -180,7 +180,7 @@ export class Appends {
         await pause()
         // A stream that is not there answers nobody who publishes; who looks is told so.
         await this.#last(wire, subject).catch((trouble) => {
-          if (!(trouble instanceof NoAnswer)) throw trouble
+          if (trouble instanceof JetStreamError && trouble.code === NO_STREAM) throw trouble
         })
       }
     }
