@@ -25,11 +25,16 @@ describe('bytes that come in pieces', () => {
   it('[K1] have the same text however they are cut, as the decoder of the platform reads a stream', () => {
     fc.assert(
       fc.property(pieces, (pieces) => {
-        const platform = new TextDecoder()
+        // It is asked to keep the byte order mark: of one that is cut, Node 24 takes another one after it away as well.
+        const platform = new TextDecoder('utf-8', { ignoreBOM: true })
         const ours = textDecoder()
+        let [text, expected] = ['', '']
         for (const piece of [...pieces, Uint8Array.of(0x41)]) {
-          expect(ours(piece)).toBe(platform.decode(piece, { stream: true }))
+          text += ours(piece)
+          expected += platform.decode(piece, { stream: true })
+          expect(text).toBe(expected.replace(/^\uFEFF/, ''))
         }
+        expect(text).toBe(new TextDecoder().decode(Uint8Array.from([...pieces.flatMap((piece) => [...piece]), 0x41])))
       }),
       { numRuns: 2_000 },
     )
