@@ -247,6 +247,18 @@ describe('[packed] there is one EventHub', () => {
     expect(await folder.node(['identity.cjs'])).toEqual({ code: 0, stdout: 'same\n', stderr: '' })
   })
 
+  it('[packed] and of the two in a program that is half ESM and half CommonJS, each fits the mounts of the other', async () => {
+    const folder = await consumer('bare')
+    const head = `import { createServer } from 'node:http'\nimport { createRequire } from 'node:module'\n`
+    const esm = (name: string, entry: string) => `import ${name} from '@entitycast/sse-server${entry}'\n`
+    const commonjs = (name: string, entry: string) =>
+      `const ${name} = createRequire(import.meta.url)('@entitycast/sse-server${entry}')\n`
+    folder.write('esm-takes.mjs', head + esm('* as node', '/node') + commonjs('{ EventHub }', '') + IDENTITY)
+    folder.write('esm-gives.mjs', head + esm('{ EventHub }', '') + commonjs('node', '/node') + IDENTITY)
+    expect(await folder.node(['esm-takes.mjs'])).toEqual({ code: 0, stdout: 'same\n', stderr: '' })
+    expect(await folder.node(['esm-gives.mjs'])).toEqual({ code: 0, stdout: 'same\n', stderr: '' })
+  })
+
   it('[packed] Nest injects the class of the root, in ESM and in CommonJS', async () => {
     const folder = await consumer('nest', NEST)
     // The providers of a dynamic module name the class that they provide.

@@ -1,28 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { type Consumer, consumer } from './consumer'
-
-/** The compilers that users have; 7 is the one that is written in Go. */
-const COMPILERS = {
-  'typescript-5.4': '5.4.5',
-  'typescript-5.9': '5.9.3',
-  'typescript-6.0': '6.0.3',
-  'typescript-7.0': '7.0.2',
-}
-const DEPENDENCIES = {
-  ...Object.fromEntries(Object.entries(COMPILERS).map(([name, version]) => [name, `npm:typescript@${version}`])),
-  '@nestjs/common': '11.2.10',
-  '@nestjs/core': '11.2.10',
-  '@tanstack/query-core': '5.108.0',
-  '@types/express': '5.0.6',
-  '@types/node': '20.19.25',
-  '@types/react': '19.2.7',
-  express: '5.3.0',
-  fastify: '5.12.8',
-  react: '19.3.1',
-  'reflect-metadata': '0.2.2',
-  rxjs: '7.8.2',
-  zod: '4.6.7',
-}
+import { CLEAN, compile, compilers, typescript } from './typescript'
 
 /** Every entry, and what inference has to give. */
 const SOURCE = `
@@ -110,82 +88,48 @@ export const hub: EventHub = new EventHub()
 export const all = [eventStream(hub, { authorize: (req) => (req.path ? { projectId: 'p' } : null) }), EventsModule, openStream, EventSubscriber, useEntityUpdates]
 `
 
-describe.each(Object.keys(COMPILERS))('[packed] a consumer with %s', (compiler) => {
+describe.each(compilers)('[packed] a consumer with %s', (compiler) => {
   let folder: Consumer
 
   beforeAll(async () => {
-    folder = await consumer('typescript', DEPENDENCIES)
+    folder = await typescript()
     folder.write('consumer.ts', SOURCE)
     folder.write('consumer.cts', SOURCE)
   })
 
   it.each([
-    ['ESM', 'node16', 'consumer.ts'],
-    ['CommonJS', 'node16', 'consumer.cts'],
-    ['a bundler', 'bundler', 'consumer.ts'],
-  ])('[packed] compiles every entry, strict: %s', async (_, moduleResolution, file) => {
-    const config = `tsconfig.${compiler}.${moduleResolution}.${file.replace('.', '-')}.json`
-    const compilerOptions = {
-      target: 'es2022',
-      module: moduleResolution === 'bundler' ? 'esnext' : moduleResolution,
-      moduleResolution,
-      lib: ['es2022', 'dom', 'dom.iterable'],
-      types: ['node'],
-      strict: true,
-      exactOptionalPropertyTypes: true,
-      // The peers' own types are not ours to check with an old compiler; ours are checked by each use above.
-      skipLibCheck: true,
-      noEmit: true,
-    }
-    folder.write(config, JSON.stringify({ compilerOptions, files: [file] }))
-    const args = [`node_modules/${compiler}/bin/tsc`, '-p', config]
-    expect(await folder.node(args, { timeoutMs: 120_000 })).toEqual({ code: 0, stdout: '', stderr: '' })
+    ['ESM', 'consumer.ts', {}],
+    ['CommonJS', 'consumer.cts', {}],
+    ['a bundler', 'consumer.ts', { module: 'esnext', moduleResolution: 'bundler' }],
+  ])('[packed] compiles every entry, strict: %s', async (_, file, resolution) => {
+    // The peers' own types are not ours to check with an old compiler; ours are checked by each use above.
+    expect(await compile(compiler, folder, [file], { ...resolution, skipLibCheck: true })).toEqual(CLEAN)
   })
 })
 
 // What "module": "commonjs" means before TypeScript 6: it knows no exports of a package.
 describe('[packed] a project of old, such as Nest used to make', () => {
-  it.each(Object.keys(COMPILERS).filter((compiler) => compiler.startsWith('typescript-5')))(
+  it.each(compilers.filter((compiler) => compiler.startsWith('typescript-5')))(
     '[packed] finds the types of each entry with %s',
     async (compiler) => {
-      const folder = await consumer('typescript', DEPENDENCIES)
+      const folder = await typescript()
       folder.write('old.ts', OLD_SOURCE)
       const flags = '--noEmit --strict --skipLibCheck --target es2022 --module commonjs --lib es2023,dom old.ts'
       const args = [`node_modules/${compiler}/bin/tsc`, ...flags.split(' ')]
-      expect(await folder.node(args, { timeoutMs: 120_000 })).toEqual({ code: 0, stdout: '', stderr: '' })
+      expect(await folder.node(args, { timeoutMs: 120_000 })).toEqual(CLEAN)
     },
   )
 })
 
 describe('[packed] our declarations are sound by themselves', () => {
-  it.each(Object.keys(COMPILERS))(
-    '[packed] %s: the client needs no library beyond ES2022 and DOM',
-    async (compiler) => {
-      const folder = await consumer('bare')
-      folder.write(
-        'client.ts',
-        "import { EventSubscriber } from '@entitycast/sse-client'\nnew EventSubscriber('/stream').close()\n",
-      )
-      const compilers = await consumer('typescript', DEPENDENCIES)
-      const compilerOptions = {
-        target: 'es2022',
-        module: 'node16',
-        lib: ['es2022', 'dom', 'dom.iterable'],
-        types: [],
-        strict: true,
-        exactOptionalPropertyTypes: true,
-        noEmit: true,
-      }
-      const config = `tsconfig.${compiler}.json`
-      folder.write(config, JSON.stringify({ compilerOptions, files: ['client.ts'] }))
-      const tsc = `${compilers.folder}/node_modules/${compiler}/bin/tsc`
-      expect(await folder.node([tsc, '-p', config], { timeoutMs: 120_000 })).toEqual({
-        code: 0,
-        stdout: '',
-        stderr: '',
-      })
-    },
-  )
+  it.each(compilers)('[packed] %s: the client needs no library beyond ES2022 and DOM', async (compiler) => {
+    const folder = await consumer('bare')
+    folder.write(
+      'client.ts',
+      "import { EventSubscriber } from '@entitycast/sse-client'\nnew EventSubscriber('/stream').close()\n",
+    )
+    expect(await compile(compiler, folder, ['client.ts'], { types: [] })).toEqual(CLEAN)
+  })
 
   it('[packed] with skipLibCheck off, where no peer is installed', async () => {
     const folder = await consumer('bare')
@@ -194,19 +138,7 @@ describe('[packed] our declarations are sound by themselves', () => {
       'declarations.ts',
       entries.map((entry) => `export * as ${entry.replace(/\W/g, '_')} from '@entitycast/${entry}'`).join('\n'),
     )
-    const compilers = await consumer('typescript', DEPENDENCIES)
-    const compilerOptions = {
-      target: 'es2022',
-      module: 'node16',
-      lib: ['es2022', 'dom', 'dom.iterable'],
-      typeRoots: [`${compilers.folder}/node_modules/@types`],
-      types: ['node'],
-      strict: true,
-      exactOptionalPropertyTypes: true,
-      noEmit: true,
-    }
-    folder.write('tsconfig.json', JSON.stringify({ compilerOptions, files: ['declarations.ts'] }))
-    const tsc = `${compilers.folder}/node_modules/typescript-6.0/bin/tsc`
-    expect(await folder.node([tsc, '-p', '.'], { timeoutMs: 120_000 })).toEqual({ code: 0, stdout: '', stderr: '' })
+    const typeRoots = [`${(await typescript()).folder}/node_modules/@types`]
+    expect(await compile('typescript-6.0', folder, ['declarations.ts'], { typeRoots })).toEqual(CLEAN)
   })
 })

@@ -182,8 +182,13 @@ export type TypePatternOf<Definitions extends EventDefinitions> =
 
 type WithPrefixes<Type extends string> = Type | `${PrefixOf<Type, ':'> | PrefixOf<Type, '.'>}*`
 
-type PrefixOf<Text extends string, Separator extends ':' | '.'> = Text extends `${infer Head}${Separator}${infer Tail}`
-  ? `${Head}${Separator}` | `${Head}${Separator}${PrefixOf<Tail, Separator>}`
+// `Before` and not a prefix around the rest: comparing two of that, of two declarations, the compiler does not come to an end.
+type PrefixOf<
+  Text extends string,
+  Separator extends ':' | '.',
+  Before extends string = '',
+> = Text extends `${infer Head}${Separator}${infer Tail}`
+  ? `${Before}${Head}${Separator}` | PrefixOf<Tail, Separator, `${Before}${Head}${Separator}`>
   : never
 
 /** What a hub with `presence` publishes by itself, whatever is defined. */

@@ -25,8 +25,10 @@ export type Unsubscribe = () => void
 /** `[Symbol.dispose]`, for whoever compiles with a library that has it: with another one there is no such name, and no error. */
 type ClosedByUsing = { [Name in SymbolConstructor['dispose' & keyof SymbolConstructor] & symbol]: () => void }
 
-// biome-ignore lint/correctness/noUnusedVariables: the parameters of a class and of what it is merged with must be alike
-export interface EventSubscriber<Definitions extends EventDefinitions = EventDefinitions> extends ClosedByUsing {}
+export interface EventSubscriber<Definitions extends EventDefinitions = EventDefinitions> extends ClosedByUsing {
+  /** Never there. For types: what a function of the other half, ESM or CommonJS, learns the definitions from. */
+  readonly '~definitions'?: Definitions
+}
 
 /**
  * Follows one project's events, and never lies about being up to date: it reconnects by itself and goes on where it was; where

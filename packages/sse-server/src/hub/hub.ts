@@ -61,6 +61,8 @@ export abstract class Hub<Definitions extends EventDefinitions = EventDefinition
   readonly #madeAt: number
   #closing: Promise<void> | undefined
   #closed = false
+  /** Never there. For types: what a function of the other half, ESM or CommonJS, learns the definitions from. */
+  declare readonly '~definitions'?: Definitions
 
   /** @throws HubError `INVALID_OPTION` */
   protected constructor(adapter: Adapter, options: EventHubOptions<Definitions>) {
