@@ -60,7 +60,8 @@ class Headers {
     return Object.entries(this.map)[Symbol.iterator]()
   }
 }
-const kept = new Set([...REACT_NATIVE, ...HERMES])
+// The last is Node's: its own `fetch` is loaded by whatever is near it, and asks for that later.
+const kept = new Set([...REACT_NATIVE, ...HERMES, 'WebAssembly'])
 for (const name of Object.getOwnPropertyNames(globalThis)) if (!kept.has(name)) Reflect.deleteProperty(globalThis, name)
 const lacking: [object, string[]][] = [
   [globalThis.AbortSignal, ['any', 'timeout', 'abort']],
@@ -72,7 +73,9 @@ const lacking: [object, string[]][] = [
   [Array, ['fromAsync']],
 ]
 for (const [of, names] of lacking) for (const name of names) Reflect.deleteProperty(of, name)
-Object.assign(globalThis, { Headers, window: globalThis, self: globalThis, navigator: { product: 'ReactNative' } })
+Object.assign(globalThis, { Headers, window: globalThis, self: globalThis })
+// Node has one of its own from 21 on, that can only be read.
+Object.defineProperty(globalThis, 'navigator', { value: { product: 'ReactNative' } })
 if (what !== 'bare') Object.assign(globalThis, { TextDecoder: TextDecoderOfExpo })
 
 const { EventSubscriber, applyEntityEvent, storedCursor } = await import('@entitycast/sse-client')

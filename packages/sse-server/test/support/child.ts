@@ -47,7 +47,9 @@ export class Child {
         '@entitycast/sse-server': at('../../src/index.ts'),
       },
     })
-    const [execPath = '', ...execArgv] = [...command, process.execPath, '--expose-gc']
+    // As little as there is for what has just been made: else that takes what it likes, some ten megabytes later ones of Node, and keeps it.
+    const flags = ['--expose-gc', '--max-semi-space-size=1']
+    const [execPath = '', ...execArgv] = [...command, process.execPath, ...flags]
     return new Child(fork(outfile, { execPath, execArgv }), folder)
   }
 
