@@ -170,9 +170,10 @@ describe.runIf(HAS_POSTGRES)('a PostgreSQL that takes nothing', () => {
     const client = await stream(two, 'p')
     const own = await hubs.pool(server).connect()
     const ended = new Promise<Error>((resolve) => own.on('error', resolve))
-    await own.query('SET idle_in_transaction_session_timeout = 20')
     await own.query('BEGIN')
     await emit(one, 'never', own)
+    // From here on only: a machine that is busy is itself idle for longer between two of our statements.
+    await own.query('SET idle_in_transaction_session_timeout = 20')
     expect(await ended).toMatchObject({ code: '25P03' })
     await expect(emit(one, 'neither', own)).rejects.toMatchObject({ code: 'UNAVAILABLE' })
     own.release(true)
