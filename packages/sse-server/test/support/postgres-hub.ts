@@ -18,6 +18,8 @@ export class PostgresHubs {
   prefix = 'entitycast_'
   readonly #hubs: EventHub[] = []
   readonly #pools: pg.Pool[] = []
+  /** Clients of these that somebody has. */
+  readonly #taken = new Set<pg.PoolClient>()
 
   /** Tables that nobody has written to. */
   async migrate(server: PostgresServer): Promise<string> {
@@ -45,12 +47,16 @@ export class PostgresHubs {
   /** The application's own pool. */
   pool(server: Pick<PostgresServer, 'pool'>, config: pg.PoolConfig = {}): pg.Pool {
     const pool = server.pool(config)
+    pool.on('acquire', (client) => this.#taken.add(client))
+    pool.on('release', (_, client) => this.#taken.delete(client))
     this.#pools.push(pool)
     return pool
   }
 
   async end(): Promise<void> {
     await Promise.all(this.#hubs.splice(0).map((hub) => hub.close()))
+    // Of a test that has failed: a pool waits for them without end.
+    for (const client of [...this.#taken]) client.release(true)
     await Promise.all(this.#pools.splice(0).map((pool) => pool.ended || pool.end()))
   }
 }
