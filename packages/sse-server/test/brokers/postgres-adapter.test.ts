@@ -114,7 +114,8 @@ describe.runIf(HAS_POSTGRES)('the PostgreSQL adapter', () => {
       await emit(other, n)
       await eventually(() => expect(told(client)).toEqual(upTo(n)))
     }
-    expect(deaf.adapter.oddities.repaired).toBeGreaterThanOrEqual(5)
+    // Counted at the end of a round, which may be asking for other logs still.
+    await eventually(() => expect(deaf.adapter.oddities.repaired).toBeGreaterThanOrEqual(5))
     expect(client.resyncs).toEqual([])
   })
 
@@ -214,13 +215,30 @@ describe.runIf(HAS_POSTGRES)('the PostgreSQL adapter', () => {
     ]
     await server.ask('CREATE SCHEMA apart')
     for (const names of others) await server.ask(PostgresAdapter.sql(names))
-    // So long that nothing is found before its notification has come.
-    const never = { pollIntervalMs: 600_000 }
-    const all = [hubs.add(server, never), ...others.map((names) => hubs.add(server, { ...never, ...names }))]
-    const streams = await Promise.all(all.map((each) => stream(each, 'p')))
-    for (const [n, each] of all.entries()) await emit(each, n)
-    for (const [n, each] of streams.entries()) await eventually(() => expect(told(each)).toEqual([n]))
-    for (const { adapter } of all) expect(adapter.oddities).toMatchObject({ garbage: 0, repaired: 0 })
+    // So long that nothing is found before its notification has come. A hub would write into a log of its own, and look at the start.
+    const add = async (names: Partial<PostgresAdapterOptions>) => {
+      const adapter = make({ pollIntervalMs: 600_000, ...names })
+      adapter.start({ ageMs: 60_000, events: 100, bytes: 100_000 })
+      await adapter.ready()
+      return adapter
+    }
+    const all = await Promise.all(
+      [{}, ...others].map(async (names) => {
+        const heard: string[] = []
+        const reader = await add(names)
+        await reader.open('p', {
+          entries: (entries) => heard.push(...entries.map((each) => each.record.data)),
+          doubt() {},
+        })
+        return { heard, reader, writer: await add(names) }
+      }),
+    )
+    for (const [n, { writer }] of all.entries()) {
+      expect(await writer.append('p', [record(String(n))])).toMatchObject({ offset: 1 })
+    }
+    for (const [n, { heard }] of all.entries()) await eventually(() => expect(heard).toEqual([String(n)]))
+    for (const { reader } of all) expect(reader.oddities).toEqual({ garbage: 0, repaired: 0, doubts: 0 })
+    for (const { reader, writer } of all) await Promise.all([reader.close(), writer.close()])
   })
 
   it("[D4] the application's own parsers and settings of its role do not reach us", async () => {
