@@ -28,8 +28,9 @@ describe.runIf(HAS_POSTGRES)('hubs on a PostgreSQL that is harmed', () => {
   afterAll(() => server?.end())
   beforeEach(() => hubs.migrate(server))
   afterEach(async () => {
-    await hubs.end()
+    // A pool cannot be ended where nobody answers.
     await server.restart()
+    await hubs.end()
   })
 
   it('[B1] it is down at the start: the hub is degraded, refuses streams with 503, and serves when it is there', async () => {
@@ -64,8 +65,12 @@ describe.runIf(HAS_POSTGRES)('hubs on a PostgreSQL that is harmed', () => {
     await server.restart()
     await Promise.all([ready(one), ready(two)])
     await emit(two, 'after')
-    for (const each of streams) await eventually(() => expect(told(each).at(-1)).toBe('after'))
-    expect(told(streams[0]!)).toEqual(told(streams[1]!))
+    // What was refused may be in the log, and come even after this: the server has it, and goes on where it stood.
+    await eventually(() => {
+      for (const each of streams) expect(told(each)).toContain('after')
+      expect(told(streams[0]!)).toEqual(told(streams[1]!))
+    })
+    expect(told(streams[0]!).filter((data) => data !== 'may come late')).toEqual(['before', 'after'])
     for (const each of streams) expect([each.closed, each.resyncs]).toEqual([false, []])
   })
 

@@ -203,7 +203,7 @@ describe.runIf(HAS_POSTGRES)('a PostgreSQL with another past', () => {
     const page = await Page.open(one, 'p')
     await emit(one, 1)
     await page.until(({ told }) => expect(told).toEqual([1]))
-    const tables = ['migration', 'log', 'outbox', 'project'].map((name) => hubs.prefix + name)
+    const tables = ['project', 'outbox', 'log', 'migration'].map((name) => hubs.prefix + name)
     await server.ask(`DROP TABLE ${tables.join()} CASCADE`)
     await eventually(() => expect(emit(one, 'nowhere')).rejects.toMatchObject({ code: 'MIGRATION_MISSING' }))
     expect(one.hub.status()).toBe('degraded')

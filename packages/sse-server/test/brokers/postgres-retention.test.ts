@@ -108,10 +108,10 @@ describe.runIf(HAS_POSTGRES)('what the tables keep', () => {
       INSERT INTO ${prefix}log (project, "offset", record, tag, before, size, total, at)
         SELECT 'p' || n, o, '{}', 't', 't', 1, o, now() - CASE WHEN n = 25 AND o = 1 THEN 60 ELSE 0 END * interval '1 hour'
         FROM generate_series(10, 39) n, generate_series(1, 2) o WHERE n <> 37`)
-    // One session, as where it goes on is kept there.
-    const pool = hubs.pool(server, { max: 1 })
+    // One session, as where it goes on is kept there. A pool would let it go while it is idle.
+    const session = await hubs.pool(server).connect()
     const trim = async () => {
-      const { rows } = await pool.query(`SELECT ${prefix}trim(1, 1800000, 1000, 1000000, 0, 1800000, 10) AS count`)
+      const { rows } = await session.query(`SELECT ${prefix}trim(1, 1800000, 1000, 1000000, 0, 1800000, 10) AS count`)
       const count = async (table: string) => (await server.ask(`SELECT FROM ${prefix}${table}`)).length
       return [rows[0].count, await count('log'), await count('project')]
     }
@@ -122,6 +122,7 @@ describe.runIf(HAS_POSTGRES)('what the tables keep', () => {
     expect(await trim()).toEqual([0, 57, 29])
     await server.ask(`UPDATE ${prefix}log SET at = now() - interval '1 hour' WHERE project = 'p10'`)
     expect(await trim()).toEqual([10, 55, 29])
+    session.release()
   })
 
   it('[D3] an instance comes to all projects, where there are more than one call looks at', async () => {
