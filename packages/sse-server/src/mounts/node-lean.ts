@@ -45,7 +45,7 @@ export interface Lent {
 }
 
 /**
- * Lets go of Node's request and response once a stream's headers are out, on this server: about 5 KB for each open stream instead of 11.
+ * Lets go of Node's request and response once a stream's headers are out, on this server: about 5 KB for each open stream instead of 10.
  * Call it once, before the server listens. Other requests and WebSockets work as before, at a somewhat higher cost, since their bytes
  * pass through one more stream.
  *
