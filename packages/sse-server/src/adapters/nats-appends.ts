@@ -178,8 +178,8 @@ export class Appends {
           )
         }
         await pause()
-        // A stream that is not there answers nobody who publishes; who looks is told so.
-        await this.#last(wire, subject).catch((trouble) => {
+        // A stream that is not there answers nobody who publishes; who asks for it is told so. Nothing is read: it may be in the making.
+        await wire.api(`STREAM.INFO.${wire.stream}`).catch((trouble) => {
           if (trouble instanceof JetStreamError && trouble.code === NO_STREAM) throw trouble
         })
       }

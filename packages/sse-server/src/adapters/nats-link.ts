@@ -5,8 +5,8 @@ import { closed, JetStreamError, NO_STREAM, NoAnswer, NotAllowed, reasonOf, unav
 export interface LinkOptions {
   /** Connects. What it makes tells when it is lost. */
   readonly dial: (lost: (error?: unknown) => void) => Promise<Wire>
-  /** What a new wire needs before anybody may use it. */
-  readonly prepare: (wire: Wire) => Promise<unknown>
+  /** What a new wire needs before anybody may use it. `goneAt`: when the stream was last found to be gone, by the monotonic clock. */
+  readonly prepare: (wire: Wire, goneAt: number) => Promise<unknown>
   /** It can be used. */
   readonly up: () => void
   readonly timeoutMs: number
@@ -16,13 +16,14 @@ export interface LinkOptions {
 export class Link {
   readonly #link: ReconnectingLink<Wire>
   #isAnswered = true
+  #goneAt = Number.NEGATIVE_INFINITY
 
   constructor({ dial, prepare, up, timeoutMs }: LinkOptions) {
     this.#link = new ReconnectingLink({
       dial,
       prepare: async (wire) => {
         if (wire.isOver) throw new NoAnswer(true, 'closed')
-        await prepare(wire)
+        await prepare(wire, this.#goneAt)
       },
       up: () => {
         this.#isAnswered = true
@@ -100,7 +101,10 @@ export class Link {
   #failed(error: unknown, wire: Wire): Error {
     if (error instanceof HubError) return error
     // It is made again, where that is allowed, by whoever dials next.
-    if (error instanceof JetStreamError && error.code === NO_STREAM) this.#link.drop(wire)
+    if (error instanceof JetStreamError && error.code === NO_STREAM) {
+      this.#goneAt = performance.now()
+      this.#link.drop(wire)
+    }
     return unavailable(error instanceof NotAllowed ? error.message : `answered ${reasonOf(error)}`)
   }
 }

@@ -9,6 +9,11 @@ export const MAX_MESSAGE_BYTES = 1_047_552
 const SPARE_MESSAGES = 24
 /** How often a stream that could not be made is looked for: half a second, in which whoever makes it is done, also where the server is busy. */
 const RACE_TRIES = 20
+/**
+ * So long a stream that was there stays gone before it is made anew, in milliseconds. A server says that it is gone before it is done with deleting
+ * it, and takes the files of one that is made meanwhile; and 2.9 ends when somebody reads from one that is being made: by then all have noticed.
+ */
+const GONE_MS = 1_000
 
 /** A stream's configuration, as `nats stream add --config` takes it. */
 export interface NatsStreamConfig {
@@ -59,12 +64,12 @@ export function streamConfig({ stream, subjectPrefix, replicas, retention }: Str
  *
  * @throws HubError `STREAM_MISSING`, `STREAM_UNSUITABLE`, `UNSUPPORTED`
  */
-export async function prepareStream(wire: Wire, needs: StreamNeeds): Promise<void> {
+export async function prepareStream(wire: Wire, needs: StreamNeeds, goneAt: number): Promise<void> {
   if (wire.maxPayload < 1_048_576) {
     throw new HubError('UNSUPPORTED', `NATS takes messages of ${wire.maxPayload} bytes; set max_payload to 1MB or more`)
   }
   const wanted = streamConfig(needs)
-  const there = (await ask(wire, 'INFO', needs.stream)) ?? (await create(wire, wanted))
+  const there = (await find(wire, needs.stream, goneAt)) ?? (await create(wire, wanted))
   const found = isOursForLess(there, wanted) ? await grow(wire, there, wanted) : there
   wire.isReplicated = Number(found.num_replicas ?? 1) > 1
   const faults = faultsOf(found, wanted)
@@ -104,6 +109,17 @@ async function grow(
     if (!(error instanceof JetStreamError || error instanceof NotAllowed)) throw error
     return found
   }
+}
+
+/** The stream; where it has just gone, what is there after a while. */
+async function find(wire: Wire, stream: string, goneAt: number): Promise<Record<string, unknown> | undefined> {
+  const found = await ask(wire, 'INFO', stream)
+  const waitMs = goneAt + GONE_MS - performance.now()
+  if (found || waitMs <= 0) return found
+  await new Promise((resolve) => {
+    setTimeout(resolve, waitMs).unref()
+  })
+  return ask(wire, 'INFO', stream)
 }
 
 async function create(wire: Wire, wanted: NatsStreamConfig): Promise<Record<string, unknown>> {

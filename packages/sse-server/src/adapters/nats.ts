@@ -112,8 +112,8 @@ export class NatsAdapter implements Adapter {
         })
         return wire
       },
-      prepare: async (wire) => {
-        await prepareStream(wire, { ...this.#settings, retention })
+      prepare: async (wire, goneAt) => {
+        await prepareStream(wire, { ...this.#settings, retention }, goneAt)
         for (const subject of this.#lives.keys()) wire.subscribe(subject)
         await wire.flush()
       },

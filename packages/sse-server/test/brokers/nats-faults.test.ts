@@ -102,13 +102,37 @@ describe.runIf(HAS_NATS)('hubs on a NATS that is harmed', () => {
     })
   }
 
-  it('[B4] the stream is deleted under an instance that only publishes: its next append finds that out by itself', async () => {
-    const one = instances.adapter(server)
+  it('[B4] the stream is deleted under an instance that only publishes: its next append finds that out by itself, and reads nothing until the stream is made anew, a while later', async () => {
+    const asked: { what: string; at: number; code?: number }[] = []
+    const one = instances.adapter(server, {
+      connect: async () => {
+        const connection = await server.connect()
+        const request = connection.request.bind(connection)
+        connection.request = async (subject, payload, options) => {
+          const question: (typeof asked)[number] = {
+            what: subject.replace('$JS.API.STREAM.', ''),
+            at: performance.now(),
+          }
+          asked.push(question)
+          const answer = await request(subject, payload, options)
+          question.at = performance.now()
+          question.code = answer.json<{ error?: { err_code: number } }>().error?.err_code
+          return answer
+        }
+        return connection
+      },
+    })
     const before = await one.append('p', [record('before')])
     await server.ask('STREAM.DELETE.ENTITYCAST')
+    asked.length = 0
     await one.append('p', [record('while')]).catch(() => undefined)
     const after = await eventually(() => one.append('p', [record('after')]))
     expect(after.epoch).not.toBe(before.epoch)
+    const gone = asked.find(({ code }) => code === 10_059)
+    const made = asked.findIndex(({ what }) => what === 'CREATE.ENTITYCAST')
+    // A server that is still deleting takes what is made meanwhile, and one that is making a stream ends where that is read.
+    expect(asked.slice(0, made).filter(({ what }) => what.startsWith('MSG.GET'))).toEqual([])
+    expect((asked[made]?.at ?? 0) - (gone?.at ?? Number.NaN)).toBeGreaterThan(900)
   })
 
   it('[B4] one subject is purged: that project has a new epoch, and no other notices', async () => {
