@@ -1,7 +1,7 @@
 import { HubError, type Retention } from '@entitycast/sse-server'
 import { pause } from './nats-link'
 import type { NatsNames } from './nats-options'
-import { JetStreamError, NO_STREAM, NotAllowed, type Wire } from './nats-wire'
+import { JetStreamError, NO_STREAM, NoAnswer, NotAllowed, type Wire } from './nats-wire'
 
 /** The largest message that we send, without its conditions: what a server takes as it comes. */
 export const MAX_MESSAGE_BYTES = 1_047_552
@@ -124,8 +124,7 @@ async function find(wire: Wire, stream: string, goneAt: number): Promise<Record<
 
 async function create(wire: Wire, wanted: NatsStreamConfig): Promise<Record<string, unknown>> {
   try {
-    const { config } = await wire.api(`STREAM.CREATE.${wanted.name}`, wanted)
-    return config as Record<string, unknown>
+    return configOf(await wire.api(`STREAM.CREATE.${wanted.name}`, wanted))
   } catch (error) {
     // Another instance makes it at this moment: it may be there under its name, or only its subjects be taken.
     for (let tries = 0; error instanceof JetStreamError && tries < RACE_TRIES; tries++) {
@@ -143,13 +142,19 @@ async function create(wire: Wire, wanted: NatsStreamConfig): Promise<Record<stri
 
 async function ask(wire: Wire, what: string, stream: string): Promise<Record<string, unknown> | undefined> {
   try {
-    const { config } = await wire.api(`STREAM.${what}.${stream}`)
-    return config as Record<string, unknown>
+    return configOf(await wire.api(`STREAM.${what}.${stream}`))
   } catch (error) {
     if (error instanceof JetStreamError && error.code === NO_STREAM) return undefined
     if (!(error instanceof NotAllowed)) throw error
     throw new HubError('STREAM_MISSING', `The stream ${stream} cannot be seen: NATS ${error.message}`)
   }
+}
+
+/** How a stream is that can be used. */
+function configOf({ config, created }: Record<string, unknown>): Record<string, unknown> {
+  // One that somebody else is making has no date yet, and 2.9 ends when it is read.
+  if (String(created).startsWith('0001-')) throw new NoAnswer(true, 'is making the stream')
+  return config as Record<string, unknown>
 }
 
 /** What of a stream would break the contract, and how it should be. */

@@ -97,6 +97,29 @@ describe.runIf(HAS_NATS)('NatsAdapter on a real NATS', () => {
     expect(await adapter.append('p', [record(1)])).toMatchObject({ offset: 1 })
   })
 
+  it('[B1] another instance is making the stream, which has no date yet: nothing is read from it before it has', async () => {
+    const on = names()
+    await server.ask(`STREAM.CREATE.${on.stream}`, NatsAdapter.streamConfig(on))
+    const asked: string[] = []
+    const adapter = instances.adapter(server, {
+      ...on,
+      connect: async () => {
+        const connection = await server.connect()
+        const request = connection.request.bind(connection)
+        connection.request = async (subject, payload, options) => {
+          asked.push(subject)
+          const answer = await request(subject, payload, options)
+          if (!subject.includes('STREAM.INFO') || asked.length > 3) return answer
+          const found = { ...answer.json<object>(), created: '0001-01-01T00:00:00Z' }
+          return Object.assign(answer, { json: () => found })
+        }
+        return connection
+      },
+    })
+    expect(await adapter.append('p', [record(1)])).toMatchObject({ offset: 1 })
+    expect(asked.findIndex((subject) => !subject.includes('STREAM.INFO'))).toBeGreaterThan(3)
+  })
+
   it('[B1] a project that is opened while a connection is made ready is heard live', async () => {
     const on = names()
     let resume = () => {}
