@@ -1,10 +1,10 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { ownPort } from '../../packages/sse-server/test/support/ports'
 
 /*
  * nginx, HAProxy and Caddy as `docs/deployment` configures them: the very files, with this test's ports and paths in them.
@@ -105,7 +105,7 @@ const kinds: Record<ProxyName, Kind> = {
         ...PORTS(place),
         [
           'grace_period 30s',
-          `grace_period ${grace}\n\tadmin 127.0.0.1:${adminPort}\n\tauto_https off\n\tskip_install_trust`,
+          `grace_period ${grace}\n\tdefault_bind 127.0.0.1\n\tadmin 127.0.0.1:${adminPort}\n\tauto_https off\n\tskip_install_trust`,
         ],
         ['read_timeout 60s', `read_timeout ${idle}`],
         ['example.com {', `https://127.0.0.1:${tlsPort} {\n\ttls ${certificate} ${certificate}`],
@@ -176,7 +176,7 @@ export class RunningProxy {
     if (!binary || !HAS_OPENSSL)
       throw new Error(`ENTITYCAST_REQUIRE_SERVICES=1, and there is no ${binary ? 'openssl' : kind.binary}`)
     const folder = await mkdtemp(join(tmpdir(), 'entitycast-proxy-'))
-    const [port, tlsPort, adminPort] = await freePorts(3)
+    const [port, tlsPort, adminPort] = [await ownPort(), await ownPort(), await ownPort()]
     const certificate = join(folder, 'certificate.pem')
     const place: Place = { ...options, folder, certificate, port, tlsPort, adminPort } as Place
     makeCertificate(certificate)
@@ -251,18 +251,4 @@ function makeCertificate(file: string): void {
   const { status, stdout, stderr } = spawnSync('openssl', ['req', ...args], { encoding: 'utf8' })
   if (status !== 0) throw new Error(stderr)
   spawnSync('tee', [file], { input: stdout, stdio: ['pipe', 'ignore', 'ignore'] })
-}
-
-/** Held all at once, so that no two are the same. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer().listen(0, '127.0.0.1')
-      await once(server, 'listening')
-      return server
-    }),
-  )
-  const ports = servers.map((server) => (server.address() as { port: number }).port)
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
-  return ports
 }
