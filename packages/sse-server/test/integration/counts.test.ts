@@ -5,6 +5,7 @@ import type { AddressInfo, Socket } from 'node:net'
 import { type Chunk, EventHub, MemoryAdapter } from '@entitycast/sse-server'
 import { eventStream } from '@entitycast/sse-server/node'
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
+import { systemClock } from '../../src/seams/system'
 import { CountingClock } from '../support/counting-clock'
 import { testHub } from '../support/hub'
 import { RecordingSink } from '../support/recording-sink'
@@ -255,7 +256,9 @@ describe('what connections share', () => {
   })
 
   it('[D6] a page of the past is made once for all who come back to one place', async () => {
-    const hub = new EventHub({ limits: false, logger: false })
+    // Pages are let go of with the hub's rounds, a second apart: here none comes while they connect, however long that takes.
+    const clock = { ...systemClock, after: () => () => {} }
+    const hub = new EventHub({ limits: false, logger: false, ports: { clock } })
     const cursor = await hub.cursor('p')
     for (let n = 0; n < 100; n++) await hub.project('p').updated('document', `d${n}`)
     encoded.frames = 0
