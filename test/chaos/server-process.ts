@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { ownPort } from '../../packages/sse-server/test/support/ports'
 
 interface Answer {
   ready?: number
@@ -31,6 +32,8 @@ export class ServerProcess {
 
   async start(): Promise<void> {
     const program = fileURLToPath(new URL('./server.ts', import.meta.url))
+    // While it is down nobody else is given it.
+    this.port ||= await ownPort()
     const options = [this.port, path.join(this.#folder, 'rows'), this.drainMs, this.heartbeatMs]
     const args = ['--import', 'tsx', program, ...options.map(String)]
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
@@ -38,9 +41,8 @@ export class ServerProcess {
     const ended = once(child, 'exit').then(() => {
       throw new Error('the server has ended before it was ready')
     })
-    const { ready } = await Promise.race([this.#answer(({ ready: port }) => port !== undefined), ended])
+    await Promise.race([this.#answer(({ ready }) => ready !== undefined), ended])
     ended.catch(() => {})
-    this.port = ready as number
   }
 
   /** Tells it something, and waits for its answer. */

@@ -1,9 +1,10 @@
 import { createServer, type ServerResponse } from 'node:http'
-import type { AddressInfo, Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { EventHub } from '@entitycast/sse-server'
 import { eventStream } from '@entitycast/sse-server/node'
 import { build } from 'esbuild'
+import { ownPort } from '../../../sse-server/test/support/ports'
 import { CASES } from '../bindings/event-source-cases'
 
 const PROJECT = 'proj_1'
@@ -85,8 +86,9 @@ export async function openSite(page: SitePage = 'tabs-page.ts') {
     for (const socket of sockets) socket.destroy()
   }
   const listen = (port: number) => new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve))
-  await listen(0)
-  const { port } = server.address() as AddressInfo
+  // While it is down nobody else is given it.
+  const port = await ownPort()
+  await listen(port)
   const project = hub.project(PROJECT)
 
   return {

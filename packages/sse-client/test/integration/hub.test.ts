@@ -1,8 +1,9 @@
 import { createServer, type Server } from 'node:http'
-import type { AddressInfo, Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import { EventHub, type EventHubOptions, type Grant } from '@entitycast/sse-server'
 import { eventStream } from '@entitycast/sse-server/node'
 import { expect, onTestFinished, test } from 'vitest'
+import { ownPort } from '../../../sse-server/test/support/ports'
 import { applyEntityEvent } from '../../src/index'
 import { follow, until } from '../support/server'
 
@@ -20,7 +21,7 @@ interface Running {
 
 type Authorize = (authorization: string | undefined) => Grant | null
 
-async function run(options: EventHubOptions = {}, authorize: Authorize = () => all, port = 0): Promise<Running> {
+async function run(options: EventHubOptions = {}, authorize: Authorize = () => all, at?: number): Promise<Running> {
   const hub = new EventHub({ logger: false, ...options })
   const server: Server = createServer(
     eventStream(hub, { authorize: (request) => authorize(request.headers.authorization as string | undefined) }),
@@ -30,6 +31,8 @@ async function run(options: EventHubOptions = {}, authorize: Authorize = () => a
     sockets.add(socket)
     socket.on('close', () => sockets.delete(socket))
   })
+  // Where another one is to follow at the same, nobody else is given it meanwhile.
+  const port = at ?? (await ownPort())
   await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve))
   const cut = () => {
     for (const socket of sockets) socket.resetAndDestroy()
@@ -44,8 +47,7 @@ async function run(options: EventHubOptions = {}, authorize: Authorize = () => a
     return stopped
   }
   onTestFinished(stop)
-  const used = (server.address() as AddressInfo).port
-  return { hub, url: `http://127.0.0.1:${used}/events`, port: used, cut, stop }
+  return { hub, url: `http://127.0.0.1:${port}/events`, port, cut, stop }
 }
 
 test('[D1, W12] what is published is what a handler sees', async () => {

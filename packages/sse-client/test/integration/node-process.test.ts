@@ -1,6 +1,6 @@
 import { createServer, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { expect, test } from 'vitest'
+import { ownPort } from '../../../sse-server/test/support/ports'
 import { at, connected, named } from '../support/frames'
 import { program } from '../support/program'
 import { type Served, serve, streamHead, until } from '../support/server'
@@ -22,15 +22,6 @@ async function serveIdle(
   return Object.assign(served, { streams })
 }
 
-/** A port at which nobody listens, and somebody may. */
-async function deadPort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
-  await new Promise((resolve) => server.close(resolve))
-  return port
-}
-
 test('[keepProcessAlive] false: with an open, idle stream the program ends by itself, and well', async () => {
   const { url, streams } = await serveIdle({ heartbeatMs: 15_000 })
   const running = start('follow', url, false)
@@ -40,7 +31,7 @@ test('[keepProcessAlive] false: with an open, idle stream the program ends by it
 })
 
 test('[keepProcessAlive] false: nor does the wait for the next attempt', async () => {
-  const running = start('follow', `http://127.0.0.1:${await deadPort()}/events`, false)
+  const running = start('follow', `http://127.0.0.1:${await ownPort()}/events`, false)
   expect([await running.ended, running.complaints]).toEqual([0, ''])
   expect(running.lines).toEqual(['connecting', 'NETWORK', 'reconnecting'])
 })
@@ -91,7 +82,7 @@ test('[keepProcessAlive] by default an idle stream keeps the program, until clos
 })
 
 test('[keepProcessAlive] true: the wait for a server that is down keeps it, until that is back', async () => {
-  const port = await deadPort()
+  const port = await ownPort()
   const running = start('follow', `http://127.0.0.1:${port}/events`, true)
   await until(() => expect(running.lines).toContain('reconnecting'))
   const server = createServer((_, response) => {
