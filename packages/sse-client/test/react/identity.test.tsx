@@ -96,7 +96,7 @@ test('[P8] the newest identity function is asked before each attempt, and anothe
   expect(network.exchanges).toHaveLength(1)
   await act(async () => {
     network.last.send(closing('expired'))
-    await vi.waitFor(() => expect(network.exchanges).toHaveLength(2))
+    await vi.waitFor(() => expect(network.exchanges).toHaveLength(2), { timeout: 15_000 })
   })
   await answer(at(2))
   expect([network.last.header('last-event-id'), story]).toEqual([undefined, ['identity']])

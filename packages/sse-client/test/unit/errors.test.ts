@@ -6,6 +6,9 @@ import { at, connected, resync, updated } from '../support/frames'
 import { Network } from '../support/network'
 import { openPage } from '../support/page'
 
+/** A busy machine may need it. */
+const WAIT = { timeout: 15_000 }
+
 afterEach(() => {
   vi.restoreAllMocks()
 })
@@ -135,9 +138,9 @@ test('[S8] a promise of another realm counts: events wait for it, and what it re
   page.subscriber.subscribe('*', () => runInNewContext('Promise.reject(new Error("no"))'))
   const stream = await page.open(connected({ id: at(0) }), resync('expired', at(5)))
   expect(page.subscriber.state).toBe('resyncing')
-  await vi.waitFor(() => expect(page.codes).toEqual(['HANDLER_FAILED']))
+  await vi.waitFor(() => expect(page.codes).toEqual(['HANDLER_FAILED']), WAIT)
   await page.clock.advance(2_000)
-  await vi.waitFor(() => expect([loads, page.subscriber.state]).toEqual([2, 'connected']))
+  await vi.waitFor(() => expect([loads, page.subscriber.state]).toEqual([2, 'connected']), WAIT)
   await page.send(stream, updated('a', at(6)))
   expect(page.codes).toEqual(['HANDLER_FAILED', 'HANDLER_FAILED'])
   page.subscriber.close()

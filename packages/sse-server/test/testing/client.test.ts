@@ -118,7 +118,7 @@ describe.each([
     client.close()
     client.close()
     await expect(waiting).rejects.toMatchObject({ code: 'ENDED' })
-    await expect.poll(() => hub.connections()).toEqual([])
+    await expect.poll(() => hub.connections(), { timeout: 15_000 }).toEqual([])
   })
 
   it('[testing] text of any kind comes as it was sent', async () => {
