@@ -157,7 +157,8 @@ describe.runIf(HAS_REDIS)('three hubs on one Redis', () => {
     await all[0]!.hub.disconnect({ projectId })
     await eventually(() => expect(other.closing).toBe('rotated'))
     await child.stop()
-    expect((await all[0]!.hub.clusterStats({ timeoutMs: 2_000 })).missing).toHaveLength(1)
+    // It counts as alive for some seconds yet. A machine that stands still makes others late in one answer, and not in all of them.
+    await eventually(async () => expect((await all[0]!.hub.clusterStats({ timeoutMs: 500 })).missing).toHaveLength(1))
     await eventually(async () => {
       const { instances, missing } = await all[0]!.hub.clusterStats({ timeoutMs: 2_000 })
       expect([instances.length, missing]).toEqual([3, []])
