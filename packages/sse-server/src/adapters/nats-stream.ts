@@ -11,7 +11,7 @@ const SPARE_MESSAGES = 24
 const RACE_TRIES = 20
 /**
  * So long a stream that was there stays gone before it is made anew, in milliseconds. A server says that it is gone before it is done with deleting
- * it, and takes the files of one that is made meanwhile; and 2.9 ends when somebody reads from one that is being made: by then all have noticed.
+ * it, and takes the files of one that is made meanwhile; and 2.9 ends when somebody reads from one that is being made: by then whoever uses it has noticed.
  */
 const GONE_MS = 1_000
 
