@@ -48,18 +48,18 @@ RETURNS "public"."entitycast_project" LANGUAGE plpgsql AS $$
 DECLARE
   v "public"."entitycast_project";
   v_after "public"."entitycast_project";
-  v_history text := p_server || '/' || pg_relation_filenode(to_regclass('"public"."entitycast_project"'));
 BEGIN
   LOOP
     SELECT * INTO v FROM "public"."entitycast_project" t WHERE t.project = p_project FOR NO KEY UPDATE;
     EXIT WHEN FOUND;
-    INSERT INTO "public"."entitycast_project" (project, epoch, history) VALUES (p_project, p_name, v_history) ON CONFLICT DO NOTHING;
+    -- Which file it is is asked only now: whoever has waited for a TRUNCATE would name the one before, and what comes next would begin anew again.
+    INSERT INTO "public"."entitycast_project" (project, epoch, history) VALUES (p_project, p_name, p_server || '/' || pg_relation_filenode(to_regclass('"public"."entitycast_project"'))) ON CONFLICT DO NOTHING;
   END LOOP;
   IF NOT (v.history = p_server || '/' || pg_relation_filenode(to_regclass('"public"."entitycast_project"')) OR (p_server = 'durable' AND v.history LIKE '%' || '/' || pg_relation_filenode(to_regclass('"public"."entitycast_project"')))) OR v.epoch = p_forked
     OR EXISTS (SELECT FROM "public"."entitycast_log" l WHERE l.project = p_project AND l."offset" > v.head) THEN
     DELETE FROM "public"."entitycast_log" l WHERE l.project = p_project;
     UPDATE "public"."entitycast_project" t
-      SET epoch = p_name, history = v_history, head = 0, first = 1, total = 0, tag = '-', used_at = now()
+      SET epoch = p_name, history = p_server || '/' || pg_relation_filenode(to_regclass('"public"."entitycast_project"')), head = 0, first = 1, total = 0, tag = '-', used_at = now()
       WHERE t.project = p_project RETURNING t.* INTO v;
   END IF;
   IF EXISTS (SELECT FROM "public"."entitycast_outbox" o WHERE o.project = p_project) THEN

@@ -124,18 +124,18 @@ RETURNS ${project} LANGUAGE plpgsql AS $$
 DECLARE
   v ${project};
   v_after ${project};
-  v_history text := ${history};
 BEGIN
   LOOP
     SELECT * INTO v FROM ${project} t WHERE t.project = p_project FOR NO KEY UPDATE;
     EXIT WHEN FOUND;
-    INSERT INTO ${project} (project, epoch, history) VALUES (p_project, p_name, v_history) ON CONFLICT DO NOTHING;
+    -- Which file it is is asked only now: whoever has waited for a TRUNCATE would name the one before, and what comes next would begin anew again.
+    INSERT INTO ${project} (project, epoch, history) VALUES (p_project, p_name, ${history}) ON CONFLICT DO NOTHING;
   END LOOP;
   IF NOT ${isOf('v')} OR v.epoch = p_forked
     OR EXISTS (SELECT FROM ${log} l WHERE l.project = p_project AND l."offset" > v.head) THEN
     DELETE FROM ${log} l WHERE l.project = p_project;
     UPDATE ${project} t
-      SET epoch = p_name, history = v_history, head = 0, first = 1, total = 0, tag = '-', used_at = now()
+      SET epoch = p_name, history = ${history}, head = 0, first = 1, total = 0, tag = '-', used_at = now()
       WHERE t.project = p_project RETURNING t.* INTO v;
   END IF;
   IF EXISTS (SELECT FROM ${outbox} o WHERE o.project = p_project) THEN

@@ -11,6 +11,7 @@ import {
   ready,
   stream,
   told,
+  transaction,
   upTo,
 } from '../support/postgres-hub'
 import { Wires } from '../support/wires'
@@ -42,6 +43,29 @@ describe.runIf(HAS_POSTGRES)('a PostgreSQL with another past', () => {
     for (const page of pages) await page.until(({ told }) => expect(told).toEqual([1, 2]))
     for (const page of pages) expect(page.resyncs).toEqual(['epoch'])
     expect((await stream(two, 'p', cursor)).resyncs).toEqual(['epoch'])
+  })
+
+  it('[B4] TRUNCATE, while a publish waits for it: that one is of the new log, and stays', async () => {
+    const one = hubs.add(server, { timeoutMs: 60_000 })
+    const page = await Page.open(one, 'p')
+    await fill(one, 1, 2)
+    await page.until(({ told }) => expect(told).toEqual([1, 2]))
+    const publishing = await transaction(hubs.pool(server), 'COMMIT', async (own) => {
+      await own.query(`TRUNCATE ${hubs.prefix}project, ${hubs.prefix}log`)
+      const waiting = emit(one, 3)
+      await eventually(async () =>
+        expect(
+          await server.ask(`SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%append%'`),
+        ).toHaveLength(1),
+      )
+      return { waiting }
+    })
+    const cursor = await publishing.waiting
+    await emit(one, 4)
+    const back = await stream(hubs.add(server), 'p', cursor)
+    await eventually(() => expect(told(back)).toEqual([4]))
+    expect(back.resyncs).toEqual([])
+    await page.until(({ resyncs }) => expect(resyncs).toEqual(['epoch']))
   })
 
   it('[B4] only the records are gone, or only the heads: never a partial replay', async () => {
