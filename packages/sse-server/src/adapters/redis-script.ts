@@ -18,6 +18,8 @@ import { decodeRecords, type Found, foundIn } from '../seams/record-text'
 
 /** The error of a server that is like Redis, and does not name its past. */
 export const NO_PAST = 'NOPAST'
+/** The error of an append that was sent behind another one, which is not there. */
+export const NOT_BEHIND = 'NOTBEHIND'
 
 /** ARGV 1 to 5, the same for both: a new random name, whether Redis is durable, how long the head lives, how and where to publish. */
 const PRELUDE = `
@@ -41,17 +43,28 @@ end
 if not epoch or not last or found[5] ~= history then begin() end
 `
 
-/** ARGV 6 to 8: retention by age, number and bytes. From 9 on, in turn: a record, and the bytes it counts for. */
+/**
+ * ARGV 6 to 8: retention by age, number and bytes. 9: the tag of the append that this one was sent behind, without waiting for its answer, or
+ * nothing. From 10 on, in turn: a record, and the bytes it counts for.
+ */
 const APPEND = `${PRELUDE}
-local age, events, most = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
-local count = (#ARGV - 8) / 2
+local age, events, most, behind = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9]
+local count = (#ARGV - 9) / 2
 if count == 0 then return { epoch, text(last) } end
+if behind ~= '' and behind ~= tag then
+  -- Others may have appended since. Not found among so many, it is said to be missing: whoever asks then waits for its answer.
+  local there
+  for _, entry in ipairs(redis.pcall('XRANGE', log, text(math.max(last - 99, 0)) .. '-0', '+')) do
+    there = there or entry[2][4] == behind
+  end
+  if not there then return redis.error_reply('${NOT_BEHIND} the append before this one is not there') end
+end
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local records = {}
 local function add(call, i)
-  records[i] = ARGV[7 + 2 * i]
-  return call('XADD', log, text(last + 1) .. '-0', 'r', records[i], 't', id, 'a', text(now), 's', ARGV[8 + 2 * i])
+  records[i] = ARGV[8 + 2 * i]
+  return call('XADD', log, text(last + 1) .. '-0', 'r', records[i], 't', id, 'a', text(now), 's', ARGV[9 + 2 * i])
 end
 local added = add(redis.pcall, 1)
 if type(added) == 'table' and added.err then
@@ -66,7 +79,7 @@ local first, size = last + 1, redis.call('XLEN', log)
 if size == 1 then bytes = 0 end
 for i = 1, count do
   if i > 1 then add(redis.call, i) end
-  last, bytes = last + 1, bytes + tonumber(ARGV[8 + 2 * i])
+  last, bytes = last + 1, bytes + tonumber(ARGV[9 + 2 * i])
 end
 size = size + count - 1
 local done

@@ -18,7 +18,7 @@ import { type Dialer, dialerOf, type RedisClientLike, reasonOf, type Wire } from
 import { closed, type Link, linkTo } from './redis-link'
 import { LiveLog, type Oddities } from './redis-live'
 import { type RedisAdapterOptions, readOptions } from './redis-options'
-import { decodeFound, type Script, scripts } from './redis-script'
+import { decodeFound, NOT_BEHIND, type Script, scripts } from './redis-script'
 
 export type { RedisClientLike } from './redis-client'
 export type { Oddities } from './redis-live'
@@ -37,6 +37,12 @@ const MAX_IN_FLIGHT = 2
 /** Projects that are compared at a time; channels that one command subscribes to. */
 const BATCH = 100
 
+/** An append that was sent: its tag, and when it is answered, however. */
+interface Sent {
+  readonly tag: string
+  readonly answered: Promise<unknown>
+}
+
 /**
  * The log in Redis: several instances, one order. Works with the client of `redis` or of `ioredis` that the application already has,
  * and makes two connections of its own with that client's settings: one for commands, one that listens.
@@ -54,6 +60,8 @@ export class RedisAdapter implements Adapter {
   readonly #logs = new Map<string, LiveLog>()
   /** The same, by the channel that each listens on. */
   readonly #channels = new Map<string, LiveLog>()
+  /** The newest append of each project that has appends on their way. */
+  readonly #sent = new Map<string, Sent>()
   #retention: Retention | undefined
   #appends!: AppendQueue
   #commands: Link | undefined
@@ -177,37 +185,58 @@ export class RedisAdapter implements Adapter {
     if (subscriber?.isUp) subscriber.use((wire) => wire.unsubscribe(channel)).catch(() => {})
   }
 
-  /** Of one project. */
+  /**
+   * Of one project. It may be sent behind another one, and must not come before it where that one has to be sent again: emptied, Redis'
+   * cache of scripts may be filled by anybody between the two.
+   */
   async #append(batch: readonly Append[], deadline: number): Promise<void> {
     const { ageMs, events, bytes } = this.#retention as Retention
-    const args = [ageMs, events, bytes].map(String)
+    const args: string[] = []
     for (const { records } of batch) {
       for (const record of records) args.push(encodeRecord(record), String(weightOf(record)))
     }
     const [{ projectId }] = batch as [Append]
-    const [epoch, offset] = (await this.#run(scripts.append, projectId, args, deadline)) as [string, string]
-    settle(batch, { epoch, offset: Number(offset) })
+    const before = this.#sent.get(projectId)
+    const tag = randomName()
+    const answer = (this.#commands as Link).use(async (wire) => {
+      const append = (behind = '') =>
+        this.#run(wire, scripts.append, projectId, tag, [...[ageMs, events, bytes].map(String), behind, ...args])
+      try {
+        return await append(before?.tag)
+      } catch (error) {
+        if (reasonOf(error) !== NOT_BEHIND) throw error
+        await before?.answered
+        return append()
+      }
+    }, deadline)
+    const sent: Sent = { tag, answered: answer.catch(() => {}) }
+    this.#sent.set(projectId, sent)
+    try {
+      const [epoch, offset] = (await answer) as [string, string]
+      settle(batch, { epoch, offset: Number(offset) })
+    } finally {
+      if (this.#sent.get(projectId) === sent) this.#sent.delete(projectId)
+    }
   }
 
   async #ask(projectId: string, { epoch, offset, tag }: Seen, limit: number): Promise<Found> {
-    return decodeFound(await this.#run(scripts.read, projectId, [epoch, offset, tag, limit, PAGE_BYTES].map(String)))
+    const args = [epoch, offset, tag, limit, PAGE_BYTES].map(String)
+    const reply = (this.#commands as Link).use((wire) => this.#run(wire, scripts.read, projectId, randomName(), args))
+    return decodeFound(await reply)
   }
 
-  #run({ text, sha }: Script, projectId: string, args: readonly string[], deadline?: number): Promise<unknown> {
+  /** The random name is the tag of an append, and the epoch where a log begins. */
+  async #run(wire: Wire, { text, sha }: Script, projectId: string, name: string, args: string[]): Promise<unknown> {
     const { durable, sharded } = this.#settings
     const { head, log, channel } = this.#names(projectId)
     const publish = sharded ? 'SPUBLISH' : 'PUBLISH'
-    // The random name is the tag of an append, and the epoch where a log begins.
-    const id = randomBytes(12).toString('base64url')
-    const all = ['2', head, log, id, durable ? '1' : '0', String(this.#ttlMs), publish, channel, ...args]
-    return (this.#commands as Link).use(async (wire) => {
-      try {
-        return await wire.send(head, ['EVALSHA', sha, ...all])
-      } catch (error) {
-        if (reasonOf(error) !== 'NOSCRIPT') throw error
-        return wire.send(head, ['EVAL', text, ...all])
-      }
-    }, deadline)
+    const all = ['2', head, log, name, durable ? '1' : '0', String(this.#ttlMs), publish, channel, ...args]
+    try {
+      return await wire.send(head, ['EVALSHA', sha, ...all])
+    } catch (error) {
+      if (reasonOf(error) !== 'NOSCRIPT') throw error
+      return wire.send(head, ['EVAL', text, ...all])
+    }
   }
 
   /** One hash tag for all that is a project's, so that one node of a cluster has it. No id's name is part of another's. */
@@ -243,6 +272,10 @@ export class RedisAdapter implements Adapter {
       if (this.#commands?.isUp) await Promise.allSettled(logs.map((log) => log.check()))
     }
   }
+}
+
+function randomName(): string {
+  return randomBytes(12).toString('base64url')
 }
 
 function batches<Item>(items: readonly Item[]): Item[][] {

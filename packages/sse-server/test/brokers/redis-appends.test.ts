@@ -1,7 +1,8 @@
-import type { RedisAdapterOptions } from '@entitycast/sse-server/redis'
+import { RedisAdapter, type RedisAdapterOptions } from '@entitycast/sse-server/redis'
 import { Redis } from 'ioredis'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { type ClientName, clients, HAS_REDIS, RedisServer } from '../support/redis'
+import { scripts as ours } from '../../src/adapters/redis-script'
+import { type ClientName, clients, HAS_REDIS, RedisServer, withCommands } from '../support/redis'
 import { eventually, RedisHubs, ready, stream, told } from '../support/redis-hub'
 
 /*
@@ -50,6 +51,57 @@ describe.runIf(HAS_REDIS).each(Object.keys(clients) as ClientName[])('appends to
     // Whoever resumes after one of them gets the next, and not what was beside it.
     const resumed = await stream(two, 'p', cursors[99 * 3 + 2] as string)
     await eventually(() => expect(told(resumed)).toEqual(upTo(900).filter((n) => n % 3 === 0 && n > 300)))
+  })
+
+  it('[D1] the script cache is emptied, and filled again by somebody else, between two appends that do not wait for each other: they keep their order', async () => {
+    let isEmptied = false
+    const client = withCommands(clients[name](server.port), async (args, send) => {
+      const isFirst = args.some((word) => word.includes('the first of two'))
+      if (!isFirst || isEmptied) return send(args)
+      isEmptied = true
+      // All in one go: the second append comes right behind.
+      const [, answer] = [send(['SCRIPT', 'FLUSH']), send(args), send(['SCRIPT', 'LOAD', ours.append.text])]
+      return answer
+    })
+    const adapter = new RedisAdapter(client, { keyPrefix: `test-${++tests}:` })
+    adapter.start({ ageMs: 60_000, events: 100, bytes: 100_000 })
+    const append = (data: string) => adapter.append('p', [{ type: 'a:b', data, channel: 'default' }])
+    const { epoch } = await append('"before"')
+    const first = append('"the first of two"')
+    // It is on its way, and not yet answered.
+    await Promise.resolve()
+    const cursors = await Promise.all([first, append('"the second"'), append('"with the second"')])
+    expect(isEmptied).toBe(true)
+    const page = await adapter.read('p', { epoch, offset: 1 }, 10)
+    expect('entries' in page && page.entries.map(({ record }) => record.data)).toEqual([
+      '"the first of two"',
+      '"the second"',
+      '"with the second"',
+    ])
+    expect(cursors.map(({ offset }) => offset)).toEqual([2, 3, 4])
+    await adapter.close()
+  })
+
+  it('[D1] another instance appends so much between two appends that do not wait for each other that the first is not found: both are there all the same, in their order', async () => {
+    let isDone = false
+    const client = withCommands(clients[name](server.port), async (args, send) => {
+      const isFirst = args.some((word) => word.includes('the first of two'))
+      if (!isFirst || isDone) return send(args)
+      isDone = true
+      const [start, record] = [args.slice(0, -2).with(5, 'of-another'), args.slice(-2)]
+      const [answer] = [send(args), send([...start, ...upTo(150).flatMap(() => record)])]
+      return answer
+    })
+    const adapter = new RedisAdapter(client, { keyPrefix: `test-${++tests}:` })
+    adapter.start({ ageMs: 60_000, events: 1_000, bytes: 100_000 })
+    const append = (data: string) => adapter.append('p', [{ type: 'a:b', data, channel: 'default' }])
+    await append('"before"')
+    const first = append('"the first of two"')
+    await Promise.resolve()
+    const cursors = await Promise.all([first, append('"the second"')])
+    expect(isDone).toBe(true)
+    expect(cursors.map(({ offset }) => offset)).toEqual([2, 153])
+    await adapter.close()
   })
 
   it('[D3] a log outlives the time between two looks at it, however short its own time is: who follows it is not told to resync for ever', async () => {

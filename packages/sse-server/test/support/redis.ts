@@ -144,15 +144,11 @@ export const clients = {
 
 export type ClientName = keyof typeof clients
 
-/**
- * A client whose duplicates publish somewhere else while messages are held: what scripts publish on a channel comes out on
- * `held:<channel>`, for whoever lets it through.
- */
-export function withHeldMessages<Client extends object>(client: Client, areHeld: (channel: string) => boolean): Client {
-  const redirect = (args: readonly string[]): string[] => {
-    const at = args.indexOf('PUBLISH')
-    return at < 0 || !areHeld(args[at + 1] as string) ? [...args] : args.with(at + 1, `held:${args[at + 1]}`)
-  }
+/** A client whose duplicates have what they send taken over by this: it sends whatever it likes, in one go. */
+export function withCommands<Client extends object>(
+  client: Client,
+  take: (args: string[], send: (args: string[]) => Promise<unknown>) => Promise<unknown>,
+): Client {
   return new Proxy(client, {
     get(target, name) {
       const value = Reflect.get(target, name)
@@ -162,10 +158,22 @@ export function withHeldMessages<Client extends object>(client: Client, areHeld:
         const own = value.apply(target, overrides)
         const send = own.sendCommand
         const call = own.call
-        if (call) own.call = (...args: string[]) => call.apply(own, redirect(args))
-        else own.sendCommand = (args: string[]) => send.call(own, redirect(args))
+        if (call) own.call = (...args: string[]) => take(args, (all) => call.apply(own, all))
+        else own.sendCommand = (args: string[]) => take(args, (all) => send.call(own, all))
         return own
       }
     },
   })
+}
+
+/**
+ * A client whose duplicates publish somewhere else while messages are held: what scripts publish on a channel comes out on
+ * `held:<channel>`, for whoever lets it through.
+ */
+export function withHeldMessages<Client extends object>(client: Client, areHeld: (channel: string) => boolean): Client {
+  const redirect = (args: string[]): string[] => {
+    const at = args.indexOf('PUBLISH')
+    return at < 0 || !areHeld(args[at + 1] as string) ? args : args.with(at + 1, `held:${args[at + 1]}`)
+  }
+  return withCommands(client, (args, send) => send(redirect(args)))
 }
