@@ -1,10 +1,11 @@
 import { FollowedLog } from '../seams/followed-log'
+import { HeldMessages } from '../seams/held-messages'
 import { type Found, type Seen, seenOf } from './nats-log'
 import type { Stored } from './nats-message'
 import { closed } from './nats-wire'
 
-/** Messages kept because one before them has not come yet. More are read from the stream instead. */
-const MOST_HELD = 1_000
+/** Tags of own appends that are remembered. */
+const MOST_OWN = 1_000
 
 /** What came over the live subjects, besides records in their order. Counted, since each is mended and otherwise not seen. */
 export interface Oddities {
@@ -26,7 +27,7 @@ export interface Oddities {
  */
 export class LiveLog extends FollowedLog {
   /** Messages that are ahead of what was seen, by the place of the one before them. */
-  readonly #held = new Map<number, Stored>()
+  readonly #held: HeldMessages<Stored>
   /** Tags of what this process has appended, until it has heard of them. */
   readonly #own = new Set<string>()
   #seen: Seen | undefined
@@ -41,8 +42,11 @@ export class LiveLog extends FollowedLog {
     readonly oddities: Oddities,
     /** Records are in the stream, and their messages do not come. */
     readonly deaf: () => void,
+    /** What the log keeps, in bytes. */
+    retainedBytes: number,
   ) {
     super({ ready, oddities, closed })
+    this.#held = new HeldMessages(retainedBytes)
   }
 
   protected override get end(): Seen | undefined {
@@ -56,7 +60,7 @@ export class LiveLog extends FollowedLog {
 
   /** This process has appended. */
   told(message: Stored): void {
-    if (this.#own.size < MOST_HELD) this.#own.add(message.tag)
+    if (this.#own.size < MOST_OWN) this.#own.add(message.tag)
     this.#take(message)
   }
 
@@ -76,7 +80,8 @@ export class LiveLog extends FollowedLog {
     const { epoch, seq, before } = message
     const seen = this.#seen
     if (!seen) {
-      this.#hold(message)
+      // The log is being asked; what it answers may lie before this one.
+      if (!this.#held.hold(before.seq, message)) void this.check().catch(() => {})
       return
     }
     if (epoch === seen.epoch) {
@@ -86,7 +91,7 @@ export class LiveLog extends FollowedLog {
         this.#useHeld()
         return
       }
-      if (before.seq > seen.seq) this.#hold(message)
+      if (before.seq > seen.seq) this.#held.hold(before.seq, message)
     }
     this.oddities.holes++
     void this.check().catch(() => {})
@@ -130,16 +135,10 @@ export class LiveLog extends FollowedLog {
     this.#useHeld()
   }
 
-  #hold(message: Stored): void {
-    if (this.#held.size < MOST_HELD) this.#held.set(message.before.seq, message)
-  }
-
   /** Takes what was held and now fits; lets go of what will never fit. */
   #useHeld(): void {
-    const { epoch } = this.#seen as Seen
-    for (const [before, message] of this.#held) {
-      if (message.epoch !== epoch || before < (this.#seen as Seen).seq) this.#held.delete(before)
-    }
+    const { epoch, seq } = this.#seen as Seen
+    this.#held.drop((before, message) => message.epoch !== epoch || before < seq)
     for (;;) {
       const seen = this.#seen as Seen
       const next = this.#held.get(seen.seq)

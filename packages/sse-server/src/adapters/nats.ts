@@ -203,6 +203,7 @@ export class NatsAdapter implements Adapter {
         this.#link.wire?.unsubscribe(live)
         this.#link.wire?.subscribe(live)
       },
+      (this.#retention as Retention).bytes,
     )
     this.#logs.set(projectId, log)
     this.#lives.set(live, projectId)

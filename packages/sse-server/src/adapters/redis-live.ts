@@ -1,10 +1,8 @@
 import { FollowedLog } from '../seams/followed-log'
+import { HeldMessages } from '../seams/held-messages'
 import type { Found, Seen } from '../seams/record-text'
 import { closed } from './redis-link'
 import { decodeMessage, type Message } from './redis-script'
-
-/** Messages kept because one before them has not come yet. More are read from the log instead. */
-const MOST_HELD = 1_000
 
 /** What came over the channels, besides records in their order. Counted, since each is mended and otherwise not seen. */
 export interface Oddities {
@@ -26,7 +24,7 @@ export interface Oddities {
  */
 export class LiveLog extends FollowedLog {
   /** Messages that are ahead of what was seen, by their first offset. */
-  readonly #held = new Map<number, Message>()
+  readonly #held: HeldMessages<Message>
   #seen: Seen | undefined
   /** Checks in a row that found what no message had told of. */
   #unheard = 0
@@ -39,8 +37,11 @@ export class LiveLog extends FollowedLog {
     readonly oddities: Oddities,
     /** Records are in the log, and their messages do not come. */
     readonly deaf: () => void,
+    /** What the log keeps, in bytes. */
+    retainedBytes: number,
   ) {
     super({ ready: () => ready, oddities, closed })
+    this.#held = new HeldMessages(retainedBytes)
   }
 
   protected override get end(): Seen | undefined {
@@ -62,7 +63,8 @@ export class LiveLog extends FollowedLog {
     const { epoch, first, before, records } = message
     const seen = this.#seen
     if (!seen) {
-      this.#hold(message)
+      // The log is being asked; what it answers may lie before this one.
+      if (!this.#held.hold(first, message)) void this.check().catch(() => {})
       return
     }
     if (epoch === seen.epoch) {
@@ -79,7 +81,7 @@ export class LiveLog extends FollowedLog {
         this.#useHeld()
         return
       }
-      if (first > seen.offset + 1) this.#hold(message)
+      if (first > seen.offset + 1) this.#held.hold(first, message)
     }
     this.oddities.holes++
     void this.check().catch(() => {})
@@ -125,16 +127,10 @@ export class LiveLog extends FollowedLog {
     this.#useHeld()
   }
 
-  #hold(message: Message): void {
-    if (this.#held.size < MOST_HELD) this.#held.set(message.first, message)
-  }
-
   /** Takes what was held and now fits; lets go of what will never fit. */
   #useHeld(): void {
-    const { epoch } = this.#seen as Seen
-    for (const [first, message] of this.#held) {
-      if (message.epoch !== epoch || first <= (this.#seen as Seen).offset) this.#held.delete(first)
-    }
+    const { epoch, offset } = this.#seen as Seen
+    this.#held.drop((first, message) => message.epoch !== epoch || first <= offset)
     for (;;) {
       const seen = this.#seen as Seen
       const next = this.#held.get(seen.offset + 1)

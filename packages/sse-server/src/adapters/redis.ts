@@ -169,6 +169,7 @@ export class RedisAdapter implements Adapter {
       (seen) => this.#ask(projectId, seen, PAGE_RECORDS),
       this.oddities,
       () => this.#subscriber?.drop(),
+      (this.#retention as Retention).bytes,
     )
     this.#logs.set(projectId, log)
     this.#channels.set(channel, log)

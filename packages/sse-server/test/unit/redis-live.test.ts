@@ -42,15 +42,19 @@ function live() {
   const log = new FakeLog()
   const oddities = { garbage: 0, repeated: 0, holes: 0, repaired: 0, doubts: 0 }
   let deaf = 0
-  const following = new LiveLog(Promise.resolve(), log.ask, oddities, () => deaf++)
+  const following = new LiveLog(Promise.resolve(), log.ask, oddities, () => deaf++, 1_000_000)
   const told: (number | string)[] = []
+  const datas: string[] = []
   const listener = {
-    entries: (entries: readonly LogEntry[]) => void told.push(...entries.map(({ offset }) => offset)),
+    entries: (entries: readonly LogEntry[]) => {
+      told.push(...entries.map(({ offset }) => offset))
+      datas.push(...entries.map(({ record }) => record.data))
+    },
     doubt: (head: { epoch: string; offset: number }, reason: string) =>
       void told.push(`${reason} ${head.epoch}.${head.offset}`),
   }
   const settled = () => new Promise<void>((resolve) => setImmediate(resolve))
-  return { log, oddities, following, told, listener, settled, deaf: () => deaf }
+  return { log, oddities, following, told, datas, listener, settled, deaf: () => deaf }
 }
 
 describe('a log that is followed through Redis', () => {
@@ -101,6 +105,33 @@ describe('a log that is followed through Redis', () => {
     for (let round = 0; told.length < 5_001 && round < 50; round++) await settled()
     expect(told).toEqual(Array.from({ length: 5_001 }, (_, n) => n + 1))
   })
+
+  it.each(['before the first answer', 'behind a hole'])(
+    '[B2] large messages %s take no more memory than the log keeps, and none is missing',
+    async (when) => {
+      const { log, following, told, datas, listener, settled } = live()
+      let answer: () => void = () => {}
+      const wait = () => {
+        log.answers = new Promise((resolve) => {
+          answer = resolve
+        })
+      }
+      if (when === 'behind a hole') await following.head()
+      wait()
+      const head = following.head()
+      following.listen(listener)
+      log.append('lost')
+      for (let n = 0; n < 100; n++) following.hear(log.append('x'.repeat(100_000)))
+      answer()
+      log.answers = Promise.resolve()
+      await head
+      for (let round = 0; told.at(-1) !== 101 && round < 50; round++) await settled()
+      // Who begins with the first answer is told what comes after it.
+      expect(told).toEqual(Array.from({ length: told.length }, (_, n) => 102 - told.length + n))
+      expect(told.length).toBeGreaterThan(80)
+      expect(datas.filter((data) => data !== 'read').length).toBeLessThan(10)
+    },
+  )
 
   it('[B4] another log under the same name: one doubt, and what belongs to the old one is not told', async () => {
     const { log, following, told, listener, settled } = live()
