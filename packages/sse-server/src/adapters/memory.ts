@@ -44,6 +44,8 @@ export class MemoryAdapter implements Adapter {
   readonly #ports: Pick<Ports, 'clock' | 'randomId'>
   #retention: Retention | undefined
   #sweptAt = 0
+  /** Ends the wait for the next sweep. There is one as long as anything is kept, and none otherwise. */
+  #endWait: (() => void) | undefined
   #closed = false
 
   constructor(ports: Partial<Ports> = {}) {
@@ -65,6 +67,7 @@ export class MemoryAdapter implements Adapter {
     }
     // A listener may append in turn while it is told: what it adds is not the end of this.
     const end = { epoch: log.epoch, offset: log.window.last }
+    this.#planSweep()
     log.untold.push(...entries)
     tell(log)
     return end
@@ -99,13 +102,14 @@ export class MemoryAdapter implements Adapter {
 
   async close(): Promise<void> {
     this.#closed = true
+    this.#endWait?.()
     this.#logs.clear()
   }
 
   #log(projectId: string): MemoryLog {
     if (this.#closed || !this.#retention) throw new Error('the memory adapter is not open')
     const now = this.#ports.clock.monotonic()
-    this.#sweep(now)
+    if (now - this.#sweptAt >= this.#sweepMs) this.#sweep(now)
     let log = this.#logs.get(projectId)
     if (!log) {
       log = {
@@ -122,10 +126,24 @@ export class MemoryAdapter implements Adapter {
     return log
   }
 
+  /** Two of them are longer than anything is kept. */
+  get #sweepMs(): number {
+    return (this.#retention as Retention).ageMs / 2 + 1
+  }
+
+  /** Sweeps in a while also where nobody calls, and again until nothing is left. */
+  #planSweep(): void {
+    const { clock } = this.#ports
+    this.#endWait ??= clock.after(this.#sweepMs, () => {
+      this.#endWait = undefined
+      this.#sweep(clock.monotonic())
+      if ([...this.#logs.values()].some(({ window }) => window.size > 0)) this.#planSweep()
+    })
+  }
+
   /** Lets go of what has expired, and forgets projects that nobody listens to and that have nothing left: their next cursor is of a new epoch. */
   #sweep(now: number): void {
     const { ageMs } = this.#retention as Retention
-    if (now - this.#sweptAt < ageMs / 2) return
     this.#sweptAt = now
     for (const [projectId, log] of this.#logs) {
       if (log.listeners.size === 0 && now - log.usedAt > ageMs) this.#logs.delete(projectId)

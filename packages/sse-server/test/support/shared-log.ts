@@ -37,13 +37,22 @@ export class SharedLog {
   #retention: Retention | undefined
 
   constructor(readonly clock: Clock) {
-    this.store = new MemoryAdapter({ clock })
+    this.store = this.#newStore()
   }
 
   begin(retention: Retention): void {
     if (this.#retention) return
     this.#retention = retention
     this.store.start(retention)
+  }
+
+  /** Whatever it plans for itself is no timer of the hubs', whose own are counted. */
+  #newStore(): MemoryAdapter {
+    const { clock } = this
+    const after = () => () => {}
+    return new MemoryAdapter({
+      clock: { now: () => clock.now(), monotonic: () => clock.monotonic(), defer: (task) => clock.defer(task), after },
+    })
   }
 
   async append(projectId: string, records: readonly LogRecord[]): Promise<Cursor> {
@@ -56,7 +65,7 @@ export class SharedLog {
 
   /** Everything is lost: each log is another one. */
   async wipe(): Promise<void> {
-    this.store = new MemoryAdapter({ clock: this.clock })
+    this.store = this.#newStore()
     this.store.start(this.#retention as Retention)
     for (const ear of this.ears) await this.doubt(ear, 'epoch')
   }

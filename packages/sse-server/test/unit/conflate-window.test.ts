@@ -139,6 +139,8 @@ describe('the publish window', () => {
 
   it('[C9] no timer is left of a window that is through', async () => {
     const { hub, clock, stream, project } = await windowed()
+    // From now on the log has something to look after, in its own time.
+    await hub.project('p2').emit('a:b', 1)
     const before = clock.timers
     void project.updated('document', 'd')
     expect(clock.timers).toBe(before + 1)

@@ -194,6 +194,8 @@ describe('what applications and sockets do wrong', () => {
     await hub.project('p1').updated('document', 'after')
     await clock.advance(62_000)
     expect(hub.stats().projects).toBe(0)
+    // The log keeps its events for as long as the retention says, and looks after that.
+    await clock.advance(450_000)
     expect(clock.timers).toBe(0)
     await hub.close()
   })

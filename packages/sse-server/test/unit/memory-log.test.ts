@@ -23,6 +23,35 @@ describe('the log in memory', () => {
     await log.close()
   })
 
+  it('[D6 C9] lets go of what has expired, and of projects that nobody listens to, also when nobody calls it any more', async () => {
+    const trims = vi.spyOn(RetentionWindow.prototype, 'trim')
+    const clock = new VirtualClock()
+    const log = new MemoryAdapter({ clock })
+    log.start({ ageMs: 60_000, events: 100, bytes: 100_000 })
+    const { close } = await log.open('followed', nobody)
+    expect(clock.timers).toBe(0)
+    const cursors = []
+    for (const project of ['followed', 'forgotten']) cursors.push(await log.append(project, [record]))
+    const windows = [...new Set(trims.mock.contexts)] as RetentionWindow<never>[]
+    trims.mockRestore()
+    expect(clock.timers).toBe(1)
+    await clock.advance(60_000)
+    expect(windows.map(({ size }) => size)).toEqual([1, 1])
+    await clock.advance(30_000)
+    expect(windows[0]?.size).toBe(0)
+    // Nothing is left that may go.
+    expect(clock.timers).toBe(0)
+    const heads = []
+    for (const project of ['followed', 'forgotten']) heads.push((await log.open(project, nobody)).head)
+    expect(heads[0]).toEqual(cursors[0])
+    expect(heads[1]?.offset).toBe(0)
+    close()
+    await log.append('followed', [record])
+    expect(clock.timers).toBe(1)
+    await log.close()
+    expect(clock.timers).toBe(0)
+  })
+
   it('[D3] and not of what is young enough', async () => {
     const clock = new VirtualClock()
     const log = new MemoryAdapter({ clock })
