@@ -14,6 +14,7 @@ import type { Cursor, ResyncReason } from '@entitycast/sse-protocol'
  *   credentials, `status` says `degraded`, and listeners stay: on return they are told what they missed, or `doubt`.
  * - ISOLATION. Project ids are any text the protocol allows, and those of the hub's own logs: U+0001 and up to 265 bytes more (`logName`
  *   writes both in a plain alphabet). No project id, however chosen, reaches another project's log.
+ * - NOTHING IS KEPT WITHOUT END. What lies far beyond the retention is let go in a while, by age, number and bytes, and is answered as a gap.
  * - RECORDS ARE OPAQUE. They come back as they were given, to the last character.
  */
 

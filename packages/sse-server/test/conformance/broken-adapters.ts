@@ -146,6 +146,27 @@ class NewestFirst extends Wrapped {
   }
 }
 
+/** Keeps more events than it was asked to, without end. */
+class KeepsEveryEvent extends Wrapped {
+  override start(retention: Retention): void {
+    super.start({ ...retention, events: Number.MAX_SAFE_INTEGER })
+  }
+}
+
+/** Counts no bytes. */
+class KeepsEveryByte extends Wrapped {
+  override start(retention: Retention): void {
+    super.start({ ...retention, bytes: Number.MAX_SAFE_INTEGER })
+  }
+}
+
+/** Lets go of nothing because it is old. */
+class KeepsForEver extends Wrapped {
+  override start(retention: Retention): void {
+    super.start({ ...retention, ageMs: Number.MAX_SAFE_INTEGER })
+  }
+}
+
 export const brokenAdapters: Readonly<Record<string, new (inner: MemoryAdapter) => Adapter>> = {
   PartialReplay,
   AheadIsHead,
@@ -158,4 +179,7 @@ export const brokenAdapters: Readonly<Record<string, new (inner: MemoryAdapter) 
   ForgetsAudience,
   NeverCloses,
   NewestFirst,
+  KeepsEveryEvent,
+  KeepsEveryByte,
+  KeepsForEver,
 }
