@@ -181,5 +181,15 @@ function faultsOf(found: Record<string, unknown>, wanted: NatsStreamConfig): str
   if (found.no_ack === true) faults.push('no_ack is true, and must be false')
   if (found.sealed === true) faults.push('it is sealed')
   if (found.mirror) faults.push('it is a mirror')
+  // Of another log: they would come between ours.
+  if (Array.isArray(found.sources) && found.sources.length > 0) {
+    faults.push('it takes messages from other streams (sources)')
+  }
+  // What is kept under another name is not found again.
+  if (found.subject_transform) {
+    faults.push(`subject_transform is ${JSON.stringify(found.subject_transform)}, and must be absent`)
+  }
+  // The server says yes before it has written: killed, it may have lost what it took.
+  if (found.persist_mode === 'async') faults.push('persist_mode is "async", and must be "default"')
   return faults
 }

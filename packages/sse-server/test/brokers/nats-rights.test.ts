@@ -115,6 +115,7 @@ describe.runIf(HAS_NATS)('a stream that is not as it must be', () => {
       [{ duplicate_window: 1_000_000_000 }, /duplicate_window is 1000000000/],
       [{ republish: undefined }, /republish is null/],
       [{ storage: 'memory' }, /storage is "memory", and must be "file"/],
+      [{ sources: [{ name: 'OTHER' }] }, /it takes messages from other streams \(sources\)/],
     ] as const) {
       await server.ask('STREAM.CREATE.ENTITYCAST', { ...right, ...wrong })
       const adapter = instances.adapter(server)
@@ -128,6 +129,18 @@ describe.runIf(HAS_NATS)('a stream that is not as it must be', () => {
       await instances.end()
       await server.ask('STREAM.DELETE.ENTITYCAST')
     }
+  })
+
+  it('[B4] one that lets nobody delete or purge serves: what is too old is refused all the same', async () => {
+    const config = { ...NatsAdapter.streamConfig(), deny_delete: true, deny_purge: true }
+    await server.ask('STREAM.CREATE.ENTITYCAST', config)
+    const brief = instances.adapter(server, { checkIntervalMs: 100 }, { ...RETENTION, events: 2 })
+    const { epoch } = await brief.append('p', [record(1)])
+    for (const n of [2, 3, 4]) await brief.append('p', [record(n)])
+    expect(await brief.read('p', { epoch, offset: 1 }, 10)).toEqual({ gap: 'expired' })
+    expect(await brief.read('p', { epoch, offset: 2 }, 10)).toMatchObject({ entries: [{ offset: 3 }, { offset: 4 }] })
+    await instances.end()
+    await server.ask('STREAM.DELETE.ENTITYCAST')
   })
 
   it('[B4] one that we have made holds more where the retention was raised, with what is in it, beside an instance of before', async () => {
