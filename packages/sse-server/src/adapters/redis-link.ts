@@ -37,21 +37,31 @@ export function linkTo({ dial, prepare, up, message, timeoutMs }: LinkOptions): 
     failed: (error, wire) => {
       if (error instanceof HubError) return error
       const reason = reasonOf(error)
-      if (reason === NO_PAST) {
-        return new HubError(
-          'UNSUPPORTED',
-          'This Redis does not say which past it has (INFO replication has no master_replid), and so not whether a restart has lost events. Where one loses nothing, say durable: true',
-        )
-      }
+      if (reason === NO_PAST) return noPast()
       // After a failover this is a replica: whoever is the master now is found by dialling.
       if (reason === 'READONLY') link.drop(wire)
       return unavailable(`answered ${reason}`)
     },
-    refusalOf: () => undefined,
+    refusalOf: (error) => (error instanceof NoPast ? noPast() : undefined),
     unavailable,
     closed,
   })
   return link
+}
+
+class NoPast extends Error {}
+
+/** Whether a server says which past it has, where it may be asked outside of the scripts, which look each time. */
+export async function checkPast(wire: Wire): Promise<void> {
+  const answer = await wire.send('', ['INFO', 'replication']).catch(() => undefined)
+  if (answer !== undefined && !/master_replid:\w/.test(String(answer))) throw new NoPast()
+}
+
+function noPast(): HubError {
+  return new HubError(
+    'UNSUPPORTED',
+    'This Redis does not say which past it has (INFO replication has no master_replid), and so not whether a restart has lost events. Where one loses nothing, say durable: true',
+  )
 }
 
 /** @returns what a call gets after the end */

@@ -15,7 +15,7 @@ import {
 import { type Append, AppendQueue, checkSizes, settle } from '../seams/append-queue'
 import { encodeRecord, type Found, type Seen, weightOf } from '../seams/record-text'
 import { type Dialer, dialerOf, type RedisClientLike, reasonOf, type Wire } from './redis-client'
-import { closed, type Link, linkTo } from './redis-link'
+import { checkPast, closed, type Link, linkTo } from './redis-link'
 import { LiveLog, type Oddities } from './redis-live'
 import { type RedisAdapterOptions, readOptions } from './redis-options'
 import { decodeFound, NOT_BEHIND, type Script, scripts } from './redis-script'
@@ -85,11 +85,15 @@ export class RedisAdapter implements Adapter {
     if (this.#retention)
       throw new HubError('INVALID_OPTION', 'An adapter belongs to one hub; make another one for each')
     this.#retention = retention
-    const { timeoutMs, sharded, maxPendingAppends } = this.#settings
+    const { timeoutMs, sharded, maxPendingAppends, durable } = this.#settings
     this.#commands = linkTo({
       dial: (listener) => this.#dialer.dial(listener, false),
-      // Where that is not allowed, or not everywhere, a script is sent whole the first time.
-      prepare: (wire) => Promise.allSettled(Object.values(scripts).map(({ text }) => wire.load(text))),
+      prepare: (wire) =>
+        Promise.all([
+          durable || checkPast(wire),
+          // Where that is not allowed, or not everywhere, a script is sent whole the first time.
+          Promise.allSettled(Object.values(scripts).map(({ text }) => wire.load(text))),
+        ]),
       up: () => void this.#checkAll(),
       message: () => {},
       timeoutMs,

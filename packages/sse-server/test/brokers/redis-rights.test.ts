@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url'
 import { Redis } from 'ioredis'
 import { createClient } from 'redis'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { HAS_REDIS, RedisServer } from '../support/redis'
+import { HAS_REDIS, RedisServer, clients as unguarded, withCommands } from '../support/redis'
 import { eventually, RedisHubs, ReturningClient, ready, stream, told } from '../support/redis-hub'
 
 /*
@@ -93,4 +93,28 @@ describe.runIf(HAS_REDIS)('a user with the rights that the guide names', () => {
     })
     await add({ keyPrefix: 'no-past:', durable: true }).hub.project('p').emit('a:b', 1)
   })
+
+  it.each(['ioredis', 'node-redis'] as const)(
+    '[B1] through %s such a one is said to be degraded, and no longer once it says so',
+    async (name) => {
+      let saysWhich = false
+      const client = withCommands(unguarded[name](server.port), async (args, send) => {
+        if (saysWhich) return send(args)
+        if (args[0] === 'INFO') return String(await send(args)).replaceAll('master_replid', 'no_such_line')
+        return send(
+          args[0] === 'EVALSHA'
+            ? args.with(1, '0'.repeat(40))
+            : args.map((one) => one.replaceAll('master_replid', 'no_such_line')),
+        )
+      })
+      const { hub, adapter } = hubs.add(name, server, { keyPrefix: `degraded-${name}:` }, {}, client as never)
+      // It is refused when the other connection is there.
+      await expect(adapter.open('p', { entries() {}, doubt() {} })).rejects.toMatchObject({ code: 'UNSUPPORTED' })
+      expect([hub.status(), hub.stats().degraded]).toEqual(['degraded', true])
+      await expect(hub.project('p').emit('a:b', 1)).rejects.toMatchObject({ code: 'UNSUPPORTED' })
+      saysWhich = true
+      await eventually(() => expect(hub.status()).toBe('ok'))
+      await hub.project('p').emit('a:b', 1)
+    },
+  )
 })
