@@ -28,7 +28,7 @@ export type {
 } from './hub/project'
 export type { PublishOptions } from './hub/publisher'
 export { serveStream } from './hub/serve'
-export { assertStreamOptions, type EventStreamOptions } from './hub/stream-options'
+export { assertHub, assertStreamOptions, type EventStreamOptions } from './hub/stream-options'
 export type { HubStats } from './hub/tally'
 export type { ClusterStats, ClusterTotals, InstanceStats } from './peers/cluster-stats'
 export type { PresentUser } from './presence/present-user'

@@ -41,14 +41,23 @@ const KNOWN = new Set<string>(NAMES)
 const MEANT = new Map(NAMES.map((name) => [plain(name), name]))
 
 /**
+ * That a mount was given a hub: before the first request comes. For authors of mounts.
+ *
+ * @throws HubError `INVALID_OPTION`
+ */
+export function assertHub(hub: unknown): void {
+  if (typeof (hub as { connect?: unknown } | undefined)?.connect !== 'function') {
+    throw invalid(`hub is ${quote(hub)}; give the mount an EventHub`)
+  }
+}
+
+/**
  * That a mount can work with what it was given: before the first request comes, where it can be. For authors of mounts.
  *
  * @throws HubError `INVALID_OPTION`
  */
 export function assertStreamOptions<Source>(hub: unknown, options: EventStreamOptions<Source>): void {
-  if (typeof (hub as { connect?: unknown } | undefined)?.connect !== 'function') {
-    throw invalid(`hub is ${quote(hub)}; give the mount an EventHub`)
-  }
+  assertHub(hub)
   if (typeof options !== 'object' || options === null) {
     throw invalid(`the options are ${quote(options)}; a mount needs at least { authorize }`)
   }

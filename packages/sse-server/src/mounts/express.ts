@@ -1,4 +1,4 @@
-import { type AnyHub, assertStreamOptions, type EventStreamOptions } from '@entitycast/sse-server'
+import { type AnyHub, assertHub, assertStreamOptions, type EventStreamOptions } from '@entitycast/sse-server'
 import { serveNode } from '@entitycast/sse-server/node'
 import type { Request, RequestHandler } from 'express'
 
@@ -27,9 +27,11 @@ export function eventStream(hub: AnyHub, options: EventStreamOptions<Request>): 
 /**
  * A route handler that answers with `hub.stats()` as JSON.
  *
+ * @throws HubError `INVALID_OPTION`
  * @example
  * app.get('/api/events/stats', requireAdmin, eventStats(hub))
  */
 export function eventStats(hub: AnyHub): RequestHandler {
+  assertHub(hub)
   return (_req, res) => void res.set('cache-control', 'no-store').json(hub.stats())
 }

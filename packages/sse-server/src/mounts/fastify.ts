@@ -1,6 +1,7 @@
 import {
   type AnyHub,
   assertDrainMs,
+  assertHub,
   assertStreamOptions,
   type EventStreamOptions,
   type Grant,
@@ -66,10 +67,12 @@ export function openStream(
 /**
  * A route handler that answers with `hub.stats()` as JSON.
  *
+ * @throws HubError `INVALID_OPTION`
  * @example
  * app.get('/api/events/stats', { preHandler: requireAdmin }, eventStats(hub))
  */
 export function eventStats(hub: AnyHub): (request: FastifyRequest, reply: FastifyReply) => FastifyReply {
+  assertHub(hub)
   return (_request, reply) => reply.header('cache-control', 'no-store').send(hub.stats())
 }
 

@@ -1,5 +1,6 @@
 import {
   type AnyHub,
+  assertHub,
   assertStreamOptions,
   type Chunk,
   type EventStreamOptions,
@@ -64,8 +65,13 @@ function isRequest(given: Partial<Request> | undefined): boolean {
   return typeof given?.headers?.get === 'function' && typeof given.signal?.aborted === 'boolean'
 }
 
-/** Answers with `hub.stats()` as JSON. Put it behind the application's own check. */
+/**
+ * Answers with `hub.stats()` as JSON. Put it behind the application's own check.
+ *
+ * @throws HubError `INVALID_OPTION`
+ */
 export function eventStats(hub: AnyHub): (request: Request) => Response {
+  assertHub(hub)
   return () => Response.json(hub.stats(), { headers: { 'cache-control': 'no-store' } })
 }
 

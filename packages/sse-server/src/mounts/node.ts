@@ -1,5 +1,6 @@
 import {
   type AnyHub,
+  assertHub,
   assertStreamOptions,
   type EventStreamOptions,
   type Grant,
@@ -73,8 +74,13 @@ export function openStream(
   return serveNode(hub, { ...options, authorize: () => grant }, req, req, res, { isGranted: true })
 }
 
-/** A request listener that answers with `hub.stats()` as JSON. Put it behind the application's own check. */
+/**
+ * A request listener that answers with `hub.stats()` as JSON. Put it behind the application's own check.
+ *
+ * @throws HubError `INVALID_OPTION`
+ */
 export function eventStats(hub: AnyHub): (req: NodeRequest, res: NodeResponse) => void {
+  assertHub(hub)
   return (_req, res) => {
     res.setHeader('content-type', 'application/json; charset=utf-8')
     res.setHeader('cache-control', 'no-store')

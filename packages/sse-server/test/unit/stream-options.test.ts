@@ -1,8 +1,8 @@
 import { type EventStreamOptions, HubError } from '@entitycast/sse-server'
-import { eventStream as expressStream } from '@entitycast/sse-server/express'
-import { eventStream as fastifyStream } from '@entitycast/sse-server/fastify'
-import { eventStream as fetchStream } from '@entitycast/sse-server/fetch'
-import { eventStream as nodeStream } from '@entitycast/sse-server/node'
+import { eventStats as expressStats, eventStream as expressStream } from '@entitycast/sse-server/express'
+import { eventStats as fastifyStats, eventStream as fastifyStream } from '@entitycast/sse-server/fastify'
+import { eventStats as fetchStats, eventStream as fetchStream } from '@entitycast/sse-server/fetch'
+import { eventStats as nodeStats, eventStream as nodeStream } from '@entitycast/sse-server/node'
 import { describe, expect, it } from 'vitest'
 import { codeOf, testHub } from '../support/hub'
 import { open } from '../support/stream'
@@ -53,6 +53,15 @@ describe('the options of a mount', () => {
       await hub.close()
     })
   }
+
+  it.each([undefined, null, {}, 'hub'])(
+    '[N11] eventStats(%j) throws when it is made, not at a request',
+    async (hub) => {
+      for (const stats of [nodeStats, expressStats, fetchStats, fastifyStats]) {
+        expect(await codeOf(() => stats(hub as never))).toBe('INVALID_OPTION')
+      }
+    },
+  )
 
   it.each([-1, Number.NaN, '5', true, null])(
     '[N11 S7] drainMs %s is refused when the plugin is made, not when it closes',
