@@ -1,4 +1,4 @@
-import { type Figures, Violation, World } from './world'
+import { type Figures, noFigures, Violation, World } from './world'
 
 /** What a run of many seeds came to. */
 export interface Summary {
@@ -13,16 +13,7 @@ export async function runSeeds(first: number, count: number, maxFailures = 10): 
   const started = process.cpuUsage()
   // Connections fail all the time here, and a tenth of the time would go into where.
   Error.stackTraceLimit = 0
-  const total: Figures = {
-    steps: 0,
-    virtualMs: 0,
-    published: 0,
-    delivered: 0,
-    resyncs: {},
-    connects: 0,
-    renewals: 0,
-    faults: {},
-  }
+  const total = noFigures()
   const failures: Summary['failures'] = []
   let seeds = 0
   for (let seed = first; seed < first + count && failures.length < maxFailures; seed++) {

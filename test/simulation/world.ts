@@ -35,6 +35,17 @@ export interface Figures {
   faults: Record<string, number>
 }
 
+export const noFigures = (): Figures => ({
+  steps: 0,
+  virtualMs: 0,
+  published: 0,
+  delivered: 0,
+  resyncs: {},
+  connects: 0,
+  renewals: 0,
+  faults: {},
+})
+
 /** How the server of this world is set up. */
 interface WorldOptions {
   readonly retention: Retention
@@ -62,16 +73,7 @@ export class World {
   readonly sources = new Map<string, Source>()
   readonly pages: Page[] = []
   readonly backend: Backend
-  readonly figures: Figures = {
-    steps: 0,
-    virtualMs: 0,
-    published: 0,
-    delivered: 0,
-    resyncs: {},
-    connects: 0,
-    renewals: 0,
-    faults: {},
-  }
+  readonly figures = noFigures()
   /** Reasons for a resync that have been given so far. */
   readonly explained = new Set(['expired', 'overflow'])
   /** Things still go wrong. */

@@ -45,15 +45,19 @@ export type EntityEvent<Data = unknown, Entity extends string = string> =
   | SingleEntityEvent<Data, Entity>
   | BatchEntityEvent<Data, Entity>
 
-/** Anything else worth telling: `lock:acquired`, `metrics:updated`. A fact: never merged with another unless published with a `conflateKey`. */
-export interface NamedEvent<Type extends string = `${string}:${string}`, Data = unknown> extends EventFields {
-  type: Type
-  data: Data
+/** What only an event of entities has. */
+interface NoEntity {
   entity?: undefined
   id?: undefined
   ids?: undefined
   version?: undefined
   versions?: undefined
+}
+
+/** Anything else worth telling: `lock:acquired`, `metrics:updated`. A fact: never merged with another unless published with a `conflateKey`. */
+export interface NamedEvent<Type extends string = `${string}:${string}`, Data = unknown> extends EventFields, NoEntity {
+  type: Type
+  data: Data
 }
 
 /** `undefined` is as good as nothing, also with `exactOptionalPropertyTypes`: `userId: req.user?.id`. */
@@ -91,14 +95,9 @@ export interface BatchEntityInput<Data = unknown, Entity extends string = string
 }
 
 /** A {@link NamedEvent} as a publisher may write it. */
-export interface NamedInput<Type extends string = `${string}:${string}`, Data = unknown> extends InputFields {
+export interface NamedInput<Type extends string = `${string}:${string}`, Data = unknown> extends InputFields, NoEntity {
   type: Type
   data: Data
-  entity?: undefined
-  id?: undefined
-  ids?: undefined
-  version?: undefined
-  versions?: undefined
 }
 
 /** Whatever a handler may be given. */

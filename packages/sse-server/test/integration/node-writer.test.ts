@@ -44,6 +44,27 @@ async function dial(server: Listening, request: string) {
   return { socket, received, has: (text: string) => vi.waitFor(() => expect(received.text).toContain(text), WAIT) }
 }
 
+/** An open stream whose socket hands nothing to the system: the first write waits in `held`, and the others behind it, until `release`. */
+async function startHeld() {
+  const responses: ServerResponse[] = []
+  const { server, hub, project } = await start((stream) => (req, res) => {
+    responses.push(res)
+    stream(req, res)
+  })
+  const client = await dial(server, 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n')
+  await client.has('event: connected')
+  const [res] = responses as [ServerResponse]
+  const socket = res.socket as Socket
+  const held: (() => void)[] = []
+  const { _write: write } = socket
+  socket._write = (...args) => held.push(() => write.apply(socket, args))
+  const release = () => {
+    socket._write = write
+    held[0]?.()
+  }
+  return { hub, project, client, res, socket, held, release }
+}
+
 describe('on HTTP/1', () => {
   it('a plain response gets ready-framed chunks, and a wrapped one is written through', async () => {
     const { server, project } = await start((stream) => (req, res) => {
@@ -123,25 +144,13 @@ describe('on HTTP/1', () => {
   })
 
   it('a response that somebody else has ended is written to no more, also while its socket still holds the end', async () => {
-    const responses: ServerResponse[] = []
-    const { server, project, hub } = await start((stream) => (req, res) => {
-      responses.push(res)
-      stream(req, res)
-    })
-    const client = await dial(server, 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n')
-    await client.has('event: connected')
-    const [res] = responses as [ServerResponse]
-    const socket = res.socket as Socket
-    const held: (() => void)[] = []
-    const { _write: write } = socket
-    socket._write = (...args) => held.push(() => write.apply(socket, args))
+    const { hub, project, client, res, socket, held, release } = await startHeld()
     res.end()
     const { writes } = hub.stats()
     await project.updated('document', 'late')
     await vi.waitFor(() => expect(hub.stats().writes).toBe(writes + 1), WAIT)
     expect(held).toHaveLength(1)
-    socket._write = write
-    held[0]?.()
+    release()
     await vi.waitFor(() => expect(hub.stats().connections).toBe(0), WAIT)
     const closed = once(client.socket, 'close')
     socket.end()
@@ -169,18 +178,7 @@ describe('on HTTP/1', () => {
   })
 
   it('what somebody writes after the end of the response is none either where the socket, ended first, still holds something', async () => {
-    const responses: ServerResponse[] = []
-    const { server, hub } = await start((stream) => (req, res) => {
-      responses.push(res)
-      stream(req, res)
-    })
-    const client = await dial(server, 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n')
-    await client.has('event: connected')
-    const [res] = responses as [ServerResponse]
-    const socket = res.socket as Socket
-    const held: (() => void)[] = []
-    const { _write: write } = socket
-    socket._write = (...args) => held.push(() => write.apply(socket, args))
+    const { hub, client, res, socket, release } = await startHeld()
     socket.write('4\r\n:ok\n\r\n')
     // As http does when the client has ended its side.
     socket.end()
@@ -189,8 +187,7 @@ describe('on HTTP/1', () => {
       res.write('late', (error) => told((error as NodeJS.ErrnoException).code))
     })
     expect(code).toBe('ERR_STREAM_WRITE_AFTER_END')
-    socket._write = write
-    held[0]?.()
+    release()
     await vi.waitFor(() => expect(hub.stats().connections).toBe(0), WAIT)
     expect(client.received.text).not.toContain('late')
   })
