@@ -1,17 +1,13 @@
 import { EventHub } from '@entitycast/sse-server'
 import { ClusterAdapter } from '@entitycast/sse-server/cluster'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { eventually, told } from '../support/broker-hub'
 import { LogProcess, Programs } from '../support/cluster'
-import { open, type TestStream } from '../support/stream'
+import { open } from '../support/stream'
 
 /*
  * What hubs have of the cluster adapter: streams that go on at another one, and everything that hubs tell each other.
  */
-
-const eventually = <Result>(check: () => Result | Promise<Result>): Promise<Result> =>
-  vi.waitFor(check, { timeout: 30_000, interval: 10 })
-
-const told = ({ events }: TestStream): unknown[] => events.map(({ data }) => data.data)
 
 describe('hubs with the cluster adapter', () => {
   let programs: Programs

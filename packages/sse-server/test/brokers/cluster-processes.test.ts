@@ -1,12 +1,10 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { ClusterAdapter } from '@entitycast/sse-server/cluster'
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { eventually } from '../support/broker-hub'
 import { LogProcess, Programs } from '../support/cluster'
 import type { AppMessage, Order, Seen } from '../support/cluster-app'
-
-const eventually = <Result>(check: () => Result | Promise<Result>): Promise<Result> =>
-  vi.waitFor(check, { timeout: 30_000, interval: 20 })
 
 let programs: Programs
 beforeAll(async () => {

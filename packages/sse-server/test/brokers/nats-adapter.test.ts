@@ -2,8 +2,9 @@ import { NatsAdapter } from '@entitycast/sse-server/nats'
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { ttlOf } from '../../src/adapters/nats-care'
 import { decodeMessage, encodeMessage, follow, headOf, type Message } from '../../src/adapters/nats-message'
+import { eventually } from '../support/broker-hub'
 import { HAS_NATS, NatsServer } from '../support/nats'
-import { Ear, eventually, NatsInstances, RETENTION, record, withAppends } from '../support/nats-hub'
+import { Ear, NatsInstances, RETENTION, record, withAppends } from '../support/nats-hub'
 
 /*
  * What is NATS's own: places in the stream, answers that are lost, messages that are too large, what is purged.

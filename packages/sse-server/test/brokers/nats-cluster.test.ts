@@ -1,8 +1,9 @@
 import type { Cursor } from '@entitycast/sse-server'
 import { connect } from '@nats-io/transport-node'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { eventually } from '../support/broker-hub'
 import { HAS_NATS, NatsServer } from '../support/nats'
-import { Ear, eventually, NatsInstances, record } from '../support/nats-hub'
+import { Ear, NatsInstances, record } from '../support/nats-hub'
 
 /*
  * Three servers that hold the stream three times. Whoever leads it ends, in the middle of what is published.

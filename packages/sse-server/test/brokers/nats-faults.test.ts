@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { degraded, eventually, ready, stream, told } from '../support/broker-hub'
 import { HAS_NATS, NatsServer } from '../support/nats'
-import { degraded, Ear, eventually, NatsInstances, ready, record, stream, told } from '../support/nats-hub'
+import { Ear, NatsInstances, record } from '../support/nats-hub'
 
 /*
  * What clients see of a NATS that is harmed: real hubs, a real server, real time.

@@ -1,7 +1,9 @@
 import { connect } from '@nats-io/transport-node'
 import { afterEach, describe, expect, it } from 'vitest'
+import { degraded, eventually, ready, stream, told } from '../support/broker-hub'
+import { publishWhileCut } from '../support/cut-appends'
 import { HAS_NATS, NatsServer } from '../support/nats'
-import { degraded, Ear, eventually, NatsInstances, ready, record, stream, told } from '../support/nats-hub'
+import { Ear, NatsInstances, record } from '../support/nats-hub'
 import { Wires } from '../support/wires'
 
 /*
@@ -93,47 +95,11 @@ describe.runIf(HAS_NATS)('a NATS that takes nothing, or forgets', () => {
     const through = () => connect({ servers: `127.0.0.1:${proxy.port}`, reconnect: false })
     const [one, two] = [instances.hub(server, { connect: through }), instances.hub(server)]
     const clients = [await stream(one, 'p'), await stream(two, 'p')]
-    const kept: number[] = []
-    const lost: number[] = []
-    let n = 0
-    for (let round = 0; round < 5 || lost.length === 0; round++) {
-      const all = Array.from({ length: 1_500 }, () => {
-        const own = ++n
-        return one.hub
-          .project('p')
-          .emit('a:b', own)
-          .then(
-            () => void kept.push(own),
-            (error) => {
-              expect(error).toMatchObject({ code: 'UNAVAILABLE' })
-              lost.push(own)
-            },
-          )
-      })
+    await publishWhileCut(one, clients, 1_500, async (appends) => {
       // The first of several messages is on its way.
-      await Promise.race(all)
+      await Promise.race(appends)
       proxy.cut()
-      await Promise.all(all)
-      await ready(one)
-    }
-    // The last cut may not have been noticed yet.
-    const last = await eventually(async () => {
-      const own = ++n
-      lost.push(own)
-      await one.hub.project('p').emit('a:b', own)
-      return own
     })
-    lost.pop()
-    kept.push(last)
-    for (const client of clients) {
-      await eventually(() => expect(told(client).at(-1)).toBe(last))
-      const seen = told(client) as number[]
-      expect(new Set(seen).size).toBe(seen.length)
-      const [isKept, isLost] = [new Set(kept), new Set(lost)]
-      expect(seen.filter((number) => isKept.has(number))).toEqual([...kept].sort((a, b) => a - b))
-      expect(seen.filter((number) => !isKept.has(number) && !isLost.has(number))).toEqual([])
-      expect(client.resyncs).toEqual([])
-    }
     await instances.end()
     proxy.end()
   })

@@ -2,8 +2,9 @@ import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { NatsAdapter } from '@entitycast/sse-server/nats'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { eventually, ready, stream, told } from '../support/broker-hub'
 import { HAS_NATS, NatsServer } from '../support/nats'
-import { eventually, NatsInstances, RETENTION, ready, record, stream, told } from '../support/nats-hub'
+import { NatsInstances, RETENTION, record } from '../support/nats-hub'
 
 /*
  * What docs/adapters/nats.md says of rights and of the stream: an account that has exactly those, and streams that are not right.

@@ -2,18 +2,9 @@ import { HubError } from '@entitycast/sse-server'
 import { PostgresAdapter, type PostgresAdapterOptions } from '@entitycast/sse-server/postgres'
 import pg from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { degraded, emit, eventually, ready, stream, told, upTo } from '../support/broker-hub'
 import { HAS_POSTGRES, PostgresServer } from '../support/postgres'
-import {
-  degraded,
-  emit,
-  eventually,
-  PostgresHubs,
-  ready,
-  stream,
-  told,
-  transaction,
-  upTo,
-} from '../support/postgres-hub'
+import { PostgresHubs, transaction } from '../support/postgres-hub'
 import { SlammingServer } from '../support/slamming-server'
 import { open } from '../support/stream'
 

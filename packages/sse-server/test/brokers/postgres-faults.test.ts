@@ -1,17 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { degraded, emit, eventually, ready, stream, told, upTo } from '../support/broker-hub'
 import { HAS_PGBOUNCER, HAS_POSTGRES, Pooler, PostgresServer } from '../support/postgres'
-import {
-  degraded,
-  emit,
-  eventually,
-  fill,
-  PostgresHubs,
-  ready,
-  stream,
-  told,
-  transaction,
-  upTo,
-} from '../support/postgres-hub'
+import { fill, PostgresHubs, transaction } from '../support/postgres-hub'
 import { Wires } from '../support/wires'
 
 /*

@@ -2,8 +2,9 @@ import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { PostgresAdapter } from '@entitycast/sse-server/postgres'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { eventually, ready, stream, told } from '../support/broker-hub'
 import { HAS_POSTGRES, PostgresServer } from '../support/postgres'
-import { eventually, PostgresHubs, ready, stream, told, transaction } from '../support/postgres-hub'
+import { PostgresHubs, transaction } from '../support/postgres-hub'
 
 /*
  * What docs/adapters/postgres.md says is enough: the file with the migration, and the rights.

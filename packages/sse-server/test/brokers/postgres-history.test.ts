@@ -1,19 +1,8 @@
 import { PostgresAdapter } from '@entitycast/sse-server/postgres'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { degraded, emit, eventually, ready, stream, told, upTo } from '../support/broker-hub'
 import { HAS_POSTGRES, PostgresServer } from '../support/postgres'
-import {
-  degraded,
-  emit,
-  eventually,
-  fill,
-  Page,
-  PostgresHubs,
-  ready,
-  stream,
-  told,
-  transaction,
-  upTo,
-} from '../support/postgres-hub'
+import { fill, Page, PostgresHubs, transaction } from '../support/postgres-hub'
 import { Wires } from '../support/wires'
 
 /*

@@ -1,6 +1,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { eventually, ready, stream, told } from '../support/broker-hub'
+import { publishWhileCut } from '../support/cut-appends'
 import { HAS_POSTGRES, PostgresServer } from '../support/postgres'
-import { eventually, type PostgresHub, PostgresHubs, ready, stream, told, transaction } from '../support/postgres-hub'
+import { type PostgresHub, PostgresHubs, transaction } from '../support/postgres-hub'
 
 /*
  * A PostgreSQL that is there and takes nothing, or ends what we had begun. Publishers are told so with a code; who reads goes on reading; and when
@@ -96,43 +98,9 @@ describe.runIf(HAS_POSTGRES)('a PostgreSQL that takes nothing', () => {
     const pool = hubs.pool(server, { application_name: 'cut me' })
     const [one, two] = [hubs.add(server, { pool }), hubs.add(server)]
     const clients = [await stream(one, 'p'), await stream(two, 'p')]
-    const kept: number[] = []
-    const lost: number[] = []
-    let n = 0
-    for (let round = 0; round < 5 || lost.length === 0; round++) {
-      const all = Array.from({ length: 2_000 }, () => {
-        const own = ++n
-        return emit(one, own).then(
-          () => void kept.push(own),
-          (error) => {
-            expect(error).toMatchObject({ code: 'UNAVAILABLE' })
-            lost.push(own)
-          },
-        )
-      })
-      const cut = () =>
-        server.ask('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1', ['cut me'])
-      await Promise.all([...all, cut()])
-      await ready(one)
-    }
-    // The last cut may not have been noticed yet.
-    const last = await eventually(async () => {
-      const own = ++n
-      lost.push(own)
-      await emit(one, own)
-      return own
-    })
-    lost.pop()
-    kept.push(last)
-    for (const client of clients) {
-      await eventually(() => expect(told(client).at(-1)).toBe(last))
-      const seen = told(client) as number[]
-      expect(new Set(seen).size).toBe(seen.length)
-      const [isKept, isLost] = [new Set(kept), new Set(lost)]
-      expect(seen.filter((number) => isKept.has(number))).toEqual([...kept].sort((a, b) => a - b))
-      expect(seen.filter((number) => !isKept.has(number) && !isLost.has(number))).toEqual([])
-      expect(client.resyncs).toEqual([])
-    }
+    await publishWhileCut(one, clients, 2_000, () =>
+      server.ask('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1', ['cut me']),
+    )
   })
 
   it('[B1] the defaults of a role that would end our sessions do not reach us', async () => {

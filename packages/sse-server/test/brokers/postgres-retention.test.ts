@@ -1,7 +1,8 @@
 import { PostgresAdapter } from '@entitycast/sse-server/postgres'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { emit, eventually, stream, told, upTo } from '../support/broker-hub'
 import { HAS_POSTGRES, PostgresServer } from '../support/postgres'
-import { emit, eventually, PostgresHubs, stream, told, upTo } from '../support/postgres-hub'
+import { PostgresHubs } from '../support/postgres-hub'
 
 /*
  * What is kept, how long, and what is said of what is not.

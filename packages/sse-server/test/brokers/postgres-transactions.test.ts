@@ -1,9 +1,10 @@
 import { type Cursor, parseCursor } from '@entitycast/sse-protocol'
 import type pg from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { eventually, stream, told } from '../support/broker-hub'
 import { seeded } from '../support/hub'
 import { HAS_PGBOUNCER, HAS_POSTGRES, Pooler, PostgresServer } from '../support/postgres'
-import { eventually, type PostgresHub, PostgresHubs, stream, told, transaction } from '../support/postgres-hub'
+import { type PostgresHub, PostgresHubs, transaction } from '../support/postgres-hub'
 
 /*
  * Publishing inside of the application's own transactions: what is committed is seen, and nothing else.

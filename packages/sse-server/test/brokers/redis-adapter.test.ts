@@ -3,9 +3,10 @@ import { RedisAdapter, type RedisAdapterOptions } from '@entitycast/sse-server/r
 import { Redis } from 'ioredis'
 import { createClient } from 'redis'
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { eventually, ready, stream, told } from '../support/broker-hub'
 import { seeded } from '../support/hub'
 import { type ClientName, clients, HAS_REDIS, RedisServer, withHeldMessages } from '../support/redis'
-import { eventually, RedisHubs, ready, stream, told } from '../support/redis-hub'
+import { RedisHubs } from '../support/redis-hub'
 import { SlammingServer } from '../support/slamming-server'
 
 const hubs = new RedisHubs()

@@ -2,8 +2,10 @@ import { RedisAdapter, type RedisAdapterOptions } from '@entitycast/sse-server/r
 import { Redis } from 'ioredis'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { scripts as ours } from '../../src/adapters/redis-script'
+import { eventually, ready, stream, told, upTo } from '../support/broker-hub'
+import { publishWhileCut } from '../support/cut-appends'
 import { type ClientName, clients, HAS_REDIS, RedisServer, withCommands } from '../support/redis'
-import { eventually, RedisHubs, ready, stream, told } from '../support/redis-hub'
+import { RedisHubs } from '../support/redis-hub'
 
 /*
  * Appends that wait for Redis go together: what that saves, and what it must not change.
@@ -11,7 +13,6 @@ import { eventually, RedisHubs, ready, stream, told } from '../support/redis-hub
 
 const hubs = new RedisHubs()
 afterEach(() => hubs.end())
-const upTo = (last: number) => Array.from({ length: last }, (_, n) => n + 1)
 
 describe.runIf(HAS_REDIS).each(Object.keys(clients) as ClientName[])('appends to Redis, with %s', (name) => {
   let server: RedisServer
@@ -125,41 +126,7 @@ describe.runIf(HAS_REDIS).each(Object.keys(clients) as ClientName[])('appends to
   it('[B1] the connection is cut in the middle, again and again: what was accepted is told once and in order, what was rejected at most once', async () => {
     const [one, two] = pair()
     const clients = [await stream(one, 'p'), await stream(two, 'p')]
-    const kept: number[] = []
-    const lost: number[] = []
-    let n = 0
-    for (let round = 0; round < 5 || lost.length === 0; round++) {
-      const all = upTo(200).map(() => {
-        const own = ++n
-        return one.hub
-          .project('p')
-          .emit('a:b', own)
-          .then(
-            () => void kept.push(own),
-            (error) => {
-              expect(error).toMatchObject({ code: 'UNAVAILABLE' })
-              lost.push(own)
-            },
-          )
-      })
-      await Promise.all([...all, outside.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')])
-      await ready(one)
-    }
-    // The last cut may not have been noticed yet.
-    const last = await eventually(async () => {
-      const own = ++n
-      lost.push(own)
-      await one.hub.project('p').emit('a:b', own)
-      return own
-    })
-    for (const client of clients) {
-      await eventually(() => expect(told(client).at(-1)).toBe(last))
-      const seen = told(client) as number[]
-      expect(new Set(seen).size).toBe(seen.length)
-      expect(seen.filter((number) => kept.includes(number))).toEqual([...kept].sort((a, b) => a - b))
-      expect(seen.filter((number) => number !== last && !kept.includes(number) && !lost.includes(number))).toEqual([])
-      expect(client.resyncs).toEqual([])
-    }
+    await publishWhileCut(one, clients, 200, () => outside.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes'))
   })
 
   it('[B1] Redis hangs under a burst: everyone is answered in time, and nothing that was never sent happens later', async () => {

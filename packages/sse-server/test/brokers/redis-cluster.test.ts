@@ -1,9 +1,10 @@
 import { describeAdapter } from '@entitycast/sse-server/conformance'
 import { RedisAdapter } from '@entitycast/sse-server/redis'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { eventually, ready, stream, told } from '../support/broker-hub'
 import { type ClientName, clients, HAS_REDIS } from '../support/redis'
 import { RedisClusterNodes } from '../support/redis-cluster'
-import { eventually, RedisHubs, ReturningClient, ready, stream, told } from '../support/redis-hub'
+import { RedisHubs, ReturningClient } from '../support/redis-hub'
 
 /*
  * Redis Cluster: three masters, with the cluster clients of both libraries, and sharded channels.

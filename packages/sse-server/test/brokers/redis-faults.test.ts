@@ -1,16 +1,8 @@
 import { Redis } from 'ioredis'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { degraded, eventually, ready, stream, told } from '../support/broker-hub'
 import { type ClientName, clients, HAS_REDIS, RedisServer, withHeldMessages } from '../support/redis'
-import {
-  degraded,
-  eventually,
-  type RedisHub,
-  RedisHubs,
-  ReturningClient,
-  ready,
-  stream,
-  told,
-} from '../support/redis-hub'
+import { type RedisHub, RedisHubs, ReturningClient } from '../support/redis-hub'
 
 /*
  * What clients see of a Redis that is harmed: real hubs, real Redis, real time.

@@ -1,8 +1,9 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { eventually, ready } from '../support/broker-hub'
 import { Child } from '../support/child'
 import type { PresenceOrder } from '../support/presence-app'
 import { HAS_REDIS, RedisServer } from '../support/redis'
-import { eventually, type RedisHub, RedisHubs, ready } from '../support/redis-hub'
+import { type RedisHub, RedisHubs } from '../support/redis-hub'
 import { open, type TestStream } from '../support/stream'
 
 /*

@@ -3,8 +3,9 @@ import type { LogEntry } from '@entitycast/sse-server'
 import { RedisAdapter } from '@entitycast/sse-server/redis'
 import { Redis } from 'ioredis'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { eventually, stream, told } from '../support/broker-hub'
 import { type ClientName, clients, HAS_REDIS, RedisServer } from '../support/redis'
-import { eventually, RedisHubs, stream, told } from '../support/redis-hub'
+import { RedisHubs } from '../support/redis-hub'
 
 /*
  * A Redis that is there and takes nothing: full, without a disk, without replicas, or not for us. Publishers are told so with a code; who reads goes

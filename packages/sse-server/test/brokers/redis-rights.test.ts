@@ -3,8 +3,9 @@ import { fileURLToPath } from 'node:url'
 import { Redis } from 'ioredis'
 import { createClient } from 'redis'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { eventually, ready, stream, told } from '../support/broker-hub'
 import { HAS_REDIS, RedisServer, clients as unguarded, withCommands } from '../support/redis'
-import { eventually, RedisHubs, ReturningClient, ready, stream, told } from '../support/redis-hub'
+import { RedisHubs, ReturningClient } from '../support/redis-hub'
 
 /*
  * The rights that docs/adapters/redis.md says are enough: a user that has exactly those.

@@ -1,8 +1,9 @@
 import { Redis } from 'ioredis'
 import { createSentinel } from 'redis'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { eventually, told } from '../support/broker-hub'
 import { type ClientName, HAS_REDIS, RedisServer } from '../support/redis'
-import { eventually, RedisHubs, ReturningClient, told } from '../support/redis-hub'
+import { RedisHubs, ReturningClient } from '../support/redis-hub'
 
 /*
  * Redis Sentinel: a master, a replica, and the sentinel that makes the replica the master.

@@ -9,9 +9,7 @@ import {
 } from '@entitycast/sse-server'
 import { NatsAdapter, type NatsAdapterOptions } from '@entitycast/sse-server/nats'
 import type { NatsConnection } from '@nats-io/transport-node'
-import { expect, vi } from 'vitest'
 import type { NatsServer } from './nats'
-import { open, type TestStream } from './stream'
 
 export const RETENTION: Retention = { ageMs: 60_000, events: 1_000, bytes: 1_048_576 }
 
@@ -86,20 +84,3 @@ export function withAppends(
     subject.includes('.log.') ? append(() => request(subject, payload, options)) : request(subject, payload, options)
   return connection
 }
-
-/** Waits for a state of the real world. */
-export const eventually = <Result>(check: () => Result | Promise<Result>): Promise<Result> =>
-  vi.waitFor(check, { timeout: 30_000, interval: 10 })
-
-/** Resolves when the hub can reach its log. */
-export const ready = ({ hub }: NatsHub) => eventually(() => expect(hub.status()).toBe('ok'))
-
-export const degraded = ({ hub }: NatsHub) => eventually(() => expect(hub.stats().degraded).toBe(true))
-
-/** A stream of a project, as a client has it. */
-export function stream({ hub }: NatsHub, projectId: string, lastEventId?: string): Promise<TestStream> {
-  return open(hub, { projectId }, { lastEventId })
-}
-
-/** What a stream was told in named events, in order. */
-export const told = ({ events }: Pick<TestStream, 'events'>): unknown[] => events.map(({ data }) => data.data)

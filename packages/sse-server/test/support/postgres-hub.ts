@@ -1,9 +1,9 @@
 import { EventHub, type EventHubOptions } from '@entitycast/sse-server'
 import { PostgresAdapter, type PostgresAdapterOptions } from '@entitycast/sse-server/postgres'
 import type pg from 'pg'
-import { expect, vi } from 'vitest'
+import { emit, eventually, stream, told } from './broker-hub'
 import type { PostgresServer } from './postgres'
-import { open, type TestStream } from './stream'
+import type { TestStream } from './stream'
 
 /** A hub on a PostgreSQL, quick to notice what happens to it. */
 export interface PostgresHub {
@@ -61,34 +61,10 @@ export class PostgresHubs {
   }
 }
 
-/** Waits for a state of the real world. */
-export const eventually = <Result>(check: () => Result | Promise<Result>): Promise<Result> =>
-  vi.waitFor(check, { timeout: 30_000, interval: 10 })
-
-/** Resolves when the hub can reach its log. */
-export const ready = ({ hub }: PostgresHub) => eventually(() => expect(hub.status()).toBe('ok'))
-
-export const degraded = ({ hub }: PostgresHub) => eventually(() => expect(hub.stats().degraded).toBe(true))
-
-/** Publishes a named event. */
-export const emit = ({ hub }: PostgresHub, data: unknown, projectId = 'p'): Promise<string> =>
-  hub.project(projectId).emit('a:b', data)
-
 /** Publishes these numbers, one after the other. */
 export async function fill(hub: PostgresHub, from: number, to: number): Promise<void> {
   for (let n = from; n <= to; n++) await emit(hub, n)
 }
-
-/** 1, 2, 3 … */
-export const upTo = (last: number): number[] => Array.from({ length: last }, (_, n) => n + 1)
-
-/** A stream of a project, as a client has it. */
-export function stream({ hub }: PostgresHub, projectId: string, lastEventId?: string): Promise<TestStream> {
-  return open(hub, { projectId }, { lastEventId })
-}
-
-/** What a stream was told in named events, in order. */
-export const told = ({ events }: TestStream): unknown[] => events.map(({ data }) => data.data)
 
 /**
  * A page: a stream that comes back where it was when the hub asks it to. A hub that may have missed what others revoked, because the log of that

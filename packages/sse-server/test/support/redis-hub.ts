@@ -1,8 +1,9 @@
 import { EventHub, type EventHubOptions } from '@entitycast/sse-server'
 import { RedisAdapter, type RedisAdapterOptions } from '@entitycast/sse-server/redis'
-import { expect, vi } from 'vitest'
+import { expect } from 'vitest'
+import { eventually, stream } from './broker-hub'
 import { type ClientName, clients, type RedisServer } from './redis'
-import { open, type TestStream } from './stream'
+import type { TestStream } from './stream'
 
 /** A hub on a Redis, quick to notice what happens to it. */
 export interface RedisHub {
@@ -30,20 +31,6 @@ export class RedisHubs {
   async end(): Promise<void> {
     await Promise.all(this.#hubs.splice(0).map((hub) => hub.close()))
   }
-}
-
-/** Waits for a state of the real world. */
-export const eventually = <Result>(check: () => Result | Promise<Result>): Promise<Result> =>
-  vi.waitFor(check, { timeout: 30_000, interval: 10 })
-
-/** Resolves when the hub can reach its log. */
-export const ready = ({ hub }: RedisHub) => eventually(() => expect(hub.status()).toBe('ok'))
-
-export const degraded = ({ hub }: RedisHub) => eventually(() => expect(hub.stats().degraded).toBe(true))
-
-/** A stream of a project, as a client has it. */
-export function stream({ hub }: RedisHub, projectId: string, lastEventId?: string): Promise<TestStream> {
-  return open(hub, { projectId }, { lastEventId })
 }
 
 /**
@@ -99,6 +86,3 @@ export class ReturningClient {
     this.#opening = false
   }
 }
-
-/** What a stream was told in named events, in order. */
-export const told = ({ events }: Pick<TestStream, 'events'>): unknown[] => events.map(({ data }) => data.data)
