@@ -17,7 +17,7 @@ function having(config: object): Wire {
 describe('a stream of NATS, also of a server that is newer than the one that is tested with', () => {
   const right = streamConfig(needs)
   const told = (more: object) =>
-    prepareStream(having({ ...right, ...more }), needs).then(
+    prepareStream(having({ ...right, ...more }), needs, Number.NEGATIVE_INFINITY).then(
       () => 'fine',
       ({ code, message }) => `${code}: ${message}`,
     )
