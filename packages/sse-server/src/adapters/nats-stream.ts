@@ -64,7 +64,7 @@ export function streamConfig({ stream, subjectPrefix, replicas, retention }: Str
  *
  * @throws HubError `STREAM_MISSING`, `STREAM_UNSUITABLE`, `UNSUPPORTED`
  */
-export async function prepareStream(wire: Wire, needs: StreamNeeds, goneAt: number): Promise<void> {
+export async function prepareStream(wire: Wire, needs: StreamNeeds, goneAt = Number.NEGATIVE_INFINITY): Promise<void> {
   if (wire.maxPayload < 1_048_576) {
     throw new HubError('UNSUPPORTED', `NATS takes messages of ${wire.maxPayload} bytes; set max_payload to 1MB or more`)
   }
