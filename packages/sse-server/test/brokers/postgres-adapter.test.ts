@@ -201,35 +201,40 @@ describe.runIf(HAS_POSTGRES)('the PostgreSQL adapter', () => {
 
   it('[B3] the same project behind another prefix, schema or database is another project', async () => {
     const others = [
-      { schema: 'public', prefix: 'other_' },
+      { schema: 'public', prefix: `other_${hubs.prefix}` },
       { schema: 'apart', prefix: hubs.prefix },
     ]
     await server.ask('CREATE SCHEMA apart')
     for (const names of others) await server.ask(PostgresAdapter.sql(names))
     // So long that nothing is found before its notification has come. A hub would write into a log of its own, and look at the start.
+    const adapters: PostgresAdapter[] = []
     const add = async (names: Partial<PostgresAdapterOptions>) => {
       const adapter = make({ pollIntervalMs: 600_000, ...names })
+      adapters.push(adapter)
       adapter.start({ ageMs: 60_000, events: 100, bytes: 100_000 })
       await adapter.ready()
       return adapter
     }
-    const all = await Promise.all(
-      [{}, ...others].map(async (names) => {
-        const heard: string[] = []
-        const reader = await add(names)
-        await reader.open('p', {
-          entries: (entries) => heard.push(...entries.map((each) => each.record.data)),
-          doubt() {},
-        })
-        return { heard, reader, writer: await add(names) }
-      }),
-    )
-    for (const [n, { writer }] of all.entries()) {
-      expect(await writer.append('p', [record(String(n))])).toMatchObject({ offset: 1 })
+    try {
+      const all = await Promise.all(
+        [{}, ...others].map(async (names) => {
+          const heard: string[] = []
+          const reader = await add(names)
+          await reader.open('p', {
+            entries: (entries) => heard.push(...entries.map((each) => each.record.data)),
+            doubt() {},
+          })
+          return { heard, reader, writer: await add(names) }
+        }),
+      )
+      for (const [n, { writer }] of all.entries()) {
+        expect(await writer.append('p', [record(String(n))])).toMatchObject({ offset: 1 })
+      }
+      for (const [n, { heard }] of all.entries()) await eventually(() => expect(heard).toEqual([String(n)]))
+      for (const { reader } of all) expect(reader.oddities).toEqual({ garbage: 0, repaired: 0, doubts: 0 })
+    } finally {
+      await Promise.all(adapters.map((adapter) => adapter.close()))
     }
-    for (const [n, { heard }] of all.entries()) await eventually(() => expect(heard).toEqual([String(n)]))
-    for (const { reader } of all) expect(reader.oddities).toEqual({ garbage: 0, repaired: 0, doubts: 0 })
-    for (const { reader, writer } of all) await Promise.all([reader.close(), writer.close()])
   })
 
   it("[D4] the application's own parsers and settings of its role do not reach us", async () => {
