@@ -4,6 +4,7 @@ import { chmod, chown, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
+import { afterAll } from 'vitest'
 import { ownPort } from './ports'
 
 /*
@@ -51,6 +52,10 @@ process.on('exit', () => {
 
 /** A cluster that was made once, and is copied. */
 let template: Promise<string> | undefined
+// Of each file that has this; the process itself may be ended without an `exit`.
+afterAll(async () => {
+  if (template) await rm(await template, { recursive: true, force: true })
+})
 
 export class PostgresServer {
   #process: ChildProcess | undefined
@@ -183,7 +188,8 @@ export class PostgresServer {
   }
 
   async #answers(): Promise<void> {
-    const deadline = Date.now() + 30_000
+    // How soon it answers is the machine's affair alone; one that has ended is seen at once.
+    const deadline = Date.now() + 90_000
     for (;;) {
       if (this.#process?.exitCode != null) {
         const log = await readFile(join(this.folder, 'server.log'), 'utf8').catch(() => '')
@@ -266,7 +272,6 @@ function mortal(path: string, args: readonly string[], options: SpawnOptions): C
 
 async function makeTemplate(): Promise<string> {
   const folder = await ownFolder()
-  process.on('exit', () => spawnSync('rm', ['-rf', folder]))
   run('initdb', ['-D', folder, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync'])
   const file = join(folder, 'pg_hba.conf')
   const trusting = await readFile(file, 'utf8')
