@@ -13,6 +13,9 @@ import type { Ports } from '../seams/ports'
 import { systemClock, systemRandomId } from '../seams/system'
 import { RetentionWindow } from '../seams/window'
 
+/** A timer that is set for longer is due at once. */
+const MAX_TIMER_MS = 2_147_483_647
+
 interface MemoryLog {
   readonly epoch: string
   readonly window: RetentionWindow<LogEntry>
@@ -126,9 +129,9 @@ export class MemoryAdapter implements Adapter {
     return log
   }
 
-  /** Two of them are longer than anything is kept. */
+  /** Two of them are longer than anything is kept, where a timer can be that long. */
   get #sweepMs(): number {
-    return (this.#retention as Retention).ageMs / 2 + 1
+    return Math.min((this.#retention as Retention).ageMs / 2 + 1, MAX_TIMER_MS)
   }
 
   /** Sweeps in a while also where nobody calls, and again until nothing is left. */

@@ -52,6 +52,19 @@ describe('the log in memory', () => {
     expect(clock.timers).toBe(0)
   })
 
+  it.each([Number.MAX_SAFE_INTEGER, Number.POSITIVE_INFINITY])(
+    '[D6 C9] does not look again and again at what is kept for %d ms, which is longer than a timer can be set for',
+    async (ageMs) => {
+      const clock = new VirtualClock()
+      const after = vi.spyOn(clock, 'after')
+      const log = new MemoryAdapter({ clock })
+      log.start({ ageMs, events: 100, bytes: 100_000 })
+      await log.append('p', [record])
+      expect(after.mock.calls.map(([delayMs]) => delayMs)).toEqual([2 ** 31 - 1])
+      await log.close()
+    },
+  )
+
   it('[D3] and not of what is young enough', async () => {
     const clock = new VirtualClock()
     const log = new MemoryAdapter({ clock })
