@@ -31,7 +31,7 @@ describe.runIf(HAS_POSTGRES)('a PostgreSQL with another past', () => {
     for (const project of ['p', 'quiet']) await emit(two, 2, project)
     for (const page of pages) await page.until(({ told }) => expect(told).toEqual([1, 2]))
     for (const page of pages) expect(page.resyncs).toEqual(['epoch'])
-    expect((await stream(two, 'p', cursor)).resyncs).toEqual(['epoch'])
+    expect((await Page.open(two, 'p', cursor)).resyncs).toEqual(['epoch'])
   })
 
   it('[B4] TRUNCATE, while a publish waits for it: that one is of the new log, and stays', async () => {
@@ -51,8 +51,8 @@ describe.runIf(HAS_POSTGRES)('a PostgreSQL with another past', () => {
     })
     const cursor = await publishing.waiting
     await emit(one, 4)
-    const back = await stream(hubs.add(server), 'p', cursor)
-    await eventually(() => expect(told(back)).toEqual([4]))
+    const back = await Page.open(hubs.add(server), 'p', cursor)
+    await back.until(({ told }) => expect(told).toEqual([4]))
     expect(back.resyncs).toEqual([])
     await page.until(({ resyncs }) => expect(resyncs).toEqual(['epoch']))
   })
@@ -68,7 +68,7 @@ describe.runIf(HAS_POSTGRES)('a PostgreSQL with another past', () => {
     await page.until(({ told }) => expect(told).toEqual([1, 2, 3]))
     // The process that has told them has them still; another has not.
     const two = hubs.add(server)
-    expect((await stream(two, 'p', first)).resyncs).toEqual(['expired'])
+    expect((await Page.open(two, 'p', first)).resyncs).toEqual(['expired'])
     expect(page.resyncs).toEqual([])
     await server.ask(`DELETE FROM ${hubs.prefix}project WHERE project = 'p'`)
     await page.until(({ resyncs }) => expect(resyncs).toEqual(['epoch']))
@@ -98,7 +98,7 @@ describe.runIf(HAS_POSTGRES)('a PostgreSQL with another past', () => {
     )
     const two = hubs.add(server)
     for (let n = 0; n < 10; n++) await emit(two, `other ${n}`)
-    expect((await stream(two, 'p', cursor)).resyncs).toEqual(['epoch'])
+    expect((await Page.open(two, 'p', cursor)).resyncs).toEqual(['epoch'])
   })
 
   it('[B4] a deployment that changes `durable`, one instance after the other: at most one resync for each page, and not one for each event', async () => {
@@ -148,7 +148,7 @@ describe.runIf(HAS_POSTGRES)('a PostgreSQL with another past', () => {
       await fill(two, 11, 12)
       for (const page of pages) await page.until(({ told }) => expect(told.slice(10)).toEqual([11, 12]))
       for (const page of pages) expect(page.resyncs).toEqual(['epoch'])
-      expect((await stream(two, 'p', cursor)).resyncs).toEqual(['epoch'])
+      expect((await Page.open(two, 'p', cursor)).resyncs).toEqual(['epoch'])
     })
 
     it('[B4] and others have used the lost offsets again, and more: the fork is seen, nothing of it is told as if it went on', async () => {
@@ -202,10 +202,10 @@ describe.runIf(HAS_POSTGRES)('a PostgreSQL with another past', () => {
     await page.until(({ resyncs }) => expect(resyncs).toEqual(['epoch']))
     for (let n = 0; n < 10; n++) await emit(two, `other ${n}`)
     await page.until(({ told }) => expect(told).toHaveLength(20))
-    expect((await stream(two, 'p', cursor)).resyncs).toEqual(['epoch'])
+    expect((await Page.open(two, 'p', cursor)).resyncs).toEqual(['epoch'])
     expect(page.resyncs).toEqual(['epoch'])
     for (let n = 0; n < 3; n++) await emit(two, `other ${n}`, 'unseen')
-    expect((await stream(two, 'unseen', unseen)).resyncs).toEqual(['epoch'])
+    expect((await Page.open(two, 'unseen', unseen)).resyncs).toEqual(['epoch'])
     await hubs.end()
     proxy.end()
     await Promise.all([primary.end(), standby.end()])
