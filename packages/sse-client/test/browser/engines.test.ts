@@ -236,7 +236,8 @@ describe('pages in Chromium, Firefox and WebKitGTK', { timeout: 120_000 }, () =>
         const [reloaded, ...others] = await leaderFirst(left)
         await expectToGoOn(site, left)
         await reloaded.reload()
-        const [frozen] = await leaderFirst(others)
+        // One of the others, unless they took that one for silent meanwhile on a busy machine: then it may be any of them.
+        const [frozen] = await leaderFirst(left)
         await expectToGoOn(site, others)
         await site.freezeLeader()
         await vi.waitFor(() => expect(site.frozen).toBe(1), patiently)
